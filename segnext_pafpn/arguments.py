@@ -1,0 +1,88 @@
+"""jsonargparse's parsing with shipped names for configurations and one-line errors."""
+
+import re
+from argparse import ArgumentError
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.files import shipped_folder
+
+_SHORT = {"-i": "--input", "-o": "--output", "--data": "--data.card"}
+
+
+def rewrite(argv: list[str]) -> list[str]:
+    """Replace short options by their long ones and names of shipped configurations by their paths.
+
+    Raises:
+        UserError: naming a configuration that is neither shipped nor a file.
+    """
+    result: list[str] = []
+    for argument in argv:
+        option, equals, value = argument.partition("=")
+        option = _SHORT.get(option, option)
+        if result and result[-1] == "--config":
+            result.append(find_config(argument))
+        elif option == "--config" and equals:
+            result += ["--config", find_config(value)]
+        else:
+            result.append(option + equals + value)
+    return result
+
+
+def shipped_configs() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return sorted(path.stem for path in shipped_folder("configs").glob("*.yaml"))
+
+
+def find_config(name_or_path: str) -> str:
+    """The path of a shipped configuration, or of the user's own."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return str(path)
+    shipped = shipped_folder("configs") / f"{name_or_path}.yaml"
+    if shipped.is_file():
+        return str(shipped)
+    names = shipped_configs()
+    raise UserError(
+        f"--config: '{name_or_path}' is neither a file nor a shipped configuration.{nearest(name_or_path, names)} "
+        f"Shipped: {', '.join(names)}."
+    )
+
+
+def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
+    """Parse and build the configuration objects.
+
+    Raises:
+        UserError: one line that names the key, what was found and what was expected.
+    """
+    try:
+        return parser.instantiate(parser.parse_args(argv))
+    except ArgumentError as error:
+        raise UserError(_one_line(str(error), parser)) from error
+
+
+def _one_line(message: str, parser: ArgumentParser) -> str:
+    text = " ".join(message.split())
+    keys = [option.removeprefix("--") for action in parser._actions for option in action.option_strings]
+    if match := re.search(r"unrecognized arguments: (\S+)", text):
+        key = match[1].split("=")[0].lstrip("-")
+        return f"unknown option '{match[1]}'.{_nearest_option(key, keys)}"
+    if match := re.search(r"(?:Group '(?P<group>[^']+)')? ?does not accept option '(?P<key>[^']+)'", text):
+        key = ".".join(part for part in (match["group"], match["key"]) if part)
+        return f"unknown key '{key}' in the configuration.{_nearest_option(key, keys)}"
+    if match := re.search(r"Parser key \"(?P<key>[^\"]+)\": (?P<reason>.*)", text):
+        reason = re.sub(r"<class '(\w+)'>", r"\1", match["reason"])
+        return f"{match['key']}: {reason}"
+    return text
+
+
+def _nearest_option(key: str, keys: list[str]) -> str:
+    """Compare whole keys first, then last parts, so that ``data.lr`` finds ``optim.lr``."""
+    if hint := nearest(key, keys):
+        return hint
+    last = {known.rsplit(".", 1)[-1]: known for known in keys}
+    if hint := nearest(key.rsplit(".", 1)[-1], last):
+        return f" Did you mean '{last[hint.split(chr(39))[1]]}'?"
+    return " See --help for all of them."

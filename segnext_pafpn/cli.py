@@ -1,0 +1,223 @@
+"""The command line: arguments in, one line of error out. What the commands do lives below."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.progress import track
+
+from segnext_pafpn import __version__
+from segnext_pafpn.arguments import parse, rewrite
+from segnext_pafpn.data.check import SplitReport, check_split, check_table
+from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.doctor import doctor_table
+from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.evaluation.report import scores_table
+from segnext_pafpn.inference.run import PredictConfig, predict_files
+from segnext_pafpn.inference.writer import save_mask, save_rgb
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.run import Result, evaluate, fit
+
+console = Console()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, or 2 and one line on standard error for what a user can mend."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    if argv[:1] == ["--version"]:
+        console.print(__version__)
+        return 0
+    if not argv or argv[0] in ("-h", "--help"):
+        console.print(_usage(), highlight=False)
+        return 0 if argv else 2
+    try:
+        if argv[0] not in COMMANDS:
+            raise UserError(f"'{argv[0]}' is not a command.{nearest(argv[0], COMMANDS)} Known: {', '.join(COMMANDS)}.")
+        return COMMANDS[argv[0]](rewrite(argv[1:]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; a run goes on with: segnext-pafpn train --resume runs/NAME", file=sys.stderr)
+        return 130
+
+
+def train(argv: list[str]) -> int:
+    """train a network and fill runs/NAME"""
+    parser = _parser("train", "Train a network, evaluate it, and fill runs/NAME with all there is to know about it.")
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
+    parser.add_class_arguments(TrainConfig)
+    folder = _value_of("--resume", argv)
+    if folder is not None:
+        argv = ["--config", _config_of(Path(folder)), *argv]
+        argv += ["--output_dir", str(Path(folder).parent), "--name", Path(folder).name]
+    arguments = parse(parser, argv)
+    config = TrainConfig(**{key: arguments[key] for key in TrainConfig.__dataclass_fields__})
+    data = config.data
+    if data.check and "LOCAL_RANK" not in os.environ:
+        module = SegmentationDataModule(data)
+        splits = dict.fromkeys([data.train_split, data.val_split])
+        reports = [check_split(module.card, module.reader, split, _track) for split in splits]
+        _refuse_problems(reports)
+    result = fit(config, resume=folder is not None)
+    if "LOCAL_RANK" not in os.environ or os.environ["LOCAL_RANK"] == "0":
+        _show(result)
+        console.print(
+            f"Weights, logs and pictures are in {config.run_dir}: see predictions.png, curves.png, metrics_val.json.\n"
+            f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 0
+
+
+def val(argv: list[str]) -> int:
+    """score a trained network on a split"""
+    parser = _parser("val", "Score a trained network on a split of the data it was trained on, or of other data.")
+    parser.add_argument("--checkpoint", type=str, required=True, help="folder of a run, or its model/ folder.")
+    parser.add_argument("--split", type=str | None, help="split to score; default: the run's val_split.")
+    parser.add_argument("--data", type=DataConfig, default=DataConfig())
+    parser.add_argument("--trainer", type=TrainerConfig, default=TrainerConfig())
+    folder = _value_of("--checkpoint", argv)
+    if folder is not None:
+        config = yaml.safe_load(Path(_config_of(Path(folder))).read_text())
+        parser.set_defaults({"data": config["data"]})
+    arguments = parse(parser, argv)
+    split = arguments.split or arguments.data.val_split
+    _show(evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer))
+    return 0
+
+
+def predict(argv: list[str]) -> int:
+    """write class-id masks for images"""
+    parser = _parser("predict", "Write a class-id PNG, with the stem and size of its image, for every image.")
+    parser.add_class_arguments(PredictConfig)
+    arguments = parse(parser, argv)
+    config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
+    report = predict_files(config, track=_track)
+    for line in report.failed:
+        print(f"error: {line}", file=sys.stderr)
+    rate = len(report.written) / report.seconds
+    console.print(
+        f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 2 if report.failed else 0
+
+
+def check(argv: list[str]) -> int:
+    """read a data set once and say what is wrong with it"""
+    parser = _parser("check", "Read a data set once and say what is wrong with which file. Exit code 2: do not train.")
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_class_arguments(TrainConfig)
+    arguments = parse(parser, argv)
+    data = SegmentationDataModule(arguments.data)
+    splits = data.reader.splits() or [arguments.data.train_split]
+    reports = [check_split(data.card, data.reader, split, _track) for split in splits]
+    console.print(check_table(data.card, reports))
+    for report in reports:
+        for line in report.warnings:
+            console.print(f"warning: {line}", highlight=False, soft_wrap=True)
+    problems = [line for report in reports for line in report.problems]
+    for line in problems:
+        print(f"error: {line}", file=sys.stderr)
+    if problems:
+        return 2
+    console.print("Nothing is wrong: training may start.")
+    return 0
+
+
+def samples(argv: list[str]) -> int:
+    """write pictures and masks of a data set as files"""
+    parser = _parser("samples", "Write pictures and their class-id masks as PNG files, the built-in data sets' too.")
+    parser.add_argument("--data", type=DataConfig, default=DataConfig())
+    parser.add_argument("--split", type=str, default="test", help="split to write.")
+    parser.add_argument("--count", type=int, default=8, help="how many, from the split's beginning.")
+    parser.add_argument("--output", type=str, required=True, help="folder for images/ and masks/ (-o).")
+    arguments = parse(parser, argv)
+    data = SegmentationDataModule(arguments.data)
+    folder = Path(arguments.output)
+    chosen = data.samples(arguments.split)[: arguments.count]
+    for sample in _track(chosen, len(chosen), "write"):
+        save_rgb(data.reader.read_image(sample), folder / "images" / f"{sample.name}.png")
+        save_mask(data.labels(data.reader.read_mask(sample)), folder / "masks" / f"{sample.name}.png")
+    console.print(f"{len(chosen)} pictures and masks are in {folder}.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def doctor(argv: list[str]) -> int:
+    """print versions and devices, and what is missing"""
+    parse(_parser("doctor", "Print versions and devices, and what is missing."), argv)
+    table, problems = doctor_table()
+    console.print(table)
+    for line in problems:
+        print(f"error: {line}", file=sys.stderr)
+    return 2 if problems else 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    command.__name__: command for command in (train, val, predict, check, samples, doctor)
+}
+
+
+def _usage() -> str:
+    lines = [f"segnext-pafpn {__version__}: semantic segmentation with ELANeXt and PAFPN", ""]
+    lines += ["usage: segnext-pafpn COMMAND [options]", ""]
+    lines += [f"  {name:<10}{command.__doc__}" for name, command in COMMANDS.items()]
+    lines += ["", "segnext-pafpn COMMAND --help lists the options of a command."]
+    return "\n".join(lines)
+
+
+def _parser(command: str, description: str) -> ArgumentParser:
+    prog = f"segnext-pafpn {command}"
+    return ArgumentParser(
+        prog=prog, usage=f"{prog} [--KEY VALUE ...]", description=description, exit_on_error=False, allow_abbrev=False
+    )
+
+
+def _value_of(option: str, argv: list[str]) -> str | None:
+    for i, argument in enumerate(argv):
+        if argument == option and i + 1 < len(argv):
+            return argv[i + 1]
+        if argument.startswith(f"{option}="):
+            return argument.split("=", 1)[1]
+    return None
+
+
+def _config_of(folder: Path) -> str:
+    """The resolved configuration of a run, given its folder or the ``model/`` in it."""
+    for candidate in (folder / "config.yaml", folder.parent / "config.yaml"):
+        if candidate.is_file():
+            return str(candidate)
+    raise UserError(f"{folder / 'config.yaml'}: no such file. Give the folder of a run, such as runs/NAME.")
+
+
+def _track(items: Iterable, total: int, title: str) -> Iterable:
+    return track(
+        items, description=title, total=total, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def _refuse_problems(reports: Sequence[SplitReport]) -> None:
+    problems = [line for report in reports for line in report.problems]
+    for line in problems[1:20]:
+        print(f"error: {line}", file=sys.stderr)
+    if problems:
+        more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
+        raise UserError(problems[0] + more)
+
+
+def _show(result: Result) -> None:
+    console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

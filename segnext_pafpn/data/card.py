@@ -1,0 +1,167 @@
+"""Data set cards: one YAML that says what the classes are and how the files lie.
+
+::
+
+    name: my-data
+    classes:                                   # one row per class; its place in the list is its training id
+      - {name: background, color: [0, 0, 0], ids: [0]}
+      - {name: vessel, color: [220, 50, 47], ids: [1, 255]}
+    ignore: [2]                                # raw ids that are neither learnt nor scored
+    root: my-data                              # relative to this file
+    layout: {reader: folder, images: "images/{split}", masks: "masks/{split}"}
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.files import shipped_folder
+
+IGNORE_INDEX = 255
+MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: its name, its colour in pictures (RGB), and the ids that stand for it in the mask files."""
+
+    name: str
+    color: tuple[int, int, int]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A data set: see the module's example. ``layout`` holds the reader's name and its options."""
+
+    name: str
+    classes: tuple[ClassRow, ...]
+    layout: dict[str, Any]
+    ignore: tuple[int, ...] = ()
+    root: Path | None = None
+    title: str = ""
+    source: str = ""
+    terms: str = ""
+    path: Path | None = field(default=None, compare=False)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names, in the order of the training ids."""
+        return tuple(row.name for row in self.classes)
+
+    @property
+    def class_colors(self) -> tuple[tuple[int, int, int], ...]:
+        """K RGB triples, in the order of the training ids."""
+        return tuple(row.color for row in self.classes)
+
+
+def shipped_cards() -> list[str]:
+    """Names of the cards that come with the package."""
+    return sorted(path.stem for path in shipped_folder("datasets").glob("*.yaml"))
+
+
+def load_card(name_or_path: str) -> Card:
+    """Read a card by the name of a shipped one or by the path of a YAML file.
+
+    Raises:
+        UserError: naming the file, the key and what is wrong with it.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = shipped_folder("datasets") / f"{name_or_path}.yaml"
+        if not path.is_file():
+            raise UserError(
+                f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
+                f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file."
+            )
+    elif not path.is_file():
+        raise UserError(f"{path}: no such card. Give the path of a YAML file, or one of {shipped_cards()}.")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    return _parse_card(content, path)
+
+
+def _parse_card(content: Any, path: Path) -> Card:
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a mapping with 'classes' and 'layout', found {type(content).__name__}.")
+    known = ("name", "title", "source", "terms", "classes", "ignore", "root", "layout")
+    for key in content:
+        if key not in known:
+            raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
+    for key in ("classes", "layout"):
+        if not content.get(key):
+            raise UserError(f"{path}: the key '{key}' is missing. See datasets/README.md for an example.")
+    rows = content["classes"]
+    if not isinstance(rows, list) or not 2 <= len(rows) <= MAX_CLASSES:
+        raise UserError(f"{path}: classes: expected a list of 2 to {MAX_CLASSES} rows, found {_brief(rows)}.")
+    classes = tuple(_parse_row(row, index, path) for index, row in enumerate(rows))
+    ignore = tuple(_parse_ids(content.get("ignore", []), "ignore", path))
+    _refuse_repeats([row.name for row in classes], "class name", path)
+    _refuse_repeats([i for row in classes for i in row.ids] + list(ignore), "mask id", path)
+    layout = content["layout"]
+    if isinstance(layout, str):
+        layout = {"reader": layout}
+    if not isinstance(layout, dict) or not isinstance(layout.get("reader"), str):
+        raise UserError(f"{path}: layout: expected a reader's name or a mapping with 'reader', found {_brief(layout)}.")
+    root = content.get("root")
+    return Card(
+        name=str(content.get("name", path.stem)),
+        title=str(content.get("title", "")),
+        source=str(content.get("source", "")),
+        terms=str(content.get("terms", "")),
+        classes=classes,
+        ignore=ignore,
+        layout=layout,
+        root=None if root is None else path.parent / str(root),
+        path=path,
+    )
+
+
+def _parse_row(row: Any, index: int, path: Path) -> ClassRow:
+    where = f"{path}: classes[{index}]"
+    if not isinstance(row, dict) or "name" not in row:
+        raise UserError(f"{where}: expected {{name: ..., color: [r, g, b], ids: [...]}}, found {_brief(row)}.")
+    for key in row:
+        if key not in ("name", "color", "ids"):
+            raise UserError(f"{where}: unknown key '{key}'.{nearest(str(key), ('name', 'color', 'ids'))}")
+    color = row.get("color", _default_color(index))
+    if (
+        not isinstance(color, list | tuple)
+        or len(color) != 3
+        or not all(isinstance(c, int) and 0 <= c <= 255 for c in color)
+    ):
+        raise UserError(f"{where}: color: expected three integers of 0 to 255, found {_brief(color)}.")
+    ids = _parse_ids(row.get("ids", [index]), f"classes[{index}].ids", path)
+    return ClassRow(name=str(row["name"]), color=tuple(color), ids=tuple(ids))
+
+
+def _parse_ids(ids: Any, where: str, path: Path) -> list[int]:
+    ids = [ids] if isinstance(ids, int) else ids
+    if not isinstance(ids, list) or not all(isinstance(i, int) and 0 <= i < 65536 for i in ids):
+        raise UserError(f"{path}: {where}: expected a list of integers of 0 to 65535, found {_brief(ids)}.")
+    return ids
+
+
+def _refuse_repeats(values: list, what: str, path: Path) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise UserError(f"{path}: {what} {value!r} stands in more than one row. Each may stand in one only.")
+
+
+def _default_color(index: int) -> tuple[int, int, int]:
+    """A distinct colour per class by the bit-reversal rule of Pascal VOC's palette."""
+    color = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            color[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
+    return tuple(color)
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,139 @@
+"""The data's way from a card to batches, for Lightning."""
+
+import os
+from dataclasses import dataclass, field
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from segnext_pafpn.data.card import Card, load_card
+from segnext_pafpn.data.dataset import EvalBatchSampler, SegmentationDataset, TrainSampler
+from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.readers import Reader, Sample, build_reader
+from segnext_pafpn.data.transforms import AugmentConfig, eval_transform, train_transform
+from segnext_pafpn.errors import UserError
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """What to train and evaluate on.
+
+    Args:
+        card: name of a shipped card or path of a YAML card.
+        root: the data set's folder, in place of the one in the card.
+        train_split: split to train on.
+        val_split: split to choose the best weights on.
+        image_size: height and width to which every picture is resized first, or null to keep its own.
+        crop_size: height and width of the crops to train on.
+        batch_size: crops per step and device.
+        val_batch_size: pictures per step and device in evaluation.
+        samples_per_epoch: crops per epoch, or null for one of each picture.
+        num_workers: processes that read and augment, per device; null for up to 8, as cores allow.
+        check: read everything once before training and stop at what is wrong.
+        augment: random changes in training.
+    """
+
+    card: str = "streets"
+    root: str | None = None
+    train_split: str = "train"
+    val_split: str = "val"
+    image_size: tuple[int, int] | None = None
+    crop_size: tuple[int, int] = (128, 192)
+    batch_size: int = 8
+    val_batch_size: int = 8
+    samples_per_epoch: int | None = None
+    num_workers: int | None = None
+    check: bool = True
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+class SegmentationDataModule(L.LightningDataModule):
+    """Loaders of uint8 batches (:class:`~segnext_pafpn.data.dataset.Batch`); normalising is left to the device."""
+
+    def __init__(self, config: DataConfig, seed: int = 0):
+        super().__init__()
+        _check_config(config)
+        self.config = config
+        self.seed = seed
+        self.card: Card = load_card(config.card)
+        self.reader: Reader = build_reader(self.card, config.root)
+        self.labels = LabelMap(self.card)
+
+    def samples(self, split: str) -> list[Sample]:
+        """The split's complete pairs.
+
+        Raises:
+            UserError: with the first of the listing's problems.
+        """
+        listing = self.reader.list_samples(split)
+        if listing.problems:
+            raise UserError(listing.problems[0])
+        return listing.samples
+
+    def train_dataloader(self) -> DataLoader:
+        config = self.config
+        samples = self.samples(config.train_split)
+        rank, world_size = self._rank_and_world_size()
+        length = config.samples_per_epoch or len(samples)
+        if length < config.batch_size * world_size:
+            raise UserError(
+                f"data.batch_size: {config.batch_size} on {world_size} device(s) is more than the {length} samples "
+                f"of an epoch. Lower it, or set data.samples_per_epoch to at least {config.batch_size * world_size}."
+            )
+        dataset = SegmentationDataset(
+            self.reader,
+            samples,
+            self.labels,
+            train_transform(config.augment, config.crop_size, config.image_size),
+            seed=self.seed,
+        )
+        sampler = TrainSampler(len(samples), length, seed=self.seed, rank=rank, world_size=world_size)
+        return self._loader(dataset, sampler=sampler, batch_size=config.batch_size, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.eval_dataloader(self.config.val_split)
+
+    def eval_dataloader(self, split: str) -> DataLoader:
+        """Every picture of ``split`` once, whole, in a fixed order."""
+        config = self.config
+        samples = self.samples(split)
+        rank, world_size = self._rank_and_world_size()
+        sizes = [config.image_size or self.reader.size(sample) for sample in samples]
+        dataset = SegmentationDataset(self.reader, samples, self.labels, eval_transform(config.image_size))
+        batches = EvalBatchSampler(sizes, config.val_batch_size, rank=rank, world_size=world_size)
+        return self._loader(dataset, batch_sampler=batches)
+
+    def _loader(self, dataset: SegmentationDataset, **order) -> DataLoader:
+        workers = self.config.num_workers
+        if workers is None:
+            workers = min(8, max(0, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else 4
+        return DataLoader(
+            dataset,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
+            **order,
+        )
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+
+def _check_config(config: DataConfig) -> None:
+    positive = {
+        "batch_size": config.batch_size,
+        "val_batch_size": config.val_batch_size,
+        "crop_size": min(config.crop_size),
+        "image_size": 1 if config.image_size is None else min(config.image_size),
+        "samples_per_epoch": 1 if config.samples_per_epoch is None else config.samples_per_epoch,
+        "augment.scale": config.augment.scale[0],
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            raise UserError(f"data.{key}: must be more than 0, found {value}.")
+    if config.augment.scale[0] > config.augment.scale[1]:
+        raise UserError(f"data.augment.scale: expected [smallest, largest], found {list(config.augment.scale)}.")

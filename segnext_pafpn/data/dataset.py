@@ -1,0 +1,128 @@
+"""From a reader to tensors, and in which order."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TypedDict
+
+import albumentations as A
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.data.transforms import apply_transform
+from segnext_pafpn.errors import UserError
+
+
+class Batch(TypedDict):
+    """``image`` (B, 3, H, W) uint8, ``mask`` (B, H, W) uint8 training ids, ``name`` B labels for messages."""
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    name: list[str]
+
+
+class SegmentationDataset(Dataset):
+    """Samples of one split, read, mapped to training ids, and transformed.
+
+    An item is asked for by ``(epoch, index)``. What augmentation does to it follows from these two and
+    the seed alone: not from the number of workers, processes or devices, nor from where a run resumed.
+    """
+
+    def __init__(self, reader: Reader, samples: list[Sample], labels: LabelMap, transform: A.Compose, seed: int = 0):
+        self.reader = reader
+        self.samples = samples
+        self.labels = labels
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, index = key
+        sample = self.samples[index]
+        image = self.reader.read_image(sample)
+        raw = self.reader.read_mask(sample)
+        if raw.shape != image.shape[:2]:
+            raise UserError(f"{sample.mask}: {describe_sizes(image, raw)}")
+        unknown = self.labels.unknown_ids(raw)
+        if unknown:
+            raise UserError(f"{sample.mask}: {describe_unknown(unknown, self.labels)}")
+        seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
+        image, mask = apply_transform(self.transform, image, self.labels(raw), seed)
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "mask": torch.from_numpy(np.ascontiguousarray(mask)),
+            "name": sample.label,
+        }
+
+
+def describe_sizes(image: np.ndarray, mask: np.ndarray) -> str:
+    """What to say of a pair whose sizes differ."""
+    (h, w), (mh, mw) = image.shape[:2], mask.shape
+    return f"the mask is {mw}x{mh}, its image {w}x{h} (width x height). They must agree; export the mask again."
+
+
+def describe_unknown(ids: list[int], labels: LabelMap) -> str:
+    """What to say of a mask with ids that the card does not name."""
+    found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
+    values = "value" if len(ids) == 1 else "values"
+    verb = "is" if len(ids) == 1 else "are"
+    return f"{values} {found} {verb} not in the card (known: {labels.known}). Add to a class's ids, or to ignore."
+
+
+class TrainSampler(Sampler[tuple[int, int]]):
+    """Endless shuffling cut into epochs of equal length; the part of one process.
+
+    All processes draw the same order and take turns, so no sample is seen twice in a round. The order
+    of an epoch follows from seed and epoch, so that a resumed run sees what it would have seen.
+    """
+
+    def __init__(self, size: int, length: int, seed: int = 0, rank: int = 0, world_size: int = 1):
+        self.size = size
+        self.length = length // world_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        total = self.length * self.world_size
+        rounds = [random.permutation(self.size) for _ in range(-(-total // self.size))]
+        order = np.concatenate(rounds)[self.rank : total : self.world_size]
+        return iter([(self.epoch, int(index)) for index in order])
+
+
+class EvalBatchSampler(Sampler[list[tuple[int, int]]]):
+    """Every sample once, over all processes together, in batches of pictures of one size.
+
+    Nothing is padded and nothing is repeated, so the score does not depend on the batch size or on the
+    number of devices.
+    """
+
+    def __init__(self, sizes: list[tuple[int, int]], batch_size: int, rank: int = 0, world_size: int = 1):
+        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, size in enumerate(sizes):
+            by_size[size].append(index)
+        batches = [
+            [(0, index) for index in group[i : i + batch_size]]
+            for group in by_size.values()
+            for i in range(0, len(group), batch_size)
+        ]
+        self.batches = batches[rank::world_size]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)

@@ -1,0 +1,44 @@
+"""From the ids in mask files to training ids 0..K-1 and 255 (ignored)."""
+
+import numpy as np
+
+from segnext_pafpn.data.card import IGNORE_INDEX, Card
+
+UNKNOWN = 254  # a raw id that the card does not name; never reaches the network
+
+
+class LabelMap:
+    """The card's ids as one table; built once, applied to every mask.
+
+    ``card.classes[k].ids`` become k, ``card.ignore`` becomes 255. A raw 255 that the card does not
+    name is ignored too, as everywhere in the field.
+    """
+
+    def __init__(self, card: Card):
+        self.table = np.full(65536, UNKNOWN, dtype=np.uint8)
+        self.table[IGNORE_INDEX] = IGNORE_INDEX
+        self.table[list(card.ignore)] = IGNORE_INDEX
+        for index, row in enumerate(card.classes):
+            self.table[list(row.ids)] = index
+        named = [i for row in card.classes for i in row.ids] + list(card.ignore)
+        self.known = _ranges(sorted(named))
+
+    def __call__(self, mask: np.ndarray) -> np.ndarray:
+        """Raw ids ``(H, W)``, an unsigned integer type, to training ids ``(H, W)`` uint8."""
+        return self.table[mask]
+
+    def unknown_ids(self, mask: np.ndarray) -> list[int]:
+        """The raw ids in ``mask`` ``(H, W)`` that the card does not name."""
+        unknown = self.table[mask] == UNKNOWN
+        return np.unique(mask[unknown]).tolist() if unknown.any() else []
+
+
+def _ranges(ids: list[int]) -> str:
+    """[0, 1, 2, 3, 7] -> '0-3, 7'."""
+    parts: list[list[int]] = []
+    for i in ids:
+        if parts and i == parts[-1][1] + 1:
+            parts[-1][1] = i
+        else:
+            parts.append([i, i])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)

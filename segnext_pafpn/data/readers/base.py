@@ -1,0 +1,74 @@
+"""What a reader is: it lists the samples of a split and reads each one, in the layout the data set came in."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture and its truth.
+
+    Args:
+        name: unique within the split; becomes the stem of what is written about the sample.
+        image: file of the image, None where there is none (made data).
+        mask: file of the mask, likewise.
+        seed: from which a made sample is drawn.
+    """
+
+    name: str
+    image: Path | None = None
+    mask: Path | None = None
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return str(self.image or self.name)
+
+
+@dataclass
+class Listing:
+    """The samples of a split, in a fixed order; what is wrong with its files and what is odd, a line each."""
+
+    samples: list[Sample]
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Reader(ABC):
+    """A layout. Subclasses are dataclasses whose fields are the options of a card's ``layout``."""
+
+    @abstractmethod
+    def splits(self) -> list[str]:
+        """The splits that are there, of ``train``, ``val`` and ``test``."""
+
+    @abstractmethod
+    def list_samples(self, split: str) -> Listing:
+        """List a split without reading the pictures.
+
+        Raises:
+            UserError: if the split is not there at all.
+        """
+
+    @abstractmethod
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width, without decoding."""
+
+    @abstractmethod
+    def read_image(self, sample: Sample) -> np.ndarray:
+        """``(H, W, 3)`` uint8 RGB.
+
+        Raises:
+            UserError: naming a file that cannot be read.
+        """
+
+    @abstractmethod
+    def read_mask(self, sample: Sample) -> np.ndarray:
+        """``(H, W)`` raw ids, uint8 or uint16, as the files have them.
+
+        Raises:
+            UserError: naming a file that cannot be read.
+        """

@@ -1,0 +1,63 @@
+"""The built-in data sets, drawn from a seed when they are read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segnext_pafpn.data.readers.base import Listing, Reader, Sample
+from segnext_pafpn.data.synthetic import cell_image, street_scene
+from segnext_pafpn.errors import UserError, nearest
+
+_SCENES = {"streets": street_scene, "cells": cell_image}
+_FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+
+
+@dataclass(kw_only=True)
+class SyntheticReader(Reader):
+    """Scenes drawn on the fly; the seeds of the splits never meet.
+
+    Args:
+        scene: ``streets`` or ``cells``.
+        height, width: of every image.
+        num_train, num_val, num_test: images per split.
+    """
+
+    scene: str = "streets"
+    height: int = 128
+    width: int = 192
+    num_train: int = 256
+    num_val: int = 48
+    num_test: int = 16
+
+    def __post_init__(self) -> None:
+        if self.scene not in _SCENES:
+            raise UserError(
+                f"layout.scene: '{self.scene}' is not known.{nearest(self.scene, _SCENES)} Known: streets, cells."
+            )
+        self._drawn: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def splits(self) -> list[str]:
+        return list(_FIRST_SEED)
+
+    def list_samples(self, split: str) -> Listing:
+        counts = {"train": self.num_train, "val": self.num_val, "test": self.num_test}
+        if not counts.get(split):
+            raise UserError(f"{self.scene}: there is no split '{split}'. Found splits: train, val, test.")
+        first = _FIRST_SEED[split]
+        samples = [Sample(f"{self.scene}_{split}_{i:04d}", seed=first + i) for i in range(counts[split])]
+        return Listing(samples)
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        return self.height, self.width
+
+    def read_image(self, sample: Sample) -> np.ndarray:
+        return self._draw(sample)[0]
+
+    def read_mask(self, sample: Sample) -> np.ndarray:
+        return self._draw(sample)[1]
+
+    def _draw(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        # Drawing costs as much as decoding a large photograph, and every epoch asks again.
+        if sample.seed not in self._drawn:
+            self._drawn[sample.seed] = _SCENES[self.scene](sample.seed, (self.height, self.width))
+        return self._drawn[sample.seed]

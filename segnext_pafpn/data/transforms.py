@@ -1,0 +1,86 @@
+"""Albumentations pipelines. The only file that knows albumentations."""
+
+import os
+from dataclasses import dataclass
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from segnext_pafpn.data.card import IGNORE_INDEX
+
+
+@dataclass(kw_only=True)
+class AugmentConfig:
+    """What training changes at random, image and mask alike.
+
+    Args:
+        scale: smallest and largest zoom factor before cropping.
+        horizontal_flip: probability of mirroring left and right.
+        vertical_flip: probability of mirroring top and bottom.
+        rotate90: probability of a turn by a multiple of 90 degrees; for pictures without an up.
+        color: strength of changes of brightness, contrast and saturation; hue changes by a tenth of it.
+        blur: probability of a slight Gaussian blur.
+    """
+
+    scale: tuple[float, float] = (0.75, 1.5)
+    horizontal_flip: float = 0.5
+    vertical_flip: float = 0.0
+    rotate90: float = 0.0
+    color: float = 0.3
+    blur: float = 0.0
+
+
+def _resize(image_size: tuple[int, int] | None) -> list[A.BasicTransform]:
+    if image_size is None:
+        return []
+    height, width = image_size
+    return [A.Resize(height, width, interpolation=cv2.INTER_AREA, mask_interpolation=cv2.INTER_NEAREST)]
+
+
+def train_transform(
+    config: AugmentConfig, crop_size: tuple[int, int], image_size: tuple[int, int] | None = None
+) -> A.Compose:
+    """Resize (optional), zoom, crop to ``crop_size`` (height, width), flip, colours.
+
+    What lies outside the picture after zooming out is black, and ignored in the mask.
+    """
+    height, width = crop_size
+    low, high = config.scale
+    steps = [
+        *_resize(image_size),
+        A.RandomScale((low - 1, high - 1), interpolation=cv2.INTER_LINEAR, mask_interpolation=cv2.INTER_NEAREST, p=1)
+        if (low, high) != (1, 1)
+        else None,
+        A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE_INDEX),
+        A.RandomCrop(height, width),
+        A.HorizontalFlip(p=config.horizontal_flip) if config.horizontal_flip else None,
+        A.VerticalFlip(p=config.vertical_flip) if config.vertical_flip else None,
+        A.RandomRotate90(p=config.rotate90) if config.rotate90 else None,
+        _color_jitter(config.color) if config.color else None,
+        A.GaussianBlur(blur_limit=(3, 5), p=config.blur) if config.blur else None,
+    ]
+    return A.Compose([step for step in steps if step is not None])
+
+
+def _color_jitter(strength: float) -> A.ColorJitter:
+    around_one = (max(0.0, 1 - strength), 1 + strength)
+    hue = min(0.5, 0.1 * strength)
+    return A.ColorJitter(brightness=around_one, contrast=around_one, saturation=around_one, hue=(-hue, hue), p=0.8)
+
+
+def eval_transform(image_size: tuple[int, int] | None = None) -> A.Compose:
+    """Resize (optional) and nothing else."""
+    return A.Compose(_resize(image_size))
+
+
+def apply_transform(
+    transform: A.Compose, image: np.ndarray, mask: np.ndarray, seed: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Transform image ``(H, W, 3)`` and mask ``(H, W)`` together; the same seed changes them the same way."""
+    if seed is not None:
+        transform.set_random_seed(seed)
+    result = transform(image=image, mask=mask)
+    return result["image"], result["mask"]

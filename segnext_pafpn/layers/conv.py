@@ -1,0 +1,65 @@
+"""Convolution, norm and activation in one; downsampling."""
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from segnext_pafpn.layers.norm import build_norm
+
+
+class ConvNormAct(nn.Module):
+    """Convolution -> norm -> GELU, keeping H and W at stride 1.
+
+    Args:
+        kernel_size: odd; padding keeps the size.
+        norm: see :func:`~segnext_pafpn.layers.norm.build_norm`.
+        act: GELU at the end, or nothing.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        norm: str = "batch",
+        act: bool = True,
+    ):
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=dilation * (kernel_size // 2),
+            dilation=dilation,
+            groups=groups,
+            bias=False,
+        )
+        self.norm = build_norm(norm, out_channels)
+        self.act = nn.GELU() if act else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+    def fuse(self) -> None:
+        """Fold a BatchNorm into the convolution; other norms stay. Call in evaluation mode."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
+
+
+class Downsample(nn.Sequential):
+    """ConvNeXt's downsampling: norm, then a 2x2 convolution of stride 2 (arXiv 2201.03545, section 2.6).
+
+    With ``stride=1`` the same weights run without striding (for output strides 8 and 16) and the
+    resolution stays.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 2, norm: str = "batch"):
+        super().__init__(
+            build_norm(norm, in_channels),
+            nn.Conv2d(in_channels, out_channels, 2, stride=stride, padding="same" if stride == 1 else 0),
+        )

@@ -1,0 +1,81 @@
+"""A trained model on disk: the network in smp's form, and beside it what an image must go through first.
+
+The folder holds ``config.json``, ``model.safetensors`` (both smp's, read by ``smp.from_pretrained``) and
+``preprocessing.json``.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import segmentation_models_pytorch as smp
+from segmentation_models_pytorch.base import SegmentationModel
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import write_atomic
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What lies between an image file and the network, and between its logits and a picture.
+
+    Args:
+        class_names: K names.
+        class_colors: K RGB triples.
+        mean, std: per channel, of values between 0 and 1; the network sees ``(image / 255 - mean) / std``.
+        image_size: height and width to which images are resized first, or None.
+    """
+
+    class_names: tuple[str, ...]
+    class_colors: tuple[tuple[int, int, int], ...]
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    image_size: tuple[int, int] | None = None
+
+
+def save_bundle(
+    model: SegmentationModel, preprocessing: Preprocessing, folder: Path, metrics: dict | None = None
+) -> None:
+    """Write model and preprocessing into ``folder``; ``metrics`` go into the model card."""
+    model.save_pretrained(folder, metrics=metrics)
+    with write_atomic(Path(folder) / "preprocessing.json") as path:
+        path.write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+
+
+def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
+    """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
+
+    Raises:
+        UserError: naming the file that is missing or broken.
+    """
+    folder = Path(path)
+    if (folder / "model").is_dir():
+        folder = folder / "model"
+    for name in ("config.json", "model.safetensors", "preprocessing.json"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder / name}: no such file. --checkpoint takes the folder of a finished run (runs/NAME) "
+                f"or its model/ folder."
+            )
+    try:
+        values = json.loads((folder / "preprocessing.json").read_text())
+        preprocessing = Preprocessing(
+            class_names=tuple(values["class_names"]),
+            class_colors=tuple(tuple(color) for color in values["class_colors"]),
+            mean=tuple(values["mean"]),
+            std=tuple(values["std"]),
+            image_size=tuple(values["image_size"]) if values["image_size"] else None,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
+    try:
+        model = smp.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{folder}: the model cannot be read: {reason}. Train again or copy the folder again."
+        ) from error
+    return model.eval(), preprocessing

@@ -1,0 +1,156 @@
+"""ELANeXt: a ConvNeXt-style ELAN backbone with features at strides 2, 4, 8, 16 and 32.
+
+Image ``(B, 3, H, W)`` -> stem (stride 2) -> four stages, each a ConvNeXt downsampling and an ELAN whose
+chains are ConvNeXt blocks. Importing this module registers every row of :data:`ELANEXT_VARIANTS` with timm.
+"""
+
+from itertools import pairwise
+
+import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import ClassifierHead
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import nn
+
+from segnext_pafpn.layers import ELAN, ConvNormAct, Downsample
+
+__all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
+
+# widths: channels at strides 2, 4, 8, 16, 32; depths: ConvNeXt blocks in each of an ELAN's two chains.
+ELANEXT_VARIANTS: dict[str, dict] = {
+    "elanext_nano": dict(widths=(24, 48, 96, 192, 320), depths=(1, 1, 1, 1)),
+    "elanext_tiny": dict(widths=(32, 64, 128, 256, 512), depths=(1, 1, 2, 2)),
+}
+
+
+class ELANeXt(nn.Module):
+    """ConvNeXt blocks inside ELAN, in timm's form.
+
+    Args:
+        widths: channels of the five feature levels, strides 2 to 32.
+        depths: blocks per ELAN chain at strides 4 to 32.
+        in_chans: image channels.
+        num_classes: of the classification head; 0 for none.
+        global_pool: timm's pooling name of the classification head.
+        output_stride: 32, 16 or 8; below 32 the last stages keep the resolution and dilate their
+            depthwise convolutions instead.
+        kernel_size: side of the depthwise convolutions.
+        norm: ``batch`` (default), ``layer`` or ``group``.
+        layer_scale: initial LayerScale, or None for none.
+        drop_rate: dropout before the classifier.
+        drop_path_rate: stochastic depth of the last block; earlier ones rise linearly to it.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        depths: tuple[int, ...],
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        global_pool: str = "avg",
+        output_stride: int = 32,
+        kernel_size: int = 7,
+        norm: str = "batch",
+        layer_scale: float | None = None,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        if len(widths) != 5 or len(depths) != 4:
+            raise ValueError(f"ELANeXt takes 5 widths and 4 depths, found widths={widths}, depths={depths}.")
+        if output_stride not in (8, 16, 32):
+            raise ValueError(f"output_stride must be 8, 16 or 32, found {output_stride}.")
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.num_features = self.head_hidden_size = widths[-1]
+
+        self.stem = ConvNormAct(in_chans, widths[0], kernel_size=3, stride=2, norm=norm)
+        self.feature_info = [dict(num_chs=widths[0], reduction=2, module="stem")]
+        rates = torch.linspace(0, drop_path_rate, 2 * sum(depths)).tolist()
+        stages, reduction = [], 2
+        for i, ((in_channels, out_channels), depth) in enumerate(zip(pairwise(widths), depths, strict=True)):
+            stride = 2 if reduction < output_stride else 1
+            reduction *= stride
+            elan = ELAN(
+                out_channels,
+                out_channels,
+                depth=depth,
+                kernel_size=kernel_size,
+                dilation=2 ** (i + 2) // reduction,
+                norm=norm,
+                layer_scale=layer_scale,
+                drop_path=[rates.pop(0) for _ in range(2 * depth)],
+            )
+            stages.append(nn.Sequential(Downsample(in_channels, out_channels, stride=stride, norm=norm), elan))
+            self.feature_info.append(dict(num_chs=out_channels, reduction=reduction, module=f"stages.{i}"))
+        self.stages = nn.Sequential(*stages)
+        self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
+        self.apply(_init_weights)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, in_chans, H, W)`` to ``(B, widths[-1], H / 32, W / 32)``."""
+        return self.stages(self.stem(x))
+
+    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.forward_head(self.forward_features(x))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        self.num_classes = num_classes
+        self.head.reset(num_classes, global_pool)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that take no weight decay besides norms and biases: the LayerScales."""
+        return {name for name, _ in self.named_parameters() if name.endswith("gamma")}
+
+
+def _init_weights(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _cfg(**kwargs) -> dict:
+    return {
+        "url": "",
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "pool_size": (7, 7),
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": IMAGENET_DEFAULT_MEAN,
+        "std": IMAGENET_DEFAULT_STD,
+        "first_conv": "stem.conv",
+        "classifier": "head.fc",
+        "license": "apache-2.0",
+        **kwargs,
+    }
+
+
+default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in ELANEXT_VARIANTS})
+
+
+def _create_elanext(name: str, pretrained: bool, **kwargs) -> ELANeXt:
+    return build_model_with_cfg(
+        ELANeXt,
+        name,
+        pretrained,
+        feature_cfg=dict(out_indices=(0, 1, 2, 3, 4), flatten_sequential=True),
+        **{**ELANEXT_VARIANTS[name], **kwargs},
+    )
+
+
+@register_model
+def elanext_nano(pretrained: bool = False, **kwargs) -> ELANeXt:
+    return _create_elanext("elanext_nano", pretrained, **kwargs)
+
+
+@register_model
+def elanext_tiny(pretrained: bool = False, **kwargs) -> ELANeXt:
+    return _create_elanext("elanext_tiny", pretrained, **kwargs)

@@ -1,0 +1,70 @@
+"""A network from its configuration: ours or any of segmentation_models_pytorch, by name."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+from segmentation_models_pytorch.base import SegmentationModel
+from segmentation_models_pytorch.encoders import get_encoder_names
+
+from segnext_pafpn.errors import UserError, nearest
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """Which network.
+
+    Args:
+        arch: decoder: pafpnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
+        encoder_name: elanext_nano, elanext_tiny, an encoder of smp, or one of timm as tu-NAME.
+        encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
+        in_channels: image channels.
+        options: further arguments of the architecture, by their names in its documentation.
+    """
+
+    arch: str = "pafpnext"
+    encoder_name: str = "elanext_tiny"
+    encoder_weights: str | None = None
+    in_channels: int = 3
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
+    """Build the network, its logits ``classes`` wide.
+
+    Raises:
+        UserError: naming an unknown architecture, encoder, option or set of weights.
+    """
+    known = smp.MODEL_ARCHITECTURES_MAPPING
+    if config.arch.lower() not in known:
+        raise UserError(
+            f"model.arch: '{config.arch}' is not known.{nearest(config.arch.lower(), known)} Known: {', '.join(known)}."
+        )
+    _check_encoder_name(config.encoder_name)
+    try:
+        return smp.create_model(
+            config.arch,
+            encoder_name=config.encoder_name,
+            encoder_weights=config.encoder_weights,
+            in_channels=config.in_channels,
+            classes=classes,
+            **config.options,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        reason = error.args[0] if error.args else error
+        raise UserError(f"model: {config.arch} with encoder {config.encoder_name}: {reason}") from error
+
+
+def _check_encoder_name(name: str) -> None:
+    if name.startswith("tu-"):
+        timm_name = name.removeprefix("tu-")
+        if not timm.is_model(timm_name):
+            hint = nearest(timm_name, timm.list_models())
+            raise UserError(f"model.encoder_name: timm has no model '{timm_name}'.{hint}")
+    elif name not in get_encoder_names():
+        hint = nearest(name, get_encoder_names())
+        raise UserError(
+            f"model.encoder_name: '{name}' is not an encoder of segnext_pafpn or smp.{hint} "
+            f"For a model of timm write tu-NAME."
+        )

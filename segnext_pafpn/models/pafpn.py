@@ -1,0 +1,77 @@
+"""PAFPN: a feature pyramid with a second, bottom-up path (PANet, arXiv 1803.01534), built from ELANs."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from segnext_pafpn.layers import ELAN, SPPCSPC, ConvNormAct, Downsample
+
+
+class PAFPN(nn.Module):
+    """c2..c5 to p2, n3, n4, n5, all ``channels`` wide (c_i, p_i and n_i at stride 2^i).
+
+    ::
+
+        c5 - SPPCSPC - p5 -------------------- n5
+                        | up               down |
+        c4 ----------- p4 -------------------- n4
+                        | up               down |
+        c3 ----------- p3 ------ 1x1 --------- n3
+                        | up
+        c2 ----------- p2 ------------------------
+
+    Each p and n but p5 and n3 is an ELAN over the concatenation of its two inputs. Without a c2
+    (encoders of depth 3) there is no p2.
+
+    Args:
+        in_channels: widths of c2 (or none), c3, c4, c5.
+        channels: width of the pyramid.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int = 128,
+        depth: int = 1,
+        kernel_size: int = 7,
+        dilations: Sequence[int] = (3, 4, 6),
+        norm: str = "batch",
+        layer_scale: float | None = None,
+    ):
+        super().__init__()
+        *finer, c5 = in_channels
+
+        def elan() -> ELAN:
+            return ELAN(
+                2 * channels,
+                channels,
+                depth=depth,
+                kernel_size=kernel_size,
+                norm=norm,
+                layer_scale=layer_scale,
+            )
+
+        self.sppcspc = SPPCSPC(
+            c5, channels, hidden_channels=channels, dilations=dilations, norm=norm, layer_scale=layer_scale
+        )
+        self.laterals = nn.ModuleList(ConvNormAct(c, channels, norm=norm) for c in finer)
+        self.reduces = nn.ModuleList(ConvNormAct(channels, channels, norm=norm) for _ in finer)
+        self.top_down = nn.ModuleList(elan() for _ in finer)
+        self.conv_n3 = ConvNormAct(channels, channels, norm=norm)
+        self.downs = nn.ModuleList(Downsample(channels, channels, norm=norm) for _ in range(2))
+        self.bottom_up = nn.ModuleList(elan() for _ in range(2))
+
+    def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
+        pyramid = [self.sppcspc(features[-1])]
+        for i in range(len(self.laterals) - 1, -1, -1):
+            lateral = self.laterals[i](features[i])
+            coarser = F.interpolate(self.reduces[i](pyramid[0]), size=lateral.shape[-2:], mode="nearest")
+            pyramid.insert(0, self.top_down[i](torch.cat([lateral, coarser], dim=1)))
+        outputs = pyramid[:-3]
+        p4, p5 = pyramid[-2:]
+        n3 = self.conv_n3(pyramid[-3])
+        n4 = self.bottom_up[0](torch.cat([p4, self.downs[0](n3)], dim=1))
+        n5 = self.bottom_up[1](torch.cat([p5, self.downs[1](n4)], dim=1))
+        return [*outputs, n3, n4, n5]

@@ -1,0 +1,118 @@
+"""What watches a run: bad losses, waiting for data, randomness, and a line per evaluation."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from segnext_pafpn.data.dataset import Batch
+from segnext_pafpn.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class NonFiniteLossGuard(Callback):
+    """Stops at a loss that is NaN or infinite and names the pictures of that batch.
+
+    On a GPU reading a loss makes the host wait, so losses are kept on the device and looked at every
+    ``interval`` steps, and before anything is evaluated or saved; on a CPU at every step.
+    """
+
+    def __init__(self, interval: int = 10):
+        self.interval = interval
+        self._pending: list[tuple[int, list[str], torch.Tensor]] = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Mapping, batch: Batch, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"].detach()
+        self._pending.append((trainer.global_step, batch["name"], loss))
+        if loss.device.type == "cpu" or len(self._pending) >= self.interval:
+            self._look()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        if not self._pending:
+            return
+        finite = torch.stack([loss for _, _, loss in self._pending]).isfinite().tolist()
+        pending, self._pending = self._pending, []
+        if all(finite):
+            return
+        step, names, loss = pending[finite.index(False)]
+        raise UserError(
+            f"step {step}: the loss is {loss.item()}, on the batch of {', '.join(names)}. "
+            f"Lower optim.lr, use trainer.precision 32-true or bf16-mixed, or look at these files. "
+            f"The last good weights are in checkpoints/last.ckpt."
+        )
+
+
+class EpochSeed(Callback):
+    """Seeds dropout and stochastic depth anew from (seed, epoch, process), so that a resumed run draws the same."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.manual_seed((self.seed * 100_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+
+
+class DataWait(Callback):
+    """Logs ``data_wait``: the share of an epoch's time in which the device had no batch to work on."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+        self._worked = 0.0
+        self._mark = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._waited = self._worked = 0.0
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if batch_idx > 0:  # the first wait holds the start of the worker processes
+            self._waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Mapping, batch: Batch, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        self._worked += now - self._mark
+        self._mark = now
+        share = self._waited / (self._waited + self._worked)
+        last = batch_idx + 1 == trainer.num_training_batches
+        pl_module.log("data_wait", share, prog_bar=True, logger=last)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
+
+class EvaluationLine(Callback):
+    """Logs one line for every evaluation, for terminals without a progress bar and for log files."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        if not trainer.is_global_zero or "train/loss" not in metrics:
+            return
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        wait = float(metrics.get("data_wait", 0.0))
+        log.info(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {trainer.global_step}  "
+            f"loss {float(metrics['train/loss']):.3f}  val loss {float(metrics['val/loss']):.3f}  "
+            f"mIoU {100 * float(metrics['val/mIoU']):.2f}  lr {lr:.1e}  "
+            f"waiting for data {100 * wait:.0f} %  {time.perf_counter() - self._start:.0f} s"
+        )

@@ -1,0 +1,105 @@
+"""Everything a run is made from. The YAML files of ``configs/`` hold these fields."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import yaml
+
+from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.files import write_atomic
+from segnext_pafpn.models.factory import ModelConfig
+from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.optim import OptimConfig
+
+
+@dataclass(kw_only=True)
+class TrainerConfig:
+    """How Lightning's Trainer runs; the names are Lightning's.
+
+    Args:
+        accelerator: auto, cpu, gpu, mps.
+        devices: how many devices, one process each.
+        num_nodes: how many machines.
+        strategy: auto, or one of Lightning's (ddp, ...).
+        precision: 32-true, bf16-mixed or 16-mixed.
+        max_epochs: how long; or -1 and max_steps.
+        max_steps: how many optimizer steps; -1 for no limit but max_epochs.
+        check_val_every_n_epoch: epochs between evaluations.
+        accumulate_grad_batches: batches per optimizer step.
+        gradient_clip_val: largest norm of the gradient, or null for no clipping.
+        limit_train_batches: batches per epoch, or null for all; to try things out.
+        limit_val_batches: batches per evaluation, or null for all; to try things out.
+        log_every_n_steps: steps between rows of the logs.
+        sync_batchnorm: share BatchNorm's statistics between GPUs.
+        deterministic: refuse operations that are not reproducible.
+        channels_last: memory layout of images and weights; faster on GPUs and often on CPUs.
+        compile: compile the network with torch.compile.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    max_epochs: int = 50
+    max_steps: int = -1
+    check_val_every_n_epoch: int = 1
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = 1.0
+    limit_train_batches: int | None = None
+    limit_val_batches: int | None = None
+    log_every_n_steps: int = 10
+    sync_batchnorm: bool = True
+    deterministic: bool = False
+    channels_last: bool = False
+    compile: bool = False
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """A run.
+
+    Args:
+        name: of the run's folder.
+        output_dir: where the runs lie.
+        overwrite: start anew in a folder that holds a run already.
+        seed: of weights, order and augmentation.
+        weights: folder of a run (or its model/) whose weights to start from, or null.
+        model: which network.
+        data: what to train and evaluate on.
+        loss: what to minimise.
+        optim: how to minimise.
+        trainer: how Lightning's Trainer runs.
+    """
+
+    name: str = "train"
+    output_dir: str = "runs"
+    overwrite: bool = False
+    seed: int = 0
+    weights: str | None = None
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder."""
+        return Path(self.output_dir) / self.name
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write the resolved configuration as a YAML that ``train --config`` reads again."""
+    plain = _plain(asdict(config))
+    with write_atomic(path) as temporary:
+        temporary.write_text(yaml.safe_dump(plain, sort_keys=False))
+
+
+def _plain(value: object) -> object:
+    """Tuples to lists, all the way down: YAML's safe form has no tuples."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

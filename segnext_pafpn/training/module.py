@@ -1,0 +1,89 @@
+"""One training step and one evaluation step."""
+
+import lightning as L
+import torch
+from torch import nn
+
+from segnext_pafpn.data.dataset import Batch
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix, Scores, scores_from_matrix
+from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
+from segnext_pafpn.training.optim import OptimConfig, build_optimizer
+
+
+class SegmentationModule(L.LightningModule):
+    """A network with its loss, its optimizer and its score.
+
+    Batches arrive as uint8 and are normalised on the device.
+
+    Args:
+        model: takes normalised floats ``(B, 3, H, W)``, gives logits ``(B, K, H, W)``.
+        mean, std: per channel, of values between 0 and 1.
+        channels_last: memory layout of images and weights.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        loss: LossConfig,
+        optim: OptimConfig,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        channels_last: bool = False,
+    ):
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = model.to(memory_format=self.memory_format)
+        self.loss = SegmentationLoss(loss, num_classes)
+        self.optim = optim
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.confusion = ConfusionMatrix(num_classes)
+        self.matrix: torch.Tensor | None = None
+
+    def normalize(self, image: torch.Tensor) -> torch.Tensor:
+        """``(B, C, H, W)`` uint8 to normalised floats."""
+        return ((image.float() - self.mean) / self.std).contiguous(memory_format=self.memory_format)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """``(B, C, H, W)`` uint8 to logits ``(B, K, H, W)``, padding the sides where the network needs it."""
+        height, width = image.shape[-2:]
+        x = self.normalize(image)
+        if getattr(self.model, "requires_divisible_input_shape", False):
+            stride = self.model.encoder.output_stride
+            x = nn.functional.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
+        return self.model(x)[..., :height, :width]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        auxiliary: list[torch.Tensor] = []
+        if len(getattr(self.model, "auxiliary_heads", ())):
+            logits, auxiliary = self.model.forward_auxiliary(self.normalize(batch["image"]))
+        else:
+            logits = self(batch["image"])
+        loss = self.loss(logits, batch["mask"], auxiliary)
+        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["image"]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        logits = self(batch["image"])
+        loss = self.loss(logits, batch["mask"])
+        self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["image"]))
+        self.confusion.update(logits.argmax(dim=1), batch["mask"])
+
+    def on_validation_epoch_end(self) -> None:
+        self.matrix = self.confusion.compute()
+        self.confusion.reset()
+        scores = self.scores()
+        self.log("val/mIoU", scores.mIoU, prog_bar=True)
+        self.log("val/aAcc", scores.aAcc)
+        self.log("val/mAcc", scores.mAcc)
+
+    def scores(self) -> Scores:
+        """What the last evaluation found, over the whole split and all processes."""
+        assert self.matrix is not None, "no evaluation has run yet"
+        return scores_from_matrix(self.matrix)
+
+    def configure_optimizers(self) -> dict:
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        optimizer, schedule = build_optimizer(self.model, self.optim, total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,8 @@
+"""Train from the command line: the same as ``segnext-pafpn train``."""
+
+import sys
+
+from segnext_pafpn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
