@@ -5,7 +5,9 @@ The folder holds ``config.json``, ``model.safetensors`` (both smp's, read by ``s
 """
 
 import json
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
@@ -72,7 +74,8 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
     try:
-        model = smp.from_pretrained(str(folder))
+        with redirect_stdout(StringIO()):  # huggingface_hub prints that the folder is a local one
+            model = smp.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -91,8 +91,7 @@ class DataWait(Callback):
         self._worked += now - self._mark
         self._mark = now
         share = self._waited / (self._waited + self._worked)
-        last = batch_idx + 1 == trainer.num_training_batches
-        pl_module.log("data_wait", share, prog_bar=True, logger=last)
+        pl_module.log("data_wait", share, prog_bar=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._mark = time.perf_counter()
@@ -103,16 +102,22 @@ class EvaluationLine(Callback):
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
+        self._losses: list[torch.Tensor] = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Mapping, batch: Batch, batch_idx: int
+    ) -> None:
+        self._losses.append(outputs["loss"].detach())
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        metrics = trainer.callback_metrics
-        if not trainer.is_global_zero or "train/loss" not in metrics:
+        losses, self._losses = self._losses, []
+        if not losses or not trainer.is_global_zero:
             return
-        lr = trainer.optimizers[0].param_groups[0]["lr"]
-        wait = float(metrics.get("data_wait", 0.0))
+        metrics = trainer.callback_metrics
+        until = f"step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
         log.info(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {trainer.global_step}  "
-            f"loss {float(metrics['train/loss']):.3f}  val loss {float(metrics['val/loss']):.3f}  "
-            f"mIoU {100 * float(metrics['val/mIoU']):.2f}  lr {lr:.1e}  "
-            f"waiting for data {100 * wait:.0f} %  {time.perf_counter() - self._start:.0f} s"
+            f"epoch {trainer.current_epoch + 1:>3}  {until}  loss {torch.stack(losses).mean():.3f}  "
+            f"val loss {metrics['val/loss']:.3f}  mIoU {100 * metrics['val/mIoU']:.2f} %  "
+            f"lr {trainer.optimizers[0].param_groups[0]['lr']:.1e}  "
+            f"waiting for data {100 * metrics['data_wait']:.0f} %  {time.perf_counter() - self._start:.0f} s"
         )

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.evaluation.metrics import Scores
-from segnext_pafpn.evaluation.report import write_scores
+from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.training.callbacks import DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
@@ -94,6 +94,7 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
         write_scores(result.scores, result.class_names, config.run_dir, "metrics_val", {"split": result.split})
+        write_confusion(module.matrix, result.class_names, config.run_dir, "metrics_val")
         save_bundle(network, preprocessing, config.run_dir / "model", {"val_mIoU": round(100 * result.scores.mIoU, 2)})
         draw_curves(config.run_dir)
         draw_sheet(config.run_dir, data, config.data.val_split, device=str(trainer.strategy.root_device))
@@ -130,6 +131,7 @@ def evaluate(checkpoint: str, data_config: DataConfig, split: str, trainer_confi
     if trainer.is_global_zero:
         folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
         write_scores(result.scores, names, folder, f"metrics_{split}", {"split": split, "checkpoint": str(checkpoint)})
+        write_confusion(module.matrix, names, folder, f"metrics_{split}")
     return result
 
 
@@ -206,7 +208,6 @@ def _build_callbacks(config: TrainConfig) -> list[Callback]:
         NonFiniteLossGuard(),
         EpochSeed(config.seed),
         DataWait(),
-        LearningRateMonitor(logging_interval="step"),
     ]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
@@ -259,5 +260,10 @@ def _load_weights(model: torch.nn.Module, checkpoint: str) -> None:
 def _quiet() -> None:
     """Lightning's notices on hardware and advice on workers say nothing that a user of this tool can act on."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*Experiment logs directory.*", ".*exists and is not empty.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*smaller than the logging interval.*",
+        ".*treespec.*is deprecated.*",
+    ):
         warnings.filterwarnings("ignore", message)

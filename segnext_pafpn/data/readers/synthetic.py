@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from segnext_pafpn.data.readers.base import Listing, Reader, Sample
-from segnext_pafpn.data.synthetic import cell_image, street_scene
+from segnext_pafpn.data.synthetic.cells import cell_image
+from segnext_pafpn.data.synthetic.streets import street_scene
 from segnext_pafpn.errors import UserError, nearest
 
 _SCENES = {"streets": street_scene, "cells": cell_image}

@@ -13,44 +13,60 @@ from functools import partial
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .texture import RGB, View, checked_rng, random_light, roughen, sensor, value_noise, vignette
+from .texture import (
+    RGB,
+    CutOut,
+    View,
+    checked_rng,
+    dim,
+    mottling,
+    paint_sky,
+    pick,
+    random_light,
+    sensor,
+    shade_ground,  # fmt: skip
+    vignette,
+)
 
 STREET_CLASSES: tuple[str, ...] = ("sky", "building", "road", "pavement", "tree", "car", "person", "pole")
 SKY, BUILDING, ROAD, PAVEMENT, TREE, CAR, PERSON, POLE = range(len(STREET_CLASSES))
 
 OVERSAMPLING = 2  # canvas pixels per picture pixel
-FAR = 95.0  # metres: where the street ends
+WHEEL = 0.33  # metres: radius of a car's wheels
+FAR = 80.0  # metres: where the street ends
+DETAIL = 36.0  # metres: what is farther gets no detail, and is not worth a shadow
 POLE_WIDTH = 2.6 / 128  # of the picture's height: poles are drawn no thinner, or nobody could learn them
 
-FACADES = ((150, 146, 140), (176, 160, 136), (132, 84, 66), (112, 88, 70), (196, 184, 160), (128, 132, 138),
-           (186, 150, 116), (158, 168, 170), (206, 200, 192), (146, 118, 104), (122, 130, 112))  # fmt: skip
-PAINTS = ((206, 206, 206), (34, 36, 40), (110, 114, 120), (150, 32, 30), (36, 66, 128), (44, 86, 58),
-          (84, 104, 62), (168, 158, 136), (196, 168, 60), (126, 74, 46), (232, 232, 228))  # fmt: skip
-CLOTHES = ((40, 44, 60), (150, 44, 40), (56, 84, 130), (96, 96, 92), (200, 190, 170), (62, 92, 66),
-           (110, 76, 54), (210, 160, 60), (30, 30, 32), (140, 110, 140), (222, 222, 220))  # fmt: skip
+# fmt: off
+FACADES = ((156, 152, 146), (186, 168, 140), (142, 86, 66), (118, 92, 72), (206, 192, 162), (128, 134, 142),
+           (196, 154, 116), (160, 172, 174), (214, 208, 198), (156, 118, 100), (128, 138, 116), (186, 132, 112))
+ROOFS = ((134, 78, 60), (92, 84, 82), (116, 96, 82), (76, 80, 88))
+PAINTS = ((206, 206, 206), (36, 38, 42), (116, 120, 126), (166, 34, 30), (38, 72, 140), (46, 92, 60),
+          (88, 110, 64), (172, 162, 138), (204, 172, 56), (132, 78, 46), (234, 234, 230))
+CLOTHES = ((44, 48, 66), (164, 46, 42), (58, 90, 144), (100, 100, 96), (204, 194, 172), (64, 98, 68),
+           (118, 80, 56), (216, 164, 60), (32, 32, 36), (146, 112, 146), (224, 224, 222))
 SKINS = ((236, 196, 168), (206, 158, 124), (160, 112, 82), (104, 70, 52))
 HAIRS = ((34, 28, 26), (80, 56, 36), (150, 112, 66), (150, 146, 142))
-LEAVES = ((62, 92, 44), (82, 104, 50), (52, 80, 52), (108, 112, 54), (136, 104, 48))
-BARKS = ((86, 68, 54), (104, 84, 66), (74, 62, 54))
+LEAVES = ((66, 100, 46), (88, 116, 54), (54, 88, 56), (112, 122, 58), (150, 112, 50))
+BARKS = ((88, 70, 56), (108, 88, 70), (76, 64, 56))
+METALS = ((96, 100, 102), (56, 62, 60), (150, 150, 148), (70, 82, 72))
 
-# Strength of the coarse, middle and fine mottling of each class, in the order of STREET_CLASSES.
-ROUGHNESS = np.array(
-    [(0, 0, 0.004), (0.04, 0.02, 0.03), (0.05, 0.03, 0.05), (0.05, 0.03, 0.045),
-     (0.06, 0.08, 0.10), (0.02, 0.01, 0.01), (0.02, 0.03, 0.03), (0.02, 0.02, 0.03)]
-)  # fmt: skip
+# Strength of the coarse, middle and fine mottling of each class.
+ROUGHNESS = np.array([(0, 0, 0.004), (0.04, 0.02, 0.02), (0.05, 0.025, 0.03), (0.05, 0.025, 0.03),
+                      (0.06, 0.08, 0.09), (0.02, 0.01, 0.01), (0.02, 0.03, 0.02), (0.02, 0.02, 0.02)])
 
 # Side of a car, from the tail up, over the roof and down the nose: (along, up) in metres.
-SALOON = ((-2.1, 0.32), (-2.15, 0.72), (-2.05, 0.98), (-1.5, 1.02), (-0.85, 1.45), (0.35, 1.47), (1.05, 1.02),
-          (1.95, 0.88), (2.1, 0.68), (2.1, 0.32))  # fmt: skip
-HATCH = ((-1.85, 0.32), (-1.9, 0.72), (-1.85, 0.98), (-1.82, 1.04), (-1.45, 1.5), (0.3, 1.54), (1.0, 1.06),
-         (1.75, 0.9), (1.9, 0.68), (1.9, 0.32))  # fmt: skip
-VAN = ((-2.4, 0.35), (-2.42, 0.8), (-2.4, 1.1), (-2.4, 1.12), (-2.3, 2.0), (1.15, 2.02), (1.8, 1.25),
-       (2.3, 1.1), (2.4, 0.75), (2.4, 0.35))  # fmt: skip
-REAR_WINDOW, WINDSCREEN = 3, 5  # edges of these outlines, by the number of their first corner
-WHEEL = 0.33 * np.array([(np.cos(turn), np.sin(turn) + 1) for turn in np.linspace(0, 2 * np.pi, 13)[:-1]])
-RUBBER = (26, 26, 28)
+SALOON = ((-2.1, 0.3), (-2.15, 0.72), (-2.05, 0.98), (-1.5, 1.02), (-0.85, 1.45), (0.35, 1.47), (1.05, 1.02),
+          (1.95, 0.88), (2.1, 0.68), (2.1, 0.3))
+HATCH = ((-1.85, 0.3), (-1.9, 0.72), (-1.85, 0.98), (-1.82, 1.04), (-1.45, 1.5), (0.3, 1.54), (1.0, 1.06),
+         (1.75, 0.9), (1.9, 0.68), (1.9, 0.3))
+VAN = ((-2.4, 0.32), (-2.42, 0.8), (-2.4, 1.1), (-2.4, 1.12), (-2.3, 2.0), (1.15, 2.02), (1.8, 1.25),
+       (2.3, 1.1), (2.4, 0.75), (2.4, 0.32))
+# fmt: on
 
+ALONG = np.concatenate((np.linspace(0, 1, 12), np.linspace(1, 0, 12)))
 Item = tuple[float, Callable[[], None]]  # distance in metres, what paints it
 
 
@@ -80,131 +96,75 @@ class Street:
     cast: list[np.ndarray] = field(default_factory=list)
     contact: list[np.ndarray] = field(default_factory=list)
 
-    def throw_shadow(self, base: np.ndarray, height: float) -> None:
-        """Note the shadow of something `height` metres high that stands on `base` (N, 3)."""
-        right, away = self.view.light.sun
-        self.cast.append(np.concatenate((base, base + (right * height, 0.0, away * height))))
+    def throw_shadow(self, base: np.ndarray, low: float, high: float) -> None:
+        """Note the shadow of a body over `base` (N, 3), between two heights."""
+        if base[0, 2] < DETAIL:
+            towards = np.array((self.view.light.sun[0], 0.0, self.view.light.sun[1]))
+            self.cast.append(np.concatenate((base + towards * low, base + towards * high)))
 
 
-def upright(x0, x1, y0, y1, z0, z1) -> np.ndarray:
-    """Vertical rectangles (..., 4, 3) from (x0, z0) to (x1, z1), y0 to y1 high; arguments broadcast."""
-    x0, x1, y0, y1, z0, z1 = np.broadcast_arrays(x0, x1, y0, y1, z0, z1)
-    corners = np.empty((*x0.shape, 4, 3))
-    corners[..., :2, 0], corners[..., 2:, 0] = x0[..., None], x1[..., None]
-    corners[..., ::3, 1], corners[..., 1:3, 1] = y0[..., None], y1[..., None]
-    corners[..., :2, 2], corners[..., 2:, 2] = z0[..., None], z1[..., None]
+def upright(
+    x: ArrayLike, y0: ArrayLike, y1: ArrayLike, z0: ArrayLike, z1: ArrayLike, x1: float | None = None
+) -> np.ndarray:
+    """Vertical rectangles (..., 4, 3), y0 to y1 high, from (x, z0) to (x1 or x, z1); arguments broadcast."""
+    corners = np.empty((*np.broadcast(x, y0, y1, z0, z1).shape, 4, 3))
+    for corner, (a, b, c) in enumerate(((x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1))):
+        corners[..., corner, 0], corners[..., corner, 1], corners[..., corner, 2] = a, b, c
+    if x1 is not None:
+        corners[..., 2:, 0] = x1
     return corners
 
 
-def flat(x0, x1, z0, z1) -> np.ndarray:
+def flat(x0: ArrayLike, x1: ArrayLike, z0: ArrayLike, z1: ArrayLike) -> np.ndarray:
     """Rectangles (..., 4, 3) on the ground; arguments broadcast."""
-    return upright(x0, x1, z0, z1, 0.0, 0.0)[..., (0, 2, 1)]
+    return upright(0.0, x0, x1, z0, z1)[..., (1, 0, 2)]
 
 
-def strip(x0: float, x1: float, z1: float = FAR) -> np.ndarray:
+def strip(x0: float, x1: float, end: float = FAR) -> np.ndarray:
     """(24, 3) outline of a strip of ground along the street, with corners enough to follow its bend."""
-    z = np.geomspace(1.0, z1, 12)
     points = np.zeros((24, 3))
     points[:12, 0], points[12:, 0] = x0, x1
-    points[:12, 2], points[12:, 2] = z, z[::-1]
+    points[:, 2] = end**ALONG  # geometric steps from 1 m to the end, and back
     return points
 
 
-def pick(rng: np.random.Generator, palette: tuple[RGB, ...], spread: float = 10.0) -> RGB:
-    """A colour of the palette, brighter or darker, and a little off."""
-    change = rng.normal(0, spread) + rng.normal(0, 4, 3)
-    return tuple((change + palette[rng.integers(len(palette))]).tolist())
-
-
-# -- the still background -------------------------------------------------------------------------------------
-
-
-def paint_sky(street: Street) -> None:
-    """Gradient from the zenith to the horizon, and clouds that lie flat."""
-    view, light = street.view, street.view.light
-    height, width = view.canvas.shape[:2]
-    rows = int(np.clip(view.vanishing[1] + 1, 2, height))
-    fall = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None] ** 0.8
-    sky = np.float32(light.zenith) * (1 - fall) + np.float32(light.horizon) * fall
-    billows = sum(
-        value_noise(street.rng, (rows, width), (height / down, width / across)) / weight
-        for down, across, weight in ((9, 4, 1.0), (20, 10, 2.0), (48, 30, 4.0))
-    )
-    cover = np.clip((billows + 2.2 * light.cloud - 1.3) * 0.9, 0, 0.85)[..., None]
-    cloud = np.float32(light.horizon) * 0.55 + 112 - 12 * np.clip(billows, -1, 2)[..., None]
-    view.canvas[:rows, :, :3] = np.clip(sky + cover * (cloud - sky), 0, 255)
-    view.canvas[:rows, :, 3] = SKY
+# -- ground and background ------------------------------------------------------------------------------------
 
 
 def paint_ground(street: Street) -> None:
-    """Pavement everywhere, the road on it with kerbs, gutters, joints and markings, then shadows and haze."""
-    view, rng = street.view, street.rng
-    (left, right), (wall_left, wall_right) = street.kerbs, street.walls
-    horizon = int(np.clip(view.vanishing[1], 0, view.canvas.shape[0] - 1))
-    grey = rng.uniform(84, 128)
-    road = (grey + rng.normal(0, 3), grey, grey + rng.normal(2, 4))
-    paving = tuple(rng.uniform(112, 160) + np.array((5.0, 0.0, -6.0)) * rng.normal(0.6, 1.0))
-    darker, lighter = tuple(c * 0.84 for c in paving), tuple(c * 1.16 for c in paving)
-    view.canvas[horizon:] = (*(round(c) for c in paving), PAVEMENT)
-    paint_joints(street, darker)
-
-    def lay(outline: np.ndarray, colour: RGB, cls: int) -> None:
-        view.fill(view.project(outline), colour, cls)
-
-    lay(strip(left - 0.28, right + 0.28), lighter, PAVEMENT)
-    lay(strip(left, right), tuple(c * 0.8 for c in road), ROAD)
-    lay(strip(left + 0.3, right - 0.3), road, ROAD)
-    for x in rng.uniform(left + 1, right - 1, 3):  # worn tracks and tar seams
-        lay(strip(x, x + rng.uniform(0.15, 0.6)), tuple(c * rng.uniform(0.88, 1.06) for c in road), ROAD)
-    for x, z in zip(rng.uniform(left + 1, right - 2, 3), rng.uniform(4, 24, 3), strict=True):
-        patch = flat(x, x + rng.uniform(0.6, 1.8), z, z + rng.uniform(0.6, 3))
-        lay(patch, tuple(c * rng.uniform(0.78, 0.94) for c in road), ROAD)
+    """Pavement everywhere, the road on it with kerbs, gutters, wear and markings, then shadows and haze."""
+    view, rng, (left, right) = street.view, street.rng, street.kerbs
+    paving = pick(rng, ((150, 145, 138), (128, 126, 124), (162, 152, 138)))
+    tar = pick(rng, ((106, 106, 110), (92, 92, 94), (120, 117, 112)), 6)
+    view.canvas[view.horizon :] = (*map(round, paving), PAVEMENT)
+    rows = np.arange(2.0, 24.0, rng.uniform(1.0, 1.8))
+    for kerb, wall in zip(street.kerbs, street.walls, strict=True):  # joints between the slabs
+        view.paint(flat(kerb, wall * 1.5, rows, rows + 0.04 + rows * 0.004), dim(paving, 0.88), PAVEMENT)
+        view.paint(strip((kerb + wall) / 2, (kerb + wall) / 2 + 0.06, 24.0), dim(paving, 0.88), PAVEMENT)
+    view.paint(strip(left - 0.28, right + 0.28), dim(paving, 1.18), PAVEMENT)
+    view.paint(strip(left, right), dim(tar, 0.78), ROAD)
+    view.paint(strip(left + 0.25, right - 0.25), tar, ROAD)
+    for x, z, wide, shade in zip(*rng.uniform((left, 4, 0.2, 0.84), (right - 2, 24, 1.8, 0.96), (4, 4)).T,
+                                 strict=True):  # fmt: skip
+        view.paint(strip(x, x + wide / 3), dim(tar, shade + 0.1), ROAD)  # worn tracks
+        view.paint(flat(x, x + wide, z, z + 1.5 * wide), dim(tar, shade), ROAD)  # patches
     paint_markings(street)
-    shade_ground(view, horizon, street.cast, street.contact)
-
-
-def paint_joints(street: Street, colour: RGB) -> None:
-    """Joints between the paving slabs, as far as they can be told apart."""
-    z = np.arange(2.0, 26.0, street.rng.uniform(1.0, 1.8))
-    for kerb, wall in zip(street.kerbs, street.walls, strict=True):
-        across = flat(kerb, wall * 1.4, z, z + 0.05 + z * 0.004)
-        street.view.fill(street.view.project(across), colour, PAVEMENT)
-        along = strip((kerb + wall) / 2, (kerb + wall) / 2 + 0.07, 26.0)
-        street.view.fill(street.view.project(along), colour, PAVEMENT)
+    shade_ground(view, street.cast, street.contact)
 
 
 def paint_markings(street: Street) -> None:
     """Centre line, edge lines and zebra crossing; all of them are road."""
-    view, rng = street.view, street.rng
-    left, right = street.kerbs
-    paint = (rng.uniform(190, 225),) * 3 if rng.random() < 0.85 else (214, 180, 84)
-    middle = (left + right) / 2 + rng.normal(0, 0.2)
-    z = np.arange(rng.uniform(1, 4), 60, 5.0)
-    view.fill(view.project(flat(middle - 0.09, middle + 0.09, z, z + 2.6)), paint, ROAD)
-    for x in (left + 0.55, right - 0.55):
+    view, rng, (left, right) = street.view, street.rng, street.kerbs
+    paint = pick(rng, ((216, 216, 212), (216, 216, 212), (218, 186, 92)))
+    middle = sum(x for x, _ in street.lanes) / 2
+    dashes = np.arange(rng.uniform(1, 4), 55, 5.0)
+    view.paint(flat(middle - 0.09, middle + 0.09, dashes, dashes + 2.6), paint, ROAD)
+    for x in (left + 0.5, right - 0.5):
         if rng.random() < 0.4:
-            view.fill(view.project(strip(x - 0.06, x + 0.06)), paint, ROAD)
+            view.paint(strip(x - 0.06, x + 0.06), paint, ROAD)
     if street.crossing is not None:
-        x = np.arange(left + 0.5, right - 0.6, 1.05)
-        bars = flat(x, x + 0.55, street.crossing - 1.4, street.crossing + 1.4)
-        view.fill(view.project(bars), (214, 214, 210), ROAD)
-
-
-def shade_ground(view: View, horizon: int, cast: list[np.ndarray], contact: list[np.ndarray]) -> None:
-    """Darken the ground where shadows lie, then fade it into the haze row by row."""
-    height, width = view.canvas.shape[:2]
-    # At half the canvas' resolution: the enlargement gives the shadows their soft edge.
-    shade = np.full((height // 2, width // 2), 255, np.uint8)
-    for outlines, value in ((cast, 255 * (1 - view.light.shadow)), (contact, 112)):
-        for outline in outlines:
-            corners = np.rint(view.project(outline) * 8).astype(np.int32)
-            cv2.fillConvexPoly(shade, cv2.convexHull(corners), value, cv2.LINE_8, 4)
-    shade = cv2.resize(cv2.blur(shade, (3, 3)), (width, height))[horizon:, :, None] / np.float32(255)
-    rows = np.arange(horizon, height, dtype=np.float32)
-    depth = np.minimum(view.focal * view.eye / np.maximum(rows - view.vanishing[1], 0.5), 2 * FAR)
-    through = np.exp(-view.light.haze * depth, dtype=np.float32)[:, None, None]
-    ground = view.canvas[horizon:, :, :3]
-    ground[:] = np.clip(ground * (shade * through) + np.float32(view.light.horizon) * (1 - through), 0, 255)
+        x = np.arange(left + 0.4, right - 0.6, 1.05)
+        view.paint(flat(x, x + 0.55, street.crossing - 1.4, street.crossing + 1.4), (220, 220, 216), ROAD)
 
 
 def paint_skyline(street: Street) -> None:
@@ -214,140 +174,94 @@ def paint_skyline(street: Street) -> None:
     x = -10.0 * unit
     while x < view.canvas.shape[1]:
         width, height = rng.uniform(5, 18) * unit, rng.uniform(2, 13) * unit
-        colour, roof = view.light.seen(pick(rng, FACADES), FAR * 1.2), rng.choice((0.0, 0.0, 0.4)) * width
-        outline = ((x, base), (x, base - height), (x + width / 2, base - height - roof),
-                   (x + width, base - height), (x + width, base))  # fmt: skip
-        view.fill(np.array(outline), colour, BUILDING)
+        peak = base - height - rng.choice((0.0, 0.0, 0.4)) * width
+        block = ((x, base), (x, base - height), (x + width / 2, peak), (x + width, base - height), (x + width, base))
+        view.fill(np.array(block), view.light.seen(pick(rng, FACADES), FAR * 1.2), BUILDING)
         x += width * rng.uniform(0.8, 1.1)
     leaf = view.light.seen(pick(rng, LEAVES), FAR)
     for x in rng.uniform(0, view.canvas.shape[1], rng.integers(4, 14)):
-        view.disc((x, base - 2 * unit), rng.uniform(1.5, 4) * unit, leaf, TREE)
+        view.disc(x, base - 2 * unit, rng.uniform(1.5, 4) * unit, leaf, TREE)
 
 
 # -- buildings ------------------------------------------------------------------------------------------------
 
 
 def plan_buildings(street: Street) -> Iterator[Item]:
-    """Two rows of houses, with a gap here and there; some gaps hold a tree."""
-    rng = street.rng
-    storeys = rng.uniform(1.6, 4.2)
-    for side in (0, 1):
-        wall, z = street.walls[side], 3.0
+    """Two rows of houses, with a gap here and there; a gap holds a tree."""
+    rng, storeys = street.rng, street.rng.uniform(1.6, 4.2)
+    for wall in street.walls:
+        z = 3.0
         while z < FAR:
             end = z + rng.uniform(7, 15)
-            floors = int(np.clip(round(rng.normal(storeys, 0.9)), 1, 6))
-            yield end, partial(paint_building, street, wall, z, end, floors)
-            height = min(3.1 * floors, 10.0)
-            street.throw_shadow(np.array(((wall, 0, z), (wall, 0, end))), height)
+            yield end, partial(paint_building, street, wall, z, end, min(6, max(1, round(rng.normal(storeys, 0.9)))))
+            street.throw_shadow(np.array(((wall, 0, z), (wall, 0, end))), 0, min(3 * storeys, 6.5))
             z = end
             if rng.random() < 0.25:
                 gap = rng.uniform(4, 8)
                 yield z + gap, partial(paint_tree, street, wall * 1.35, z + gap / 2, rng.uniform(5, 8))
                 z += gap
+
+
 def paint_building(street: Street, wall: float, near: float, far: float, floors: int) -> None:
-    """One house: gable towards the camera, facade along the street, roof, windows, ground floor."""
-    view, rng = street.view, street.rng
-    outward = 1.0 if wall > 0 else -1.0
-    back, top, z = wall + outward * 9, 3.1 * floors + rng.uniform(0.4, 1.0), (near + far) / 2
-    colour = pick(rng, FACADES)
-    sunny = outward * view.light.sun[0] > 0
-    lit, gable = (1.06, 0.86) if sunny else (0.74, 0.94)
-    view.paint(upright(wall, back, 0, top, near, near), colour, BUILDING, near, gable)
+    """One house: gable towards the camera, roof, facade along the street with its windows, ground floor."""
+    view, rng, middle = street.view, street.rng, (near + far) / 2
+    outward = 1 if wall > 0 else -1
+    back, top = wall + outward * 9, 3.1 * floors + rng.uniform(0.4, 1.0)
+    colour, lit = pick(rng, FACADES), 1.06 if outward * view.light.sun[0] > 0 else 0.76
+    trim = dim(colour, rng.choice((0.72, 1.22)))
+    view.paint(upright(wall, 0, top, near, near, back), colour, BUILDING, near, 0.9)
     if rng.random() < 0.55:
-        paint_roof(view, (wall, back, top, near), far, pick(rng, FACADES, 6))
-    view.paint(upright(wall, wall, 0, top, near, far), colour, BUILDING, z, lit)
-    trim = tuple(c * rng.uniform(0.7, 1.3) for c in colour)
-    eaves = wall - outward * 0.3
-    view.paint(upright(eaves, eaves, top - 0.25, top + 0.1, near, far), trim, BUILDING, z, lit)
-    paint_windows(street, wall, near, far, floors, trim, lit)
-    paint_ground_floor(street, wall, near, far, trim, lit)
+        x, y = (wall + back) / 2, top + 2.6
+        gable = np.array(((wall, top, near), (x, y, near), (back, top, near)))
+        slope = np.array(((wall, top, near), (x, y, near), (x, y, far), (wall, top, far)))
+        view.paint(gable, colour, BUILDING, near, 0.9)
+        view.paint(slope, pick(rng, ROOFS), BUILDING, middle, lit)
+    view.paint(upright(wall, 0, top, near, far), colour, BUILDING, middle, lit)
+    view.paint(upright(wall - outward * 0.3, top - 0.3, top + 0.1, near, far), trim, BUILDING, middle, lit)
+    if floors > 1:
+        paint_windows(street, wall, near, far, floors, dim(trim, lit))
+    if near < DETAIL:
+        paint_ground_floor(street, wall, near, far, dim(trim, lit))
 
 
-def paint_roof(view: View, front: tuple[float, float, float, float], far: float, colour: RGB) -> None:
-    """A pitched roof with its ridge along the street, over the gable `front`: (wall, back, top, near)."""
-    wall, back, top, near = front
-    ridge = ((wall + back) / 2, top + 2.6)
-    eaves, peak = np.array(((wall, top, near), (wall, top, far))), np.array(((*ridge, near), (*ridge, far)))
-    view.paint(np.array((eaves[0], peak[0], (back, top, near))), colour, BUILDING, near, 0.95)
-    view.paint(np.concatenate((eaves, peak[::-1])), colour, BUILDING, near, 0.75)
-
-
-def paint_windows(street: Street, wall: float, near: float, far: float, floors: int, trim: RGB,
-                  lit: float) -> None:  # fmt: skip
-    """Upper floors: a grid of framed windows, some of them lit or with the blind down."""
-    view, rng = street.view, street.rng
+def paint_windows(street: Street, wall: float, near: float, far: float, floors: int, trim: RGB) -> None:
+    """The upper floors' grid of framed windows; some are lit, or have the blind down."""
+    view, rng, middle = street.view, street.rng, (near + far) / 2
     bays = max(2, round((far - near) / rng.uniform(2.2, 3.4)))
     pitch = (far - near) / bays
     z = near + pitch * (np.arange(bays)[:, None] + 0.5)
-    sill = 3.1 * np.arange(1, floors)[None, :] + 0.8
+    sill = 3.1 * np.arange(1, floors) + 0.8
     half, tall = pitch * rng.uniform(0.18, 0.3), rng.uniform(1.2, 1.7)
-    middle = (near + far) / 2
-    if floors > 1:
-        frame = upright(wall, wall, sill - 0.15, sill + tall + 0.15, z - half - 0.14, z + half + 0.14)
-        view.paint(frame.reshape(-1, 4, 3), trim, BUILDING, middle, lit * 1.15)
-        panes = upright(wall, wall, sill, sill + tall, z - half, z + half).reshape(-1, 4, 3)
-        dark = rng.random(len(panes)) < rng.uniform(0.5, 0.95)
-        glass = tuple(0.35 * c + 22 for c in view.light.zenith)
-        bright = (232, 206, 150) if view.light.gain[2] < 0.75 else tuple(0.8 * c for c in view.light.horizon)
-        for chosen, colour in ((panes[dark], glass), (panes[~dark], bright)):
-            if len(chosen):
-                view.paint(chosen, colour, BUILDING, middle)
+    if near < DETAIL:
+        frames = upright(wall, sill - 0.18, sill + tall + 0.18, z - half - 0.16, z + half + 0.16)
+        view.paint(frames.reshape(-1, 4, 3), trim, BUILDING, middle)
+    panes = upright(wall, sill, sill + tall, z - half, z + half).reshape(-1, 4, 3)
+    dark = rng.random(len(panes)) < rng.uniform(0.5, 0.95)
+    evening = view.light.gain[0] > 1.2 * view.light.gain[2]
+    bright = (250, 214, 140) if evening else dim(view.light.horizon, 0.8)
+    view.paint(panes[dark], dim(view.light.zenith, 0.35, 22), BUILDING, middle)
+    view.paint(panes[~dark], bright, BUILDING, middle)
 
 
-def paint_ground_floor(street: Street, wall: float, near: float, far: float, trim: RGB, lit: float) -> None:
+def paint_ground_floor(street: Street, wall: float, near: float, far: float, trim: RGB) -> None:
     """A plinth, a door, and either windows or a shop front under an awning."""
-    view, rng = street.view, street.rng
-    middle, length = (near + far) / 2, far - near
-    glass = tuple(0.3 * c + 26 for c in view.light.zenith)
-    view.paint(upright(wall, wall, 0, 0.5, near, far), trim, BUILDING, middle, lit * 0.8)
-    door = near + length * rng.uniform(0.1, 0.75)
-    view.paint(upright(wall, wall, 0, 2.3, door, door + 1.3), pick(rng, PAINTS), BUILDING, middle, lit * 0.8)
+    view, rng, middle = street.view, street.rng, (near + far) / 2
+    glass = dim(view.light.zenith, 0.3, 26)
+    door = near + (far - near) * rng.uniform(0.15, 0.75)
+    view.paint(upright(wall, 0, 0.5, near, far), trim, BUILDING, middle, 0.8)
+    view.paint(upright(wall, 0, 2.3, door, door + 1.3), pick(rng, PAINTS), BUILDING, middle, 0.8)
     if rng.random() < 0.5:
-        starts = np.array((near + 0.5, door + 1.7))
-        ends = np.array((door - 0.4, far - 0.5))
-        shop = upright(wall, wall, 0.6, 2.5, starts, ends)[ends - starts > 0.8]
-        out = wall - np.sign(wall) * 0.9
-        awning = np.array(((wall, 3.1, near + 0.4), (wall, 3.1, far - 0.4), (out, 2.5, far - 0.4),
-                           (out, 2.5, near + 0.4)))  # fmt: skip
-        view.paint(shop, glass, BUILDING, middle)
-        view.paint(awning, pick(rng, CLOTHES), BUILDING, middle, lit)
+        front = upright(wall, 0.6, 2.5, np.array((near + 0.4, door + 1.6)), np.array((door - 0.3, far - 0.4)))
+        view.paint(front, glass, BUILDING, middle)
+        awning = upright(wall, 3.1, 3.1, near + 0.4, far - 0.4)
+        awning[(0, 3), :2] = wall - np.sign(wall) * 0.9, 2.5
+        view.paint(awning, pick(rng, CLOTHES), BUILDING, middle)
     else:
         z = np.arange(near + 0.9, far - 1.2, 2.6)
-        z = z[abs(z - door) > 1.5]
-        view.paint(upright(wall, wall, 1.0, 2.3, z, z + 1.1), glass, BUILDING, middle)
+        view.paint(upright(wall, 1.0, 2.3, z, z + 1.1)[abs(z - door) > 1.5], glass, BUILDING, middle)
 
 
-# -- things ---------------------------------------------------------------------------------------------------
-
-
-def billboard(view: View, x: float, z: float, outline: np.ndarray) -> np.ndarray:
-    """Canvas pixels (..., 2) of an `outline` (..., 2) in metres, right and up from a point on the ground."""
-    foot = view.project(np.array((x, 0.0, z)))
-    return foot + np.asarray(outline) * (view.focal / z, -view.focal / z)
-
-
-def paint_tree(street: Street, x: float, z: float, height: float) -> None:
-    """Trunk with two boughs, and a crown of some forty leafy clumps: dark ones behind, sunlit ones before."""
-    view, rng = street.view, street.rng
-    radius = height * rng.uniform(0.24, 0.36)
-    crown = np.array((rng.normal(0, 0.2), height - radius))
-    scale, light = view.focal / z, view.light
-    bark, leaf = pick(rng, BARKS), np.array(pick(rng, LEAVES, 6))
-    girth = 0.018 * height + 0.06
-    trunk = ((-1.3 * girth, 0), (-girth, crown[1] - radius / 2), (crown[0] - 0.5 * radius, crown[1]),
-             (crown[0], crown[1] - 0.5 * radius), (crown[0] + 0.5 * radius, crown[1]),
-             (girth, crown[1] - radius / 2), (1.3 * girth, 0))  # fmt: skip
-    view.fill(billboard(view, x, z, np.array(trunk)), light.seen(bark, z), TREE)
-    clumps = 42
-    distance, angle = np.sqrt(rng.random(clumps)), rng.uniform(0, 2 * np.pi, clumps)
-    offsets = np.stack((np.cos(angle), np.sin(angle) * rng.uniform(0.8, 1.25)), 1) * (distance * 0.8)[:, None]
-    centres = billboard(view, x, z, crown + radius * offsets)
-    sizes = scale * radius * np.linspace(0.42, 0.10, clumps) * rng.uniform(0.8, 1.2, clumps)
-    # Clumps are small and bright towards the sun and the sky, dark underneath and away from it.
-    glow = 0.28 * offsets[:, 1] - 0.2 * np.sign(light.sun[0]) * offsets[:, 0] + rng.normal(0, 0.12, clumps)
-    brightness = np.linspace(0.62, 1.12, clumps) + glow
-    for centre, size, shade in zip(centres.tolist(), sizes.tolist(), brightness.tolist(), strict=True):
-        view.disc(centre, size, light.seen(leaf, z, shade), TREE)
+# -- trees ----------------------------------------------------------------------------------------------------
 
 
 def plan_trees(street: Street) -> Iterator[Item]:
@@ -356,202 +270,216 @@ def plan_trees(street: Street) -> Iterator[Item]:
     for side in rng.permutation(2)[: rng.choice((1, 2, 2))]:
         kerb, wall = street.kerbs[side], street.walls[side]
         x = kerb + (wall - kerb) * rng.uniform(0.2, 0.35)
-        spacing, height = rng.uniform(8, 13), rng.uniform(4.2, 7.5)
-        for z in np.arange(view.entry(x) + rng.uniform(0.5, 5), 60, spacing):
+        height = rng.uniform(4.2, 7.5)
+        for z in np.arange(view.entry(x) + rng.uniform(0.5, 5), 50, rng.uniform(8, 13)):
             tall = height * rng.uniform(0.85, 1.15)
-            base = np.array(((x - 1.4, 0, z - 1), (x + 1.4, 0, z - 1), (x + 1.4, 0, z + 1), (x - 1.4, 0, z + 1)))
-            right, away = view.light.sun
-            street.cast.append(base + (right * tall * 0.7, 0, away * tall * 0.7))
+            crown = flat(x - 0.2 * tall, x + 0.2 * tall, z - 0.2 * tall, z + 0.2 * tall)
+            street.throw_shadow(crown, 0.6 * tall, 0.8 * tall)
+            street.throw_shadow(flat(x - 0.1, x + 0.1, z, z), 0, 0.6 * tall)
             yield z, partial(paint_tree, street, x, z, tall)
 
 
-def paint_car(street: Street, x: float, z: float, yaw: float) -> None:
-    """A car at (x, z), its nose turned `yaw` radians from straight ahead: an outline drawn out across."""
+def paint_tree(street: Street, x: float, z: float, height: float) -> None:
+    """Forked trunk, and a crown of leafy clumps: large dark ones behind, small sunlit ones before."""
     view, rng = street.view, street.rng
-    along, up = np.array((SALOON, HATCH, VAN)[rng.choice(3, p=(0.4, 0.42, 0.18))]).T
-    body, glass = pick(rng, PAINTS), tuple(0.3 * c + 18 for c in view.light.zenith)
-    heading = np.array(((np.sin(yaw), np.cos(yaw)), (np.cos(yaw), -np.sin(yaw))))
+    tree = CutOut(view, TREE, x, z)
+    radius = height * rng.uniform(0.24, 0.36)
+    middle, girth = height - radius, 0.018 * height + 0.06
+    fork = middle - radius / 2
+    trunk = ((-1.3 * girth, 0), (-girth, fork), (-radius / 2, middle), (0, fork + girth), (radius / 2, middle),
+             (girth, fork), (1.3 * girth, 0))  # fmt: skip
+    bark, leaf = pick(rng, BARKS), pick(rng, LEAVES, 6)
+    tree.fill(trunk, bark, 0.9)
+    clumps = int(np.clip(tree.scale * radius, 14, 160))
+    angle, distance = rng.uniform(0, 2 * np.pi, clumps), np.sqrt(rng.uniform(0, 0.64, clumps))
+    right, above = np.cos(angle) * distance, np.sin(angle) * distance * rng.uniform(0.8, 1.25)
+    size = np.linspace(0.4, 0.1, clumps) * rng.uniform(0.8, 1.2, clumps)
+    glow = 0.28 * above - 0.2 * np.sign(view.light.sun[0]) * right + rng.normal(0, 0.1, clumps)
+    shade = np.linspace(0.66, 1.16, clumps) + glow  # brighter towards the sun and the sky
+    for clump in zip(right * radius, above * radius + middle, size * radius, shade, strict=True):
+        across, up, clump_radius, brightness = map(float, clump)
+        tree.disc(across, up, clump_radius, leaf, brightness)
 
-    def place(along, across, up) -> np.ndarray:
-        along, across, up = np.broadcast_arrays(along, across, up)
-        ground = np.stack((along, across), -1) @ heading + (x, z)
-        return view.project(np.stack((ground[..., 0], up, ground[..., 1]), -1))
 
-    def fill(pixels: np.ndarray, colour: RGB, shade: float = 1.0) -> None:
-        view.fill(pixels, view.light.seen(colour, z, shade), CAR)
+# -- cars -----------------------------------------------------------------------------------------------------
 
-    inward = 0.9 - 0.22 * np.clip((up - 0.98) / 0.5, 0, 1)  # the cabin is narrower than the body
-    left, right = place(along, -inward, up), place(along, inward, up)
-    axles = np.array((along[0], along[-1])) * 0.62
+Face = tuple[int | None, str, np.ndarray, float]  # side it lies on (None: always drawn), colour, corners, shade
+
+
+def car_model(side_view: tuple[tuple[float, float], ...]) -> list[Face]:
+    """Faces of a car, its corners in metres (across, up, along), in the order to draw them.
+
+    The sides are numbered: the bands over the car, from tail to nose, then the left and the right flank. The
+    first face of a side is the sheet metal, and what follows lies upon it.
+    """
+    along, up = np.array(side_view).T
+    half = 0.9 - 0.22 * np.clip((up - 0.98) / 0.5, 0, 1)  # the cabin is narrower than the body
+    left, right = (np.stack((sign * half, up, along), 1) for sign in (-1, 1))
+    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    rim = np.stack((0 * turn, np.sin(turn), np.cos(turn)), 1)
+    axles = [np.array((0, WHEEL, end)) for end in (along[0] * 0.62, along[-1] * 0.62)]
+    ends = ((0, along[0] - 0.04, "rear"), (len(up) - 2, along[-1] + 0.02, "front"))
+
+    faces: list[Face] = []
     for axle in axles:
-        for side in (-1, 1):
-            tread = place(WHEEL[:, 0] + axle, side * np.array(((0.88,), (0.62,))), WHEEL[:, 1])
-            fill(cv2.convexHull(tread.reshape(-1, 2).astype(np.float32))[:, 0], RUBBER)
-    # What faces the camera of a nearly convex body never overlaps: no need to sort its faces.
-    bands = np.stack((left[:-1], left[1:], right[1:], right[:-1]), 1)
-    facing = winding(bands) < 0
-    level = abs(np.diff(along)) > abs(np.diff(up))
-    for edge in np.flatnonzero(facing):
-        fill(bands[edge], body, 1.12 if level[edge] else 0.9)
-        if edge in (REAR_WINDOW, WINDSCREEN):
-            fill(shrunk(bands[edge], 0.84), glass)
-    for end, edge, lamp in ((along[0] - 0.04, 0, (190, 30, 24)), (along[-1] + 0.02, -1, (240, 236, 214))):
-        if facing[edge]:
-            for side in (-1, 1):
-                fill(place(end, side * np.array((0.5, 0.5, 0.84, 0.84)), (0.66, 0.86, 0.86, 0.66)), lamp)
-            fill(place(end, (-0.8, -0.8, 0.8, 0.8), (0.3, 0.42, 0.42, 0.3)), RUBBER)
-            fill(place(end, (-0.26, -0.26, 0.26, 0.26), (0.46, 0.6, 0.6, 0.46)), (214, 214, 204))
-    for side, flank in ((-1, left[::-1]), (1, right)):
-        if winding(flank) < 0:
-            fill(flank, body, 0.8 if side * view.light.sun[0] > 0 else 1.04)
-            cabin = place(along[3:7], side * inward[3:7], up[3:7])
-            fill(shrunk(cabin, 0.84), glass)
-            pillar = along[4:6].mean() + np.array((-0.06, -0.06, 0.06, 0.06))
-            fill(place(pillar, side * inward[(3, 4, 4, 3),], up[(3, 4, 4, 3),]), body, 0.8)
-            for axle in axles:
-                fill(place(WHEEL[:, 0] + axle, side * 0.9, WHEEL[:, 1]), RUBBER)
-                fill(place(WHEEL[:, 0] * 0.5 + axle, side * 0.9, WHEEL[:, 1] * 0.5 + 0.17), (150, 152, 156))
-
-
-def winding(polygons: np.ndarray) -> np.ndarray:
-    """(..., N, 2) -> (...): twice the area, negative where the corners run anticlockwise on the canvas."""
-    x, y = polygons[..., 0], polygons[..., 1]
-    return (x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1)).sum(-1)
+        for sign in (-1, 1):
+            tread = [rim * WHEEL + axle + (sign * across, 0, 0) for across in (0.88, 0.62)]
+            faces.append((None, "rubber", np.concatenate(tread), 1.0))
+    for band in range(len(up) - 1):
+        sheet = np.array((left[band], left[band + 1], right[band + 1], right[band]))
+        level = abs(along[band + 1] - along[band]) > abs(up[band + 1] - up[band])
+        faces.append((band, "body", sheet, 1.14 if level else 0.96))
+        if band in (3, 5):  # rear window and windscreen
+            faces.append((band, "glass", shrunk(sheet, 0.84), 1.0))
+    for band, end, lamp in ends:
+        for x0, x1, y0, y1, paint in ((-0.84, -0.5, 0.66, 0.86, lamp), (0.5, 0.84, 0.66, 0.86, lamp),
+                                      (-0.82, 0.82, 0.3, 0.42, "rubber"), (-0.26, 0.26, 0.46, 0.6, "plate")):  # fmt: skip
+            faces.append((band, paint, upright(x0, y0, y1, end, end, x1), 1.0))
+    for number, sign, flank in ((len(up) - 1, -1, left[::-1]), (len(up), 1, right)):
+        cabin = (left if sign < 0 else right)[3:7]
+        post = along[4:6].mean()
+        faces.append((number, "body", flank, 0.8))
+        faces.append((number, "glass", shrunk(cabin, 0.82), 1.0))
+        faces.append((number, "body", upright(sign * 0.8, up[3], up[4] - 0.05, post - 0.05, post + 0.05), 0.8))
+        for axle in axles:
+            faces.append((number, "rubber", rim * WHEEL + axle + (sign * 0.9, 0, 0), 1.0))
+            faces.append((number, "hub", rim * WHEEL * 0.55 + axle + (sign * 0.9, 0, 0), 1.0))
+    return faces
 
 
 def shrunk(polygon: np.ndarray, share: float) -> np.ndarray:
-    """(N, 2) polygon drawn in towards its middle."""
-    middle = polygon.mean(0)
-    return middle + (polygon - middle) * share
+    """(N, D) polygon drawn in towards its middle."""
+    return polygon.mean(0) + (polygon - polygon.mean(0)) * share
+
+
+CAR_MODELS = tuple(map(car_model, (SALOON, HATCH, VAN)))
+CAR_COLOURS: dict[str, RGB] = {"rubber": (28, 28, 30), "rear": (190, 30, 24), "front": (240, 236, 214),
+                               "plate": (214, 214, 204), "hub": (150, 152, 156)}  # fmt: skip
+
+
+def paint_car(street: Street, x: float, z: float, yaw: float) -> None:
+    """A car at (x, z), its nose turned `yaw` radians to the right from straight ahead."""
+    view, rng = street.view, street.rng
+    model = CAR_MODELS[rng.choice(3, p=(0.4, 0.42, 0.18))]
+    colours = {**CAR_COLOURS, "body": pick(rng, PAINTS), "glass": dim(view.light.zenith, 0.3, 18)}
+    turn = np.array(((np.cos(yaw), 0, -np.sin(yaw)), (0, 1, 0), (np.sin(yaw), 0, np.cos(yaw))))
+    corners = np.concatenate([corners for _, _, corners, _ in model]) @ turn + (x, 0, z)
+    pixels, start = view.project(corners).astype(np.float32), 0
+    facing: dict[int, bool] = {}
+    for side, paint, corners, shade in model:
+        outline = pixels[start : start + len(corners)]
+        start += len(corners)
+        if side is None:
+            outline = cv2.convexHull(outline)[:, 0]
+        elif side not in facing:  # its sheet metal: seen from outside, the corners run this way round
+            facing[side] = cv2.contourArea(outline, oriented=True) > 0
+        if side is None or facing[side]:
+            view.fill(outline, view.light.seen(colours[paint], z, shade), CAR)
 
 
 def plan_cars(street: Street) -> Iterator[Item]:
     """Cars ahead, cars coming, cars at the kerb, and now and then one across the street."""
-    view, rng = street.view, street.rng
-    slots = [(x, z, yaw) for x, yaw in street.lanes for z in np.arange(rng.uniform(9, 14), 55, 12.0)
+    view, rng, crossing = street.view, street.rng, street.crossing
+    slots = [(x, z, yaw) for x, yaw in street.lanes for z in np.arange(rng.uniform(9, 14), 50, 12.0)
              if rng.random() < 0.5]  # fmt: skip
     for x in street.bays:
         yaw = rng.choice((0.0, np.pi))
-        first = view.entry(x) + rng.uniform(2.2, 5)
-        slots += [(x, z, yaw) for z in np.arange(first, 50, 5.8) if rng.random() < 0.65]
-    blocked = [] if street.crossing is None else [street.crossing]
-    if rng.random() < 0.35:
-        z = (street.crossing or 9.0) + rng.uniform(4.5, 10)
-        blocked.append(z)
-        slots = [slot for slot in slots if abs(slot[1] - z) > 4]
-        yield from plan_car(street, rng.uniform(*street.kerbs), z, rng.choice((-1, 1)) * np.pi / 2)
+        slots += [(x, z, yaw) for z in np.arange(view.entry(x) + rng.uniform(2.2, 5), 38, 5.8) if rng.random() < 0.6]
+    slots = [slot for slot in slots if crossing is None or abs(slot[1] - crossing) > 3.8]
+    if rng.random() < 0.35 or len(slots) < 2:
+        side_road = (crossing or 9.0) + rng.uniform(4.5, 10)
+        slots = [slot for slot in slots if abs(slot[1] - side_road) > 3.5]
+        slots.append((rng.uniform(*street.kerbs), side_road, rng.choice((-1, 1)) * np.pi / 2))
     for x, z, yaw in slots:
-        if all(abs(z - other) > 3.8 for other in blocked):
-            yield from plan_car(street, x + rng.normal(0, 0.1), z + rng.normal(0, 0.3), yaw + rng.normal(0, 0.03))
+        x, z, yaw = (x, z, yaw) + rng.normal(0, (0.1, 0.3, 0.03))
+        ahead, aside = (np.array((np.sin(turn), 0, np.cos(turn))) for turn in (yaw, yaw + np.pi / 2))
+        base = np.array([(x, 0, z) + a * 2.0 * ahead + b * 0.85 * aside for a in (-1, 1) for b in (-1, 1)])
+        street.contact.append(base)
+        street.throw_shadow(base, 0, 1.35)
+        yield z, partial(paint_car, street, x, z, yaw)
 
 
-def plan_car(street: Street, x: float, z: float, yaw: float) -> Iterator[Item]:
-    """One car and its shadows."""
-    along = np.array((np.sin(yaw), 0, np.cos(yaw))) * 2.0
-    across = np.array((np.cos(yaw), 0, -np.sin(yaw))) * 0.85
-    base = np.array((x, 0, z)) + np.array((along + across, along - across, -along - across, across - along))
-    street.contact.append(base)
-    street.throw_shadow(base, 1.35)
-    yield z, partial(paint_car, street, x, z, yaw)
-
-
-def paint_person(street: Street, x: float, z: float) -> None:
-    """Somebody on foot: legs, coat or jacket, arms, head, hair, sometimes a bag."""
-    view, rng = street.view, street.rng
-    tall = rng.uniform(1.58, 1.9)
-    top, legs, skin = pick(rng, CLOTHES), pick(rng, CLOTHES), pick(rng, SKINS, 4)
-    stride, swing, hem = rng.uniform(0.02, 0.15), rng.uniform(-0.06, 0.1), rng.choice((0.47, 0.47, 0.3))
-    facing = rng.choice((-1, 1))
-
-    def limb(start, end, width) -> tuple:
-        (x0, y0), (x1, y1) = start, end
-        return ((x0 - width, y0), (x0 + width, y0), (x1 + width, y1), (x1 - width, y1))
-
-    def fill(outline, colour: RGB, shade: float = 1.0) -> None:
-        pixels = billboard(view, x, z, np.array(outline) * (facing * tall, tall))
-        view.fill(pixels, view.light.seen(colour, z, shade), PERSON)
-
-    for side, shade in ((-1, 0.75), (1, 0.95)):
-        fill(limb((side * 0.06, 0.5), (side * (0.05 + stride), 0.02), 0.055), legs, shade)
-        foot = side * (0.05 + stride)
-        fill(((foot - 0.05, 0), (foot - 0.05, 0.04), (foot + 0.08, 0.03), (foot + 0.08, 0)), (34, 30, 30))
-    fill(limb((-0.15, 0.8), (-0.17 - swing, 0.46), 0.042), top, 0.78)
-    fill(((-0.13, hem), (-0.17, 0.78), (-0.1, 0.84), (0.1, 0.84), (0.17, 0.78), (0.13, hem)), top)
-    fill(limb((0.15, 0.8), (0.17 + swing, 0.46), 0.042), top, 0.86)
-    if rng.random() < 0.35:
-        fill(limb((0.2 + swing, 0.46), (0.2 + swing, 0.28), 0.07), pick(rng, CLOTHES))
-    scale = view.focal / z * tall
-    (neck, face, crown) = billboard(view, x, z, tall * np.array(((0, 0.85), (0.01 * facing, 0.91), (0, 0.94))))
-    view.disc(crown, 0.082 * scale, view.light.seen(pick(rng, HAIRS, 4), z), PERSON)
-    view.disc(face, 0.066 * scale, view.light.seen(skin, z), PERSON)
-    view.disc(neck, 0.035 * scale, view.light.seen(skin, z, 0.85), PERSON)
+# -- people and poles -----------------------------------------------------------------------------------------
 
 
 def plan_people(street: Street) -> Iterator[Item]:
     """Two to six on the pavements, and up to three on the crossing."""
     view, rng = street.view, street.rng
     spots = []
-    for _ in range(rng.integers(2, 7)):
-        side = rng.integers(2)
-        x = rng.uniform(*sorted((street.kerbs[side], street.walls[side]))) * 0.94
-        spots.append((x, max(5.5, view.entry(x) * 1.1) + rng.uniform(0, 5)))
+    for side in rng.integers(2, size=rng.integers(2, 7)):
+        x = street.kerbs[side] + (street.walls[side] - street.kerbs[side]) * rng.uniform(0.15, 0.8)
+        spots.append((x, max(5.5, view.entry(x) * 1.1) + rng.uniform(0, 4.5)))
     if street.crossing is not None:
-        spots += [(x, street.crossing + rng.normal(0, 0.5))
-                  for x in rng.uniform(*street.kerbs, rng.integers(1, 4))]  # fmt: skip
+        spots += [(x, street.crossing + rng.normal(0, 0.5)) for x in rng.uniform(*street.kerbs, rng.integers(1, 4))]
     for x, z in spots:
-        base = np.array(((x - 0.2, 0, z), (x + 0.2, 0, z)))
-        street.throw_shadow(base, 1.6)
-        street.contact.append(base + ((0, 0, -0.12), (0, 0, 0.12)))
+        street.throw_shadow(flat(x - 0.2, x + 0.2, z, z), 0, 1.6)
+        street.contact.append(flat(x - 0.25, x + 0.25, z - 0.12, z + 0.12))
         yield z, partial(paint_person, street, x, z)
 
 
-def paint_pole(street: Street, x: float, z: float) -> None:
-    """A street lamp, a traffic sign or a traffic light; all that the post carries belongs to it."""
-    view, rng = street.view, street.rng
-    kind = rng.choice(("lamp", "sign", "signal"), p=(0.5, 0.3, 0.2))
-    metal = pick(rng, ((96, 100, 102), (56, 62, 60), (150, 150, 148), (70, 82, 72)))
-    scale = view.focal / z
-    half = max(0.11, POLE_WIDTH * view.canvas.shape[0] / scale / 2)
-    height = {"lamp": rng.uniform(4.6, 6.5), "sign": rng.uniform(2.3, 2.8), "signal": 2.6}[kind]
-    inward = -np.sign(x)
+def paint_person(street: Street, x: float, z: float) -> None:
+    """Somebody on foot: legs, jacket or coat, arms, head and hair, sometimes a bag."""
+    rng, person = street.rng, CutOut(street.view, PERSON, x, z)
+    tall = rng.uniform(1.58, 1.9)
+    way = rng.choice((-tall, tall))  # which way the feet point, and the scale of the outlines
+    top, legs, skin, hair = (pick(rng, palette, 5) for palette in (CLOTHES, CLOTHES, SKINS, HAIRS))
+    stride, swing = rng.uniform(0.01, 0.11), rng.uniform(-0.04, 0.09)
 
-    def box(x0, x1, y0, y1, colour: RGB, shade: float = 1.0) -> None:
-        corners = np.array(((x0, y0), (x0, y1), (x1, y1), (x1, y0)))
-        view.fill(billboard(view, x, z, corners), view.light.seen(colour, z, shade), POLE)
+    def limb(x0: float, y0: float, x1: float, y1: float, half: float, colour: RGB, shade: float) -> None:
+        corners = ((x0 - half, y0), (x0 + half, y0), (x1 + half, y1), (x1 - half, y1))
+        person.fill(np.array(corners) * (way, tall), colour, shade)
 
-    box(-half, half, 0, height, metal)
-    box(0.0, half, 0, height, metal, 0.78)
-    box(-half * 1.5, half * 1.5, 0, 0.7, metal, 0.9)
-    middle = billboard(view, x, z, np.array((0.0, height)))
-    if kind == "lamp":
-        box(0, inward * 1.5, height - half * 1.6, height, metal)
-        box(inward * 0.9, inward * 1.9, height - half * 2.4, height, tuple(c * 0.8 for c in metal))
-        box(inward * 1.0, inward * 1.8, height - half * 2.4, height - half * 1.4, (240, 234, 210))
-    elif kind == "signal":
-        box(-0.24, 0.24, height - 0.1, height + 1.0, (30, 32, 32))
-        lit = rng.integers(3)
-        for row, colour in enumerate(((40, 190, 90), (230, 170, 40), (220, 40, 34))):
-            spot = billboard(view, x, z, np.array((0.0, height + 0.08 + 0.36 * row)))
-            view.disc(spot, 0.14 * scale, view.light.seen(colour, z, 1.0 if row == lit else 0.3), POLE)
-    elif rng.random() < 0.6:
-        rim = rng.choice(((190, 36, 34), (36, 76, 160)))
-        view.disc(middle, 0.42 * scale, view.light.seen(tuple(rim.tolist()), z), POLE)
-        view.disc(middle, 0.28 * scale, view.light.seen((228, 228, 224), z), POLE)
-    else:
-        box(-0.42, 0.42, height - 0.5, height + 0.35, (36, 82, 150))
-        box(-0.3, 0.3, height - 0.3, height + 0.1, (226, 228, 228))
+    for foot, shade in ((-0.055 - stride, 0.78), (0.055 + stride, 0.96)):
+        limb(0.4 * foot, 0.52, foot, 0.02, 0.055, legs, shade)
+        limb(foot + 0.02, 0.03, foot + 0.03, 0.0, 0.07, (34, 30, 30), 1.0)
+    limb(-0.15, 0.8, -0.18 - swing, 0.46, 0.042, top, 0.78)
+    hem = rng.choice((0.47, 0.47, 0.3))
+    torso = ((-0.13, hem), (-0.17, 0.78), (-0.1, 0.84), (0.1, 0.84), (0.17, 0.78), (0.13, hem))
+    person.fill(np.array(torso) * (way, tall), top)
+    limb(0.15, 0.8, 0.18 + swing, 0.46, 0.042, top, 0.86)
+    if rng.random() < 0.35:
+        limb(0.2 + swing, 0.47, 0.2 + swing, 0.28, 0.07, pick(rng, CLOTHES), 1.0)
+    person.disc(0, 0.94 * tall, 0.08 * tall, hair)
+    person.disc(0.012 * way, 0.91 * tall, 0.066 * tall, skin)
 
 
 def plan_poles(street: Street) -> Iterator[Item]:
     """Posts just behind the kerbs."""
     view, rng = street.view, street.rng
-    for side in (0, 1):
-        x = street.kerbs[side] + (0.45 if side else -0.45)
-        z = view.entry(x) * 1.08 + rng.uniform(0.5, 4)
+    for kerb in street.kerbs:
+        x = kerb + np.sign(kerb) * 0.45
+        z = max(6.0, view.entry(x) * 1.08) + rng.uniform(0, 4)
         for _ in range(rng.integers(1, 4)):
-            street.throw_shadow(np.array(((x - 0.1, 0, z), (x + 0.1, 0, z))), 4.0)
+            street.throw_shadow(flat(x - 0.1, x + 0.1, z, z), 0, 4.0)
             yield z, partial(paint_pole, street, x, z)
             z += rng.uniform(3, 9)
+
+
+def paint_pole(street: Street, x: float, z: float) -> None:
+    """A street lamp, a traffic light or a traffic sign; all that the post carries belongs to it."""
+    rng, pole = street.rng, CutOut(street.view, POLE, x, z)
+    metal, kind = pick(rng, METALS), rng.choice(("lamp", "signal", "disc", "board"), p=(0.5, 0.2, 0.18, 0.12))
+    half = max(0.085, POLE_WIDTH * street.view.canvas.shape[0] / pole.scale / 2)
+    top = rng.uniform(4.6, 6.5) if kind == "lamp" else rng.uniform(2.3, 2.8)
+    pole.box((-half, half), (0, top), metal)
+    pole.box((0, half), (0, top), metal, 0.78)
+    pole.box((-half * 1.5, half * 1.5), (0, 0.7), metal, 0.9)
+    if kind == "lamp":
+        reach, thick = (-1 if x > 0 else 1), 1.7 * half
+        pole.box((-reach * half, reach * 1.2), (top - thick, top), metal)
+        pole.box((reach * 0.9, reach * 1.9), (top - 1.4 * thick, top), metal, 0.8)
+        pole.box((reach * 1.0, reach * 1.8), (top - 1.4 * thick, top - 0.7 * thick), (244, 236, 208))
+    elif kind == "signal":
+        pole.box((-0.24, 0.24), (top - 0.1, top + 1.0), (30, 32, 32))
+        lit = rng.integers(3)
+        for lamp, colour in enumerate(((40, 200, 90), (240, 176, 40), (230, 40, 34))):
+            pole.disc(0, top + 0.08 + 0.36 * lamp, 0.14, colour, 1.0 if lamp == lit else 0.3)
+    elif kind == "disc":
+        pole.disc(0, top, 0.42, (196, 36, 34) if rng.random() < 0.6 else (36, 80, 168))
+        pole.disc(0, top, 0.28, (228, 228, 224))
+    else:
+        pole.box((-0.42, 0.42), (top - 0.5, top + 0.35), (36, 84, 160))
+        pole.box((-0.3, 0.3), (top - 0.3, top + 0.1), (226, 228, 228))
 
 
 # -- the scene ------------------------------------------------------------------------------------------------
@@ -564,21 +492,21 @@ def random_street(rng: np.random.Generator, size: tuple[int, int]) -> Street:
         canvas=np.zeros((height, width, 4), np.uint8),
         light=random_light(rng),
         focal=height * rng.uniform(0.85, 1.05),
-        vanishing=(width * rng.uniform(0.3, 0.7), height * rng.uniform(0.38, 0.5)),
+        vanishing=(width * rng.uniform(0.3, 0.7), height * rng.uniform(0.41, 0.54)),
         eye=rng.uniform(1.5, 2.1),
         bend=float(np.clip(rng.normal(0, 0.0012), -0.0025, 0.0025)),
     )
-    own = rng.choice((-1, 1))  # the side of the road we drive on
+    side = rng.choice((-1, 1))  # of the road we drive on
     parking = rng.random(2) < 0.65
-    near, far = own * (1.9 + 2.1 * parking[0]), -own * (5.0 + 2.1 * parking[1])
-    kerbs = (min(near, far), max(near, far))
+    own, other = side * (1.9 + 2.1 * parking[0]), -side * (5.0 + 2.1 * parking[1])
+    kerbs = (min(own, other), max(own, other))
     return Street(
         view=view,
         rng=rng,
         kerbs=kerbs,
-        walls=(kerbs[0] - rng.uniform(2.4, 4.2), kerbs[1] + rng.uniform(2.4, 4.2)),
-        lanes=((0.0, 0.0), (-own * 3.3, np.pi)),
-        bays=tuple(x - np.sign(x) * 1.05 for x, there in ((near, parking[0]), (far, parking[1])) if there),
+        walls=(kerbs[0] - rng.uniform(3.0, 5.5), kerbs[1] + rng.uniform(3.0, 5.5)),
+        lanes=((0.0, 0.0), (-side * 3.3, np.pi)),
+        bays=tuple(kerb - np.sign(kerb) * 1.05 for kerb, free in zip((own, other), parking, strict=True) if free),
         crossing=rng.uniform(8.5, 15) if rng.random() < 0.5 else None,
     )
 
@@ -599,16 +527,16 @@ def street_scene(seed: int, size: tuple[int, int] = (128, 192)) -> tuple[np.ndar
     rng = checked_rng(seed, size)
     street = random_street(rng, size)
     plans = (plan_buildings, plan_trees, plan_cars, plan_people, plan_poles)
-    items = [item for plan in plans for item in plan(street)]  # notes the shadows too
-    paint_sky(street)
+    items = [item for plan in plans for item in plan(street)]  # notes their shadows too
+    paint_sky(street.view, rng, SKY)
     paint_ground(street)
     paint_skyline(street)
     for _, paint in sorted(items, key=lambda item: -item[0]):
         paint()
     canvas = street.view.canvas
     # pyrDown blurs a little and keeps every second pixel; the mask keeps the same ones, unblurred.
-    image = cv2.pyrDown(np.ascontiguousarray(canvas[..., :3]))
+    image = cv2.pyrDown(cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB))
     mask = np.ascontiguousarray(canvas[::OVERSAMPLING, ::OVERSAMPLING, 3])
-    lit = roughen(rng, image, mask, ROUGHNESS) * np.float32(street.view.light.gain)
-    lit *= vignette(mask.shape, rng.uniform(0.05, 0.3))[..., None]
-    return sensor(rng, lit, shot=0.06, read=rng.uniform(1.0, 3.0)), mask
+    lighting = mottling(rng, mask, ROUGHNESS) * vignette(size, rng.uniform(0.05, 0.3))
+    lit = image * cv2.merge([lighting * np.float32(gain) for gain in street.view.light.gain])
+    return sensor(rng, lit, shot=0.06, read=rng.uniform(1.0, 2.5)), mask

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 MIN_SIDE = 33  # pixels; below this the drawn things are no longer recognisable
 REFERENCE_HEIGHT = 128  # pixels; texture spacings are given for pictures this high
@@ -113,8 +114,8 @@ def random_light(rng: np.random.Generator) -> Light:
     exposure = rng.uniform(0.84, 1.12)
     length = rng.uniform(0.4, 1.2)
     return Light(
-        zenith=tuple(np.clip(zenith + rng.normal(0, 8, 3), 0, 255).tolist()),
-        horizon=tuple(np.clip(horizon + rng.normal(0, 6, 3), 0, 255).tolist()),
+        zenith=tuple(np.clip(zenith + rng.normal(0, 5, 3), 0, 255).tolist()),
+        horizon=tuple(np.clip(horizon + rng.normal(0, 3.5, 3), 0, 255).tolist()),
         gain=tuple((exposure * (1 + rng.normal(0, 0.02, 3)) * gain).tolist()),
         sun=(float(rng.choice((-length, length))), rng.uniform(-0.5, 0.8)),
         shadow=shadow * rng.uniform(0.8, 1.1),
@@ -193,7 +194,7 @@ class CutOut:
         self.scale = view.focal / z  # canvas pixels per metre
         self.foot = view.project(np.array((x, 0.0, z)))
 
-    def fill(self, outline, colour: RGB, shade: float = 1.0) -> None:
+    def fill(self, outline: ArrayLike, colour: RGB, shade: float = 1.0) -> None:
         """Fill a polygon (N, 2)."""
         pixels = self.foot + np.array(outline) * (self.scale, -self.scale)
         self.view.fill(pixels, self.view.light.seen(colour, self.z, shade), self.cls)
@@ -223,8 +224,8 @@ def paint_sky(view: View, rng: np.random.Generator, cls: int) -> None:
     for top, low in zip(view.light.zenith, view.light.horizon, strict=True):
         sky = top + (low - top) * fall
         channels.append(sky + cover * (0.55 * low + white - sky))
-    sky = np.clip(cv2.merge([*channels, np.full_like(cover, cls)]), 0, 255).astype(np.uint8)
-    view.canvas[: view.horizon] = cv2.resize(sky, (view.canvas.shape[1], view.horizon))
+    sky = np.clip(cv2.merge(channels), 0, 255).astype(np.uint8)
+    view.canvas[: view.horizon, :, :3] = cv2.resize(sky, (view.canvas.shape[1], view.horizon))
     view.canvas[: view.horizon, :, 3] = cls
 
 

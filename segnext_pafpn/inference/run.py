@@ -1,0 +1,179 @@
+"""Predict image files: what the command line's ``predict`` does."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, image_files, read_rgb
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
+from segnext_pafpn.inference.writer import overlay, save_mask, save_rgb
+
+Track = Callable[[Iterable, int, str], Iterable]
+
+
+@dataclass(kw_only=True)
+class PredictConfig:
+    """Which images a model labels, and what is written.
+
+    Args:
+        checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
+        input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'.
+        output: folder for the masks, PNGs of class ids named like their images.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        color: also write the masks in their classes' colours, to OUTPUT/color.
+        overlay: also write the images under those colours, to OUTPUT/overlay.
+        overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
+        max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
+    """
+
+    checkpoint: str
+    input: str
+    output: str
+    device: str = "auto"
+    color: bool = False
+    overlay: bool = False
+    overlap: float = 0.5
+    max_pixels: int = MAX_PIXELS
+
+
+@dataclass
+class PredictReport:
+    """What came of it.
+
+    Args:
+        written: the masks of class ids, one per image that could be read.
+        failed: the images that could not, a line each.
+        seconds: reading, predicting and writing, without loading the model.
+        model_seconds: the part of it spent predicting, from decoded image to mask.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where the outputs of one image go; None for one that is not asked for."""
+
+    mask: Path
+    color: Path | None
+    overlay: Path | None
+
+    def paths(self) -> list[Path]:
+        return [path for path in (self.mask, self.color, self.overlay) if path is not None]
+
+
+def find_images(pattern: str) -> list[Path]:
+    """The images that ``pattern`` means, sorted: a file, those directly in a folder, or a glob's (``**`` is known).
+
+    Raises:
+        UserError: if there are none, or two whose outputs would have the same name.
+    """
+    path = Path(pattern)
+    try:
+        if path.is_file():
+            return [path]
+        candidates = image_files(path) if path.is_dir() else sorted(set(map(Path, glob(pattern, recursive=True))))
+    except OSError as error:
+        raise UserError(f"{pattern}: cannot be searched for images ({error.strerror}).") from error
+    # a link that leads nowhere stays, to be reported among those that cannot be read
+    found = [path for path in candidates if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()]
+    if not found:
+        raise UserError(
+            f"{pattern}: no images found. Expected an image, a folder with images directly in it, or a quoted "
+            f"glob such as 'photos/**/*.jpg'; known suffixes: {' '.join(IMAGE_SUFFIXES)}."
+        )
+    by_stem: dict[str, Path] = {}
+    for path in found:
+        first = by_stem.setdefault(path.stem, path)
+        if first is not path:
+            raise UserError(
+                f"{first} and {path}: the masks of both would be named {path.stem}.png. "
+                f"Rename one, or predict them into different folders."
+            )
+    return found
+
+
+def predict_files(config: PredictConfig, track: Track | None = None) -> PredictReport:
+    """Write a mask in an image's own size for each image of ``config.input``.
+
+    An image that cannot be read is reported and the others go on.
+
+    Args:
+        track: wraps the iteration, given the number of items and a title; for a progress bar.
+
+    Raises:
+        UserError: for anything that stands in the way of all of them, before anything is written; and if
+            a file cannot be written.
+    """
+    sources = find_images(config.input)
+    jobs = [(source, _outputs(source, config)) for source in sources]
+    _check_outputs(jobs, Path(config.output))
+    predictor = Predictor.from_checkpoint(
+        config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
+    )
+    report = PredictReport()
+    begin = perf_counter()
+    # One thread writes while the next image is read and predicted; never more than one image waits for it.
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        pending: Future | None = None
+        for source, outputs in jobs if track is None else track(jobs, len(jobs), "predict"):
+            try:
+                image = read_rgb(source)
+            except UserError as error:
+                report.failed.append(str(error))
+                continue
+            model_begin = perf_counter()
+            mask = predictor.predict(image)
+            report.model_seconds += perf_counter() - model_begin
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(_write, image, mask, predictor.class_colors, outputs)
+            report.written.append(outputs.mask)
+        if pending is not None:
+            pending.result()
+    report.seconds = perf_counter() - begin
+    return report
+
+
+def _outputs(source: Path, config: PredictConfig) -> _Outputs:
+    folder, name = Path(config.output), f"{source.stem}.png"
+    return _Outputs(
+        mask=folder / name,
+        color=folder / "color" / name if config.color else None,
+        overlay=folder / "overlay" / name if config.overlay else None,
+    )
+
+
+def _check_outputs(jobs: list[tuple[Path, _Outputs]], folder: Path) -> None:
+    """Refuse an output folder that is a file or lies in one, or in which an input would be overwritten."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
+    for source, outputs in jobs:
+        for path in outputs.paths():
+            # stems are unique, so that no output can have the name of another image's input
+            if path.exists() and source.exists() and path.samefile(source):
+                raise UserError(f"{path}: this output would overwrite its input. Choose another output folder.")
+
+
+def _write(
+    image: np.ndarray, mask: np.ndarray, class_colors: tuple[tuple[int, int, int], ...], outputs: _Outputs
+) -> None:
+    try:
+        save_mask(mask, outputs.mask)
+        if outputs.color is not None:
+            save_rgb(colorize(mask, class_colors), outputs.color)
+        if outputs.overlay is not None:
+            save_rgb(overlay(image, mask, class_colors), outputs.overlay)
+    except OSError as error:
+        raise UserError(f"{outputs.mask}: cannot be written ({error.strerror or error}).") from error

@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from segnext_pafpn.data.transforms import apply_transform, eval_transform
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.predictor import Predictor, choose_device
+from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
+
+
+class Pointwise(nn.Module):
+    """Logits of a pixel from that pixel alone; remembers the sizes it was called with."""
+
+    def __init__(self, classes=4):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.GELU(), nn.Conv2d(8, classes, 1))
+        self.sizes = []
+
+    def forward(self, x):
+        self.sizes.append(tuple(x.shape[-2:]))
+        return self.network(x)
+
+
+def sized(image_size, channels=3):
+    return Preprocessing(
+        class_names=("a", "b", "c"),
+        class_colors=((1, 2, 3), (4, 5, 6), (7, 8, 9)),
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        image_size=image_size,
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 57), (300, 41)])
+def test_every_size_comes_out_as_it_went_in(checkpoint, make_image, size):
+    predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
+    image = make_image(*size)
+    assert predictor.logits(image).shape == (4, *size)
+    mask = predictor.predict(image)
+    assert mask.shape == size
+    assert mask.dtype == np.uint8
+    assert mask.max() < 4
+
+
+def test_logits_are_those_of_the_bare_model_on_the_normalised_image(checkpoint, make_image):
+    model, preprocessing = load_bundle(checkpoint)
+    image = make_image(40, 64)
+    x = (image / 255 - np.array(preprocessing.mean)) / np.array(preprocessing.std)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x).float().permute(2, 0, 1)[None])[0]
+    for fuse in (False, True):
+        logits = Predictor.from_checkpoint(checkpoint, device="cpu", fuse=fuse).logits(image)
+        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(50, 70), (16, 200), (97, 16), (5, 300)])
+def test_windows_of_a_pointwise_model_agree_with_the_whole_image(preprocessing, make_image, size):
+    image = make_image(*size)
+    whole = Predictor(Pointwise(), preprocessing).logits(image)
+    model = Pointwise()
+    windows = Predictor(model, preprocessing, max_pixels=64, window=(16, 24), overlap=0.3).logits(image)
+    assert len(model.sizes) > 1
+    assert set(model.sizes) == {(min(16, size[0]), min(24, size[1]))}
+    torch.testing.assert_close(windows, whole, atol=1e-4, rtol=0)
+
+
+def test_windows_begin_above_max_pixels(preprocessing, make_image):
+    model = Pointwise()
+    predictor = Predictor(model, preprocessing, max_pixels=600, window=(16, 16))
+    predictor.predict(make_image(20, 30))
+    assert model.sizes == [(20, 30)]
+    predictor.predict(make_image(20, 31))
+    assert set(model.sizes[1:]) == {(16, 16)}
+
+
+def test_windows_of_a_network_agree_nearly_everywhere_with_the_whole_image(checkpoint, make_image):
+    image = make_image(96, 160)
+    whole = Predictor.from_checkpoint(checkpoint, device="cpu").predict(image)
+    windows = Predictor.from_checkpoint(checkpoint, device="cpu", max_pixels=1, window=(64, 96)).predict(image)
+    assert (windows == whole).mean() > 0.95
+
+
+def test_the_network_sees_an_image_resized_as_in_training(make_image):
+    image = make_image(40, 60)
+    resized, _ = apply_transform(eval_transform((15, 20)), image, np.zeros((40, 60), np.uint8))
+    expected = Predictor(Pointwise(3), sized(None)).logits(resized)
+    model = Pointwise(3)
+    logits = Predictor(model, sized((15, 20))).logits(image)
+    assert model.sizes == [(15, 20)]
+    assert logits.shape == (3, 40, 60)
+    torch.testing.assert_close(
+        logits, nn.functional.interpolate(expected[None], size=(40, 60), mode="bilinear", align_corners=False)[0]
+    )
+
+
+def test_a_resized_image_is_what_max_pixels_counts(make_image):
+    model = Pointwise(3)
+    predictor = Predictor(model, sized((30, 30)), max_pixels=400, window=(20, 20))
+    assert predictor.predict(make_image(10, 11)).shape == (10, 11)
+    assert set(model.sizes) == {(20, 20)}
+
+
+@pytest.mark.parametrize("architecture", [smp.Unet, smp.FPN])
+def test_a_model_of_smp_takes_odd_sizes(tmp_path, make_image, architecture):
+    torch.manual_seed(0)
+    save_bundle(architecture("resnet18", encoder_weights=None, classes=3), sized(None), tmp_path)
+    predictor = Predictor.from_checkpoint(tmp_path, device="cpu")
+    for size in ((45, 31), (1, 1)):
+        assert predictor.predict(make_image(*size)).shape == size
+
+
+def test_padding_repeats_the_border_and_is_cropped(make_image):
+    torch.manual_seed(0)
+    model = smp.FPN("resnet18", encoder_weights=None, classes=3).eval()
+    image = make_image(30, 60)
+    padded = np.pad(image, ((0, 2), (0, 4), (0, 0)), mode="edge")
+    logits = [Predictor(model, sized(None)).logits(picture)[:, :30, :60] for picture in (image, padded)]
+    torch.testing.assert_close(*logits)
+
+
+def test_a_second_head_for_image_labels_is_left_out(make_image):
+    model = smp.FPN("resnet18", encoder_weights=None, classes=3, aux_params={"classes": 2})
+    assert Predictor(model, sized(None)).logits(make_image(32, 32)).shape == (3, 32, 32)
+
+
+def test_one_logit_is_a_background_and_a_foreground(make_image):
+    preprocessing = Preprocessing(class_names=("crack",), class_colors=((9, 8, 7),))
+    predictor = Predictor(Pointwise(1), preprocessing)
+    image = make_image(12, 14)
+    mask = predictor.predict(image)
+    assert set(np.unique(mask)) == {0, 1}
+    np.testing.assert_array_equal(mask == 1, predictor.logits(image)[0].sigmoid().numpy() > 0.5)
+    assert predictor.class_colors == ((0, 0, 0), (9, 8, 7))
+
+
+def test_flipped_and_read_only_images_are_taken(preprocessing, make_image, recwarn):
+    predictor = Predictor(Pointwise(), preprocessing)
+    image = make_image(6, 7)
+    image.flags.writeable = False
+    np.testing.assert_array_equal(predictor.predict(image[:, ::-1]), predictor.predict(image)[:, ::-1])
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "float32"),
+        (np.zeros((4, 4), np.uint8), r"\(4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+        (np.zeros((4, 4, 4), np.uint8), "4 channels, .* 3"),
+    ],
+)
+def test_what_is_no_image_is_refused(preprocessing, image, problem):
+    with pytest.raises(ValueError, match=problem):
+        Predictor(Pointwise(), preprocessing).logits(image)
+
+
+def test_a_grey_model_takes_one_channel():
+    model = nn.Conv2d(1, 3, 1)
+    image = np.zeros((8, 10, 1), np.uint8)
+    assert Predictor(model, sized((4, 5), channels=1)).predict(image).shape == (8, 10)
+
+
+@pytest.mark.parametrize("arguments", [{"overlap": 0.95}, {"overlap": -0.1}, {"overlap": float("nan")}])
+def test_an_overlap_out_of_range_is_refused(preprocessing, arguments):
+    with pytest.raises(UserError, match=r"overlap: found .*0 to 0\.9"):
+        Predictor(Pointwise(), preprocessing, **arguments)
+
+
+def test_no_pixels_at_all_are_refused(preprocessing):
+    with pytest.raises(UserError, match="max_pixels"):
+        Predictor(Pointwise(), preprocessing, max_pixels=0)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])
+def test_a_device_that_cannot_be_used_is_named(name):
+    with pytest.raises(UserError, match=f"device: '{name}' cannot be used.*cpu"):
+        choose_device(name)
+
+
+def test_auto_chooses_a_device_that_works():
+    assert torch.zeros(1, device=choose_device("auto")).item() == 0

@@ -1,0 +1,200 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnext_pafpn.data.readers.files import read_ids, read_rgb
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.inference.run import PredictConfig, find_images, predict_files
+from segnext_pafpn.inference.writer import overlay
+
+ORIENTATION = 0x0112
+
+
+@pytest.fixture
+def folder(tmp_path, make_image):
+    """Two pictures of different sizes, one file that is no picture, and a third picture deeper down."""
+    for name, size in {"b.jpg": (20, 30), "a.png": (33, 17), "deep/er/c.png": (8, 8)}.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_image(*size)).save(path)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    return tmp_path / "photos"
+
+
+def config(checkpoint, source, output, **options):
+    return PredictConfig(checkpoint=str(checkpoint), input=str(source), output=str(output), device="cpu", **options)
+
+
+def test_a_file_a_folder_and_globs_are_found(folder):
+    def names(pattern):
+        return [path.name for path in find_images(str(folder / pattern))]
+
+    assert names("b.jpg") == ["b.jpg"]
+    assert names("") == ["a.png", "b.jpg"]
+    assert names("*") == ["a.png", "b.jpg"]
+    assert names("*.png") == ["a.png"]
+    assert names("**/*.png") == ["a.png", "c.png"]
+    assert names("**/**/*.png") == ["a.png", "c.png"]
+
+
+def test_a_folder_whose_name_looks_like_a_glob_is_a_folder(folder):
+    folder = folder.rename(folder.with_name("photos [raw]"))
+    assert [path.name for path in find_images(str(folder))] == ["a.png", "b.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["nowhere", "*.tif", "notes", "deep"])
+def test_a_pattern_that_finds_nothing_is_named(folder, pattern):
+    with pytest.raises(UserError, match=r"no images found\. Expected .*glob") as error:
+        find_images(str(folder / pattern))
+    assert str(error.value).startswith(str(folder / pattern))
+
+
+@pytest.mark.parametrize("twin", ["a.jpg", "deep/a.png"])
+def test_two_images_of_one_stem_are_refused(folder, twin, checkpoint, tmp_path):
+    Image.new("RGB", (4, 4)).save(folder / twin)
+    with pytest.raises(UserError) as error:
+        predict_files(config(checkpoint, folder / "**" / "*", tmp_path / "out"))
+    assert str(folder / "a.png") in str(error.value)
+    assert str(folder / twin) in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_have_their_images_names_and_sizes_and_the_models_ids(folder, checkpoint, tmp_path):
+    report = predict_files(config(checkpoint, folder, tmp_path / "out"))
+    assert report.written == [tmp_path / "out" / "a.png", tmp_path / "out" / "b.png"]
+    assert report.failed == []
+    assert 0 < report.model_seconds <= report.seconds
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
+    predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
+    for source, mask in zip((folder / "a.png", folder / "b.jpg"), report.written, strict=True):
+        np.testing.assert_array_equal(read_ids(mask), predictor.predict(read_rgb(source)))
+
+
+def test_colours_and_overlays_are_written_beside_the_masks(folder, checkpoint, preprocessing, tmp_path):
+    out = tmp_path / "out"
+    predict_files(config(checkpoint, folder, out, color=True, overlay=True))
+    for source in (folder / "a.png", folder / "b.jpg"):
+        name = f"{source.stem}.png"
+        mask, image = read_ids(out / name), read_rgb(source)
+        np.testing.assert_array_equal(read_rgb(out / "color" / name), colorize(mask, preprocessing.class_colors))
+        expected = overlay(image, mask, preprocessing.class_colors)
+        np.testing.assert_array_equal(read_rgb(out / "overlay" / name), expected)
+
+
+def test_greyscale_palette_and_transparent_images_are_predicted(checkpoint, make_image, tmp_path):
+    image = Image.fromarray(make_image(12, 21))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for mode in ("L", "P", "RGBA", "1", "LA"):
+        image.convert(mode).save(folder / f"{mode}.png")
+    report = predict_files(config(checkpoint, folder, tmp_path / "out"))
+    assert report.failed == []
+    assert [read_ids(path).shape for path in report.written] == [(12, 21)] * 5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rotated_photo_gets_a_mask_of_the_upright_photo(checkpoint, make_image, tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(make_image(10, 24)).save(tmp_path / "photo.png", exif=exif)
+    report = predict_files(config(checkpoint, tmp_path / "photo.png", tmp_path / "out"))
+    assert read_ids(report.written[0]).shape == ((24, 10) if orientation >= 5 else (10, 24))
+
+
+def test_unreadable_images_are_named_and_the_others_predicted(folder, checkpoint, tmp_path):
+    whole = (folder / "a.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "deep.png").write_bytes(b"")
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(folder / "z16.png")
+    (folder / "zz.png").symlink_to(folder / "gone.png")
+    report = predict_files(config(checkpoint, folder, tmp_path / "out"))
+    assert [path.name for path in report.written] == ["a.png", "b.png"]
+    assert [line.split(":")[0] for line in report.failed] == [
+        str(folder / name) for name in ("cut.png", "deep.png", "z16.png", "zz.png")
+    ]
+    assert not any("\n" in line for line in report.failed)
+
+
+def test_nothing_readable_is_still_a_report(checkpoint, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    report = predict_files(config(checkpoint, tmp_path / "a.png", tmp_path / "out"))
+    assert report.written == []
+    assert len(report.failed) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("output", [".", "deep/..", "link"])
+def test_an_input_is_never_overwritten(folder, checkpoint, output):
+    (folder / "link").symlink_to(folder)
+    before = (folder / "a.png").read_bytes()
+    with pytest.raises(UserError, match=r"a\.png: this output would overwrite its input"):
+        predict_files(config(checkpoint, folder, folder / output))
+    assert (folder / "a.png").read_bytes() == before
+    assert not (folder / "b.png").exists()
+
+
+def test_an_input_in_the_colour_folder_is_never_overwritten(folder, checkpoint, tmp_path):
+    (tmp_path / "color").symlink_to(folder)
+    with pytest.raises(UserError, match="overwrite"):
+        predict_files(config(checkpoint, folder, tmp_path, color=True))
+
+
+def test_masks_may_lie_beside_photos_of_another_suffix(folder, checkpoint):
+    predict_files(config(checkpoint, folder / "b.jpg", folder))
+    assert read_ids(folder / "b.png").shape == (20, 30)
+
+
+def test_a_second_run_replaces_the_masks(folder, checkpoint, tmp_path):
+    first = predict_files(config(checkpoint, folder, tmp_path / "out"))
+    second = predict_files(config(checkpoint, folder, tmp_path / "out"))
+    assert second.written == first.written
+
+
+def test_an_output_that_is_a_file_is_refused(folder, checkpoint, tmp_path):
+    (tmp_path / "out").write_text("precious")
+    for output in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        with pytest.raises(UserError, match="out: is a file, expected a folder"):
+            predict_files(config(checkpoint, folder, output))
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_a_mask_that_cannot_be_written_is_named(folder, checkpoint, tmp_path):
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"out/a\.png: cannot be written"):
+        predict_files(config(checkpoint, folder, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("options", [{"overlap": 0.91}, {"overlap": -0.5}, {"max_pixels": 0}])
+def test_numbers_out_of_range_are_refused_before_anything_is_written(folder, checkpoint, tmp_path, options):
+    with pytest.raises(UserError, match=next(iter(options))):
+        predict_files(config(checkpoint, folder, tmp_path / "out", **options))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_checkpoint_is_named_before_anything_is_written(folder, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        predict_files(config(tmp_path / "nowhere", folder, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_track_sees_every_image(folder, checkpoint, tmp_path):
+    seen = []
+
+    def track(jobs, total, title):
+        seen.append((total, title))
+        yield from jobs
+
+    predict_files(config(checkpoint, folder, tmp_path / "out"), track)
+    assert seen == [(2, "predict")]
+
+
+def test_relative_paths_are_those_of_the_working_folder(folder, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    report = predict_files(config(checkpoint, "*.png", os.path.join("..", "out")))
+    assert report.written == [Path("..", "out", "a.png")]
+    assert (tmp_path / "out" / "a.png").is_file()
