@@ -99,7 +99,7 @@ class TrainSampler(Sampler[tuple[int, int]]):
         random = np.random.default_rng([self.seed, self.epoch])
         total = self.length * self.world_size
         rounds = [random.permutation(self.size) for _ in range(-(-total // self.size))]
-        order = np.concatenate(rounds)[self.rank : total : self.world_size]
+        order = np.concatenate(rounds or [[]])[self.rank : total : self.world_size]
         return iter([(self.epoch, int(index)) for index in order])
 
 

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
+from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
@@ -76,9 +77,14 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     try:
         with redirect_stdout(StringIO()):  # huggingface_hub prints that the folder is a local one
             model = smp.from_pretrained(str(folder))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{folder}: the model cannot be read: {reason}. Train again or copy the folder again."
         ) from error
+    if (classes := model.config["classes"]) != len(preprocessing.class_names):
+        raise UserError(
+            f"{folder}: preprocessing.json names {len(preprocessing.class_names)} classes, the network has {classes}. "
+            f"The two files are of different runs; copy the folder again."
+        )
     return model.eval(), preprocessing

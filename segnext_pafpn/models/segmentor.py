@@ -12,25 +12,38 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from segnext_pafpn.layers import fuse_layers
-from segnext_pafpn.models.head import FuseHead
+from segnext_pafpn.models.head import DetailRefine, FuseHead
 from segnext_pafpn.models.pafpn import PAFPN
 
 
 class PAFPNDecoder(nn.Module):
-    """The encoder's features ``[x, f1, .., f_depth]`` to one map at the finest level used, and the pyramid."""
+    """The encoder's features ``[x, f1, .., f_depth]`` to the one map that classes are read from.
 
-    def __init__(self, neck: PAFPN, head: FuseHead, levels: Sequence[int]):
+    Args:
+        levels: indices of the features that enter the pyramid, finest first.
+        refine: adds the features before the finest level, or None.
+    """
+
+    def __init__(self, neck: PAFPN, head: FuseHead, refine: DetailRefine | None, levels: Sequence[int]):
         super().__init__()
         self.neck = neck
         self.head = head
+        self.refine = refine
         self.levels = list(levels)
 
     def pyramid(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """The neck's outputs, finest first."""
         return self.neck([features[i] for i in self.levels])
 
+    def fuse_pyramid(self, pyramid: list[torch.Tensor], features: list[torch.Tensor]) -> torch.Tensor:
+        """The neck's outputs, and the finer features where they are used, to one map."""
+        fused = self.head(pyramid)
+        if self.refine is not None:
+            fused = self.refine(fused, features[self.levels[0] - 1])
+        return fused
+
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
-        return self.head(self.pyramid(features))
+        return self.fuse_pyramid(self.pyramid(features), features)
 
 
 class PAFPNeXt(SegmentationModel):
@@ -50,6 +63,8 @@ class PAFPNeXt(SegmentationModel):
         decoder_dilations: of SPPCSPC's 3x3 convolutions.
         decoder_norm: ``batch``, ``layer`` or ``group``, for the pyramid.
         head_channels: width of the fused map.
+        detail_channels: width of the map at stride 2 to which the stem's features are added; 0 to stay at
+            stride 4. Encoders without features at stride 2 stay at stride 4 anyway.
         head_dropout: dropout of whole channels before the classifier.
         in_channels: image channels.
         classes: K, logits per pixel.
@@ -76,6 +91,7 @@ class PAFPNeXt(SegmentationModel):
         decoder_dilations: Sequence[int] = (3, 4, 6),
         decoder_norm: str = "batch",
         head_channels: int = 128,
+        detail_channels: int = 48,
         head_dropout: float = 0.1,
         in_channels: int = 3,
         classes: int = 1,
@@ -104,8 +120,12 @@ class PAFPNeXt(SegmentationModel):
             norm=decoder_norm,
         )
         head = FuseHead([decoder_channels] * len(levels), channels=head_channels, dropout=head_dropout)
-        self.decoder = PAFPNDecoder(neck, head, levels)
-        self.segmentation_head = SegmentationHead(head_channels, classes, kernel_size=1, activation=activation)
+        refine, finer = None, levels[0] - 1
+        if detail_channels > 0 and finer > 0 and widths[finer] > 0:
+            refine = DetailRefine(head_channels, widths[finer], detail_channels)
+        self.decoder = PAFPNDecoder(neck, head, refine, levels)
+        width = (refine or head).out_channels
+        self.segmentation_head = SegmentationHead(width, classes, kernel_size=1, activation=activation)
         self.auxiliary_heads = nn.ModuleList(
             nn.Conv2d(decoder_channels, classes, 1) for _ in range(3 if auxiliary_heads else 0)
         )
@@ -125,8 +145,9 @@ class PAFPNeXt(SegmentationModel):
 
     def forward_auxiliary(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Logits, and beside them the logits of n3, n4 and n5 alone, all ``(B, classes, H, W)``; for training."""
-        pyramid = self.decoder.pyramid(self.encoder(self._pad(x)))
-        logits = self._resize(self.segmentation_head(self.decoder.head(pyramid)), x)
+        features = self.encoder(self._pad(x))
+        pyramid = self.decoder.pyramid(features)
+        logits = self._resize(self.segmentation_head(self.decoder.fuse_pyramid(pyramid, features)), x)
         heads = zip(self.auxiliary_heads, pyramid[-3:], strict=True)
         return logits, [self._resize(head(level), x) for head, level in heads]
 

@@ -88,6 +88,8 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    trainer.loggers = []  # the final evaluation is no row of the curves,
+    trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
     _load_best(module, config.run_dir)
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     result = Result(module.scores(), data.card.class_names, config.data.val_split)
@@ -216,7 +218,13 @@ def _build_callbacks(config: TrainConfig) -> list[Callback]:
     callbacks += [
         EvaluationLine(),
         ModelCheckpoint(
-            folder, "best", monitor="val/mIoU", mode="max", save_on_train_epoch_end=True, enable_version_counter=False
+            folder,
+            "best",
+            monitor="val/mIoU",
+            mode="max",
+            every_n_epochs=config.trainer.check_val_every_n_epoch,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
         ),
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
@@ -232,14 +240,14 @@ def _build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
     return [csv_logger, TensorBoardLogger(folder.parent, name=folder.name, version="", sub_dir="tensorboard")]
 
 
-def _rows_before(metrics: Path, checkpoint: Path) -> list[dict[str, float]]:
+def _rows_before(metrics: Path, checkpoint: Path) -> list[dict[str, str]]:
     """The rows that were logged up to the checkpoint's step; later ones will be logged again."""
     if not metrics.is_file():
         return []
-    step = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+    steps = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     with metrics.open(newline="") as file:
-        rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    return [{**row, "step": int(row["step"])} for row in rows if row["step"] < step]
+        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+    return [row for row in rows if int(row["step"]) < steps]
 
 
 def _load_best(module: SegmentationModule, folder: Path) -> None:

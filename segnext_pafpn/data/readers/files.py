@@ -1,5 +1,6 @@
 """Decoding image and mask files with Pillow, which refuses truncated files instead of guessing their rest."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from PIL import Image, ImageOps
 from segnext_pafpn.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# struct.error comes from damaged EXIF data.
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+_DEEP_RAW_MODES = ("RGB;16", "RGBA;16", "LA;16")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -39,10 +42,9 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            if image.mode in ("I", "I;16", "I;16B", "F"):
+            if image.mode in ("I", "I;16", "I;16B", "F") or _is_deep(image):
                 raise UserError(
-                    f"{path}: the image has {image.mode} pixels, expected 8 bits per channel. "
-                    f"Convert it to 8 bits first."
+                    f"{path}: the image has more than 8 bits per channel, expected 8. Convert it to 8 bits first."
                 )
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:
@@ -59,9 +61,8 @@ def read_ids(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            if image.mode == "1":
-                image = image.convert("L")
-            mask = np.asarray(image)
+            image = ImageOps.exif_transpose(image)
+            mask = np.asarray(image.convert("L") if image.mode == "1" else image)
     except _DECODE_ERRORS as error:
         raise _unreadable(path, error) from error
     if mask.ndim == 3:
@@ -78,8 +79,13 @@ def read_ids(path: Path) -> np.ndarray:
     return mask
 
 
+def _is_deep(image: Image.Image) -> bool:
+    """Whether Pillow would cut a colour image of 16 bits per channel to 8: its mode says RGB all the same."""
+    return any(str(tile.args).find(mode) >= 0 for tile in getattr(image, "tile", ()) for mode in _DEEP_RAW_MODES)
+
+
 def _unreadable(path: Path, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"{path}: no such file.")
     reason = str(error).replace(f"'{path}'", "it").replace(f'"{path}"', "it")
-    return UserError(f"{path}: cannot be decoded ({reason}). Replace the file or take it out of the split.")
+    return UserError(f"{path}: cannot be decoded ({reason}). Replace the file or leave it out.")

@@ -1,8 +1,8 @@
 """Two procedural data sets with ground truth by construction, drawn on the fly from a seed.
 
-`street_scene` draws stylised views from a car in eight classes; `cell_image` draws microscope pictures whose third
-class is the thin line where two cells touch. Both need nothing but numpy and OpenCV, and give the same bytes for
-the same seed and size.
+`street_scene` draws stylised views from a car in eight classes; `cell_image` draws microscope pictures whose
+third class is the thin line where two cells touch. Both need nothing but numpy and OpenCV, and give the same
+bytes for the same seed and size.
 """
 
 from .cells import CELL_CLASSES, cell_image

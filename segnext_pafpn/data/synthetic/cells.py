@@ -1,7 +1,7 @@
-"""Microscope pictures of cells with ground truth by construction: background, cell, and where two cells touch.
+"""Microscope pictures of cells with ground truth by construction: background, cell, and where cells touch.
 
-Each cell is a star-shaped outline r = R(angle). A pixel's *reach* in a cell is its distance from the middle of the
-cell as a share of R in that direction: 0 in the middle, 1 on the rim. Where outlines overlap, a pixel belongs to
+Each cell is a star-shaped outline r = R(angle). A pixel's *reach* in a cell is its distance from the cell's
+middle as a share of R in that direction: 0 in the middle, 1 on the rim. Where outlines overlap, a pixel is of
 the cell with the smaller reach, so that crowded cells flatten against each other as real ones do.
 
 A larger picture shows more cells, not larger ones: lengths are in pixels of the picture.
@@ -46,7 +46,7 @@ class Culture:
 
 
 def scatter(rng: np.random.Generator, size: tuple[int, int], radius: float) -> np.ndarray:
-    """Middles of the cells, (N, 2) as (across, down) in pixels: loose ones, and clusters whose members touch."""
+    """Middles of the cells, (N, 2) as (across, down) in pixels: loose ones and clusters that touch."""
     wanted = max(3, rng.poisson(COVER * rng.uniform(0.7, 1.3) * size[0] * size[1] / (np.pi * radius**2)))
     field, middles, found = np.array((size[1], size[0])), np.full((wanted, 2), np.inf), 0
     for _ in range(4 * wanted):
@@ -65,28 +65,35 @@ def grow(rng: np.random.Generator, size: tuple[int, int]) -> Culture:
     """Outlines, nuclei and character of all cells of a picture."""
     radius = rng.uniform(9.5, 15.0)
     middles = scatter(rng, size, radius)
+    number_of_labels = len(middles) + 1
     labels, reach = np.zeros(size, np.uint16), np.full(size, OUTSIDE, np.float32)
     nuclei = np.zeros(size, np.uint8)
     for number, middle in enumerate(middles, start=1):
         add_cell(rng, labels, reach, number, middle, radius * rng.uniform(0.75, 1.25))
         add_nucleus(rng, nuclei, middle, radius)
     # Opened, because a gap of a pixel or two is no gap: those cells touch.
-    gaps = cv2.morphologyEx((reach > 1).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    gaps = cv2.morphologyEx((reach > 1).astype(np.uint8), cv2.MORPH_OPEN, cross)
     labels[gaps > 0] = 0
-    kept = np.bincount(labels.ravel(), minlength=len(middles) + 1) >= SLIVER
+    kept = np.bincount(labels.ravel(), minlength=number_of_labels) >= SLIVER
     kept[0] = False
     labels *= kept[labels]
     return Culture(
         labels=labels,
         reach=reach,
         nuclei=np.float32(nuclei > 0) * (labels > 0) * (reach < 0.85),
-        brightness=np.exp(rng.normal(0, 0.28, len(middles) + 1)).astype(np.float32),
-        focus=np.where(rng.random(len(middles) + 1) < 0.8, 1, rng.uniform(0, 0.6, len(middles) + 1)).astype(np.float32),
+        brightness=np.exp(rng.normal(0, 0.28, number_of_labels)).astype(np.float32),
+        focus=np.clip(rng.uniform(0, 4, number_of_labels), 0, 1).astype(np.float32),
     )
 
 
 def add_cell(
-    rng: np.random.Generator, labels: np.ndarray, reach: np.ndarray, number: int, middle: np.ndarray, radius: float
+    rng: np.random.Generator,
+    labels: np.ndarray,
+    reach: np.ndarray,
+    number: int,
+    middle: np.ndarray,
+    radius: float,
 ) -> None:
     """Claim the pixels that are nearer to this cell, in terms of reach, than to the cells before it."""
     stretch, turn = np.sqrt(rng.uniform(1.0, 2.0)), rng.uniform(0, np.pi)
@@ -144,8 +151,10 @@ def debris(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return sharp + cv2.GaussianBlur(faint, (0, 0), 3.0)
 
 
-def fluorescence(rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray) -> np.ndarray:
-    """Stained cells glowing on black, thinner and dimmer towards the rim and where they meet; (H, W) float32."""
+def fluorescence(
+    rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray
+) -> np.ndarray:
+    """Stained cells glowing on black, dimmer towards the rim and where they meet; (H, W) float32."""
     inside = culture.labels > 0
     body = 1.0 - np.float32(rng.uniform(0.35, 0.6)) * np.minimum(culture.reach, 1) ** 2
     body *= 1 + np.float32(rng.choice((-0.45, 0.6, 0.9))) * culture.nuclei
@@ -154,7 +163,9 @@ def fluorescence(rng: np.random.Generator, culture: Culture, gaps: np.ndarray, d
     return np.where(inside, glow, dirt) * np.float32(0.55) + np.float32(rng.uniform(0.04, 0.14))
 
 
-def phase_contrast(rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray) -> np.ndarray:
+def phase_contrast(
+    rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray
+) -> np.ndarray:
     """Unstained cells, darker than the grey around them, each in its bright halo; (H, W) float32."""
     inside = culture.labels > 0
     tone = 0.16 + 0.08 * (culture.brightness[culture.labels] - 1)
@@ -166,7 +177,8 @@ def phase_contrast(rng: np.random.Generator, culture: Culture, gaps: np.ndarray,
 
 def mottled(rng: np.random.Generator, size: tuple[int, int], strength: float) -> np.ndarray:
     """(H, W) float32 texture around 1, at two scales."""
-    return 1 + np.float32(strength) * (value_noise(rng, size, 5.0) + np.float32(0.7) * value_noise(rng, size, 2.0))
+    noise = value_noise(rng, size, 5.0) + np.float32(0.7) * value_noise(rng, size, 2.0)
+    return 1 + np.float32(strength) * noise
 
 
 def optics(rng: np.random.Generator, scene: np.ndarray, culture: Culture) -> np.ndarray:
@@ -186,8 +198,8 @@ def cell_image(seed: int, size: tuple[int, int] = (192, 192)) -> tuple[np.ndarra
         size: (height, width) in pixels, at least 33 each.
 
     Returns:
-        The picture, (H, W, 3) uint8, grey and thus the same in all channels, and its mask, (H, W) uint8 of indices
-        into `CELL_CLASSES`.
+        The picture, (H, W, 3) uint8, grey and thus the same in all channels, and its mask, (H, W) uint8 of
+        indices into `CELL_CLASSES`.
 
     Raises:
         ValueError: if the seed is not a non-negative int or a side is below 33 px.
@@ -199,5 +211,6 @@ def cell_image(seed: int, size: tuple[int, int] = (192, 192)) -> tuple[np.ndarra
     gaps = cv2.blur(border.astype(np.float32), (3, 3))
     style = fluorescence if rng.random() < 0.65 else phase_contrast
     scene = optics(rng, style(rng, culture, gaps, debris(rng, mask.shape)), culture)
-    grey = sensor(rng, scene * np.float32(rng.uniform(210, 300)), shot=rng.uniform(0.2, 0.9), read=rng.uniform(2, 5))
+    exposed = scene * np.float32(rng.uniform(210, 300))
+    grey = sensor(rng, exposed, shot=rng.uniform(0.2, 0.9), read=rng.uniform(2, 5))
     return cv2.merge((grey, grey, grey)), mask

@@ -1,8 +1,8 @@
 """Street scenes with ground truth by construction: a stylised view from a car, in eight classes.
 
-A scene is laid out in metres (see `View`) and painted from far to near. Many colours are shared between classes
-on purpose - grey facade, grey road, grey sky; green car, green tree - so that a pixel can be told from its
-surroundings only.
+A scene is laid out in metres (see `View`) and painted from far to near. Classes share colours on purpose -
+grey facade, road and sky; green car and tree; brown trunk and brick - so that a pixel can only be told from
+its surroundings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .texture import (
     pick,
     random_light,
     sensor,
-    shade_ground,  # fmt: skip
+    shade_ground,
     vignette,
 )
 
@@ -41,7 +41,7 @@ POLE_WIDTH = 2.6 / 128  # of the picture's height: poles are drawn no thinner, o
 
 # fmt: off
 FACADES = ((156, 152, 146), (186, 168, 140), (142, 86, 66), (118, 92, 72), (206, 192, 162), (128, 134, 142),
-           (196, 154, 116), (160, 172, 174), (214, 208, 198), (156, 118, 100), (128, 138, 116), (186, 132, 112))
+           (196, 154, 116), (160, 172, 174), (214, 208, 198), (156, 118, 100), (128, 138, 116))
 ROOFS = ((134, 78, 60), (92, 84, 82), (116, 96, 82), (76, 80, 88))
 PAINTS = ((206, 206, 206), (36, 38, 42), (116, 120, 126), (166, 34, 30), (38, 72, 140), (46, 92, 60),
           (88, 110, 64), (172, 162, 138), (204, 172, 56), (132, 78, 46), (234, 234, 230))
@@ -128,7 +128,7 @@ def strip(x0: float, x1: float, end: float = FAR) -> np.ndarray:
     return points
 
 
-# -- ground and background ------------------------------------------------------------------------------------
+# -- ground and background ---------------------------------------------------------------------------------
 
 
 def paint_ground(street: Street) -> None:
@@ -145,7 +145,7 @@ def paint_ground(street: Street) -> None:
     view.paint(strip(left, right), dim(tar, 0.78), ROAD)
     view.paint(strip(left + 0.25, right - 0.25), tar, ROAD)
     for x, z, wide, shade in zip(*rng.uniform((left, 4, 0.2, 0.84), (right - 2, 24, 1.8, 0.96), (4, 4)).T,
-                                 strict=True):  # fmt: skip
+                                 strict=True):
         view.paint(strip(x, x + wide / 3), dim(tar, shade + 0.1), ROAD)  # worn tracks
         view.paint(flat(x, x + wide, z, z + 1.5 * wide), dim(tar, shade), ROAD)  # patches
     paint_markings(street)
@@ -175,15 +175,16 @@ def paint_skyline(street: Street) -> None:
     while x < view.canvas.shape[1]:
         width, height = rng.uniform(5, 18) * unit, rng.uniform(2, 13) * unit
         peak = base - height - rng.choice((0.0, 0.0, 0.4)) * width
-        block = ((x, base), (x, base - height), (x + width / 2, peak), (x + width, base - height), (x + width, base))
-        view.fill(np.array(block), view.light.seen(pick(rng, FACADES), FAR * 1.2), BUILDING)
+        across = (x, x, x + width / 2, x + width, x + width)
+        down = (base, base - height, peak, base - height, base)
+        view.fill(np.stack((across, down), 1), view.light.seen(pick(rng, FACADES), FAR * 1.2), BUILDING)
         x += width * rng.uniform(0.8, 1.1)
     leaf = view.light.seen(pick(rng, LEAVES), FAR)
     for x in rng.uniform(0, view.canvas.shape[1], rng.integers(4, 14)):
         view.disc(x, base - 2 * unit, rng.uniform(1.5, 4) * unit, leaf, TREE)
 
 
-# -- buildings ------------------------------------------------------------------------------------------------
+# -- buildings ---------------------------------------------------------------------------------------------
 
 
 def plan_buildings(street: Street) -> Iterator[Item]:
@@ -192,8 +193,8 @@ def plan_buildings(street: Street) -> Iterator[Item]:
     for wall in street.walls:
         z = 3.0
         while z < FAR:
-            end = z + rng.uniform(7, 15)
-            yield end, partial(paint_building, street, wall, z, end, min(6, max(1, round(rng.normal(storeys, 0.9)))))
+            end, floors = z + rng.uniform(7, 15), min(6, max(1, round(rng.normal(storeys, 0.9))))
+            yield end, partial(paint_building, street, wall, z, end, floors)
             street.throw_shadow(np.array(((wall, 0, z), (wall, 0, end))), 0, min(3 * storeys, 6.5))
             z = end
             if rng.random() < 0.25:
@@ -261,7 +262,7 @@ def paint_ground_floor(street: Street, wall: float, near: float, far: float, tri
         view.paint(upright(wall, 1.0, 2.3, z, z + 1.1)[abs(z - door) > 1.5], glass, BUILDING, middle)
 
 
-# -- trees ----------------------------------------------------------------------------------------------------
+# -- trees -------------------------------------------------------------------------------------------------
 
 
 def plan_trees(street: Street) -> Iterator[Item]:
@@ -286,8 +287,8 @@ def paint_tree(street: Street, x: float, z: float, height: float) -> None:
     radius = height * rng.uniform(0.24, 0.36)
     middle, girth = height - radius, 0.018 * height + 0.06
     fork = middle - radius / 2
-    trunk = ((-1.3 * girth, 0), (-girth, fork), (-radius / 2, middle), (0, fork + girth), (radius / 2, middle),
-             (girth, fork), (1.3 * girth, 0))  # fmt: skip
+    across = np.array((-1.3 * girth, -girth, -radius / 2, 0, radius / 2, girth, 1.3 * girth))
+    trunk = np.stack((across, (0, fork, middle, fork + girth, middle, fork, 0)), 1)
     bark, leaf = pick(rng, BARKS), pick(rng, LEAVES, 6)
     tree.fill(trunk, bark, 0.9)
     clumps = int(np.clip(tree.scale * radius, 14, 160))
@@ -301,9 +302,9 @@ def paint_tree(street: Street, x: float, z: float, height: float) -> None:
         tree.disc(across, up, clump_radius, leaf, brightness)
 
 
-# -- cars -----------------------------------------------------------------------------------------------------
+# -- cars --------------------------------------------------------------------------------------------------
 
-Face = tuple[int | None, str, np.ndarray, float]  # side it lies on (None: always drawn), colour, corners, shade
+Face = tuple[int | None, str, np.ndarray, float]  # side it lies on (None: any), colour, corners, shade
 
 
 def car_model(side_view: tuple[tuple[float, float], ...]) -> list[Face]:
@@ -332,15 +333,17 @@ def car_model(side_view: tuple[tuple[float, float], ...]) -> list[Face]:
         if band in (3, 5):  # rear window and windscreen
             faces.append((band, "glass", shrunk(sheet, 0.84), 1.0))
     for band, end, lamp in ends:
-        for x0, x1, y0, y1, paint in ((-0.84, -0.5, 0.66, 0.86, lamp), (0.5, 0.84, 0.66, 0.86, lamp),
-                                      (-0.82, 0.82, 0.3, 0.42, "rubber"), (-0.26, 0.26, 0.46, 0.6, "plate")):  # fmt: skip
+        fittings = ((-0.84, -0.5, 0.66, 0.86, lamp), (0.5, 0.84, 0.66, 0.86, lamp),
+                    (-0.82, 0.82, 0.3, 0.42, "rubber"), (-0.26, 0.26, 0.46, 0.6, "plate"))  # fmt: skip
+        for x0, x1, y0, y1, paint in fittings:
             faces.append((band, paint, upright(x0, y0, y1, end, end, x1), 1.0))
     for number, sign, flank in ((len(up) - 1, -1, left[::-1]), (len(up), 1, right)):
         cabin = (left if sign < 0 else right)[3:7]
-        post = along[4:6].mean()
+        middle = along[4:6].mean()
+        post = upright(sign * 0.8, up[3], up[4] - 0.05, middle - 0.05, middle + 0.05)
         faces.append((number, "body", flank, 0.8))
         faces.append((number, "glass", shrunk(cabin, 0.82), 1.0))
-        faces.append((number, "body", upright(sign * 0.8, up[3], up[4] - 0.05, post - 0.05, post + 0.05), 0.8))
+        faces.append((number, "body", post, 0.8))
         for axle in axles:
             faces.append((number, "rubber", rim * WHEEL + axle + (sign * 0.9, 0, 0), 1.0))
             faces.append((number, "hub", rim * WHEEL * 0.55 + axle + (sign * 0.9, 0, 0), 1.0))
@@ -354,7 +357,7 @@ def shrunk(polygon: np.ndarray, share: float) -> np.ndarray:
 
 CAR_MODELS = tuple(map(car_model, (SALOON, HATCH, VAN)))
 CAR_COLOURS: dict[str, RGB] = {"rubber": (28, 28, 30), "rear": (190, 30, 24), "front": (240, 236, 214),
-                               "plate": (214, 214, 204), "hub": (150, 152, 156)}  # fmt: skip
+                               "plate": (214, 214, 204), "hub": (150, 152, 156)}
 
 
 def paint_car(street: Street, x: float, z: float, yaw: float) -> None:
@@ -381,17 +384,17 @@ def plan_cars(street: Street) -> Iterator[Item]:
     """Cars ahead, cars coming, cars at the kerb, and now and then one across the street."""
     view, rng, crossing = street.view, street.rng, street.crossing
     slots = [(x, z, yaw) for x, yaw in street.lanes for z in np.arange(rng.uniform(9, 14), 50, 12.0)
-             if rng.random() < 0.5]  # fmt: skip
+             if rng.random() < 0.5]
     for x in street.bays:
-        yaw = rng.choice((0.0, np.pi))
-        slots += [(x, z, yaw) for z in np.arange(view.entry(x) + rng.uniform(2.2, 5), 38, 5.8) if rng.random() < 0.6]
+        yaw, first = rng.choice((0.0, np.pi)), view.entry(x) + rng.uniform(2.2, 5)
+        slots += [(x, z, yaw) for z in np.arange(first, 38, 5.8) if rng.random() < 0.6]
     slots = [slot for slot in slots if crossing is None or abs(slot[1] - crossing) > 3.8]
     if rng.random() < 0.35 or len(slots) < 2:
         side_road = (crossing or 9.0) + rng.uniform(4.5, 10)
         slots = [slot for slot in slots if abs(slot[1] - side_road) > 3.5]
         slots.append((rng.uniform(*street.kerbs), side_road, rng.choice((-1, 1)) * np.pi / 2))
-    for x, z, yaw in slots:
-        x, z, yaw = (x, z, yaw) + rng.normal(0, (0.1, 0.3, 0.03))
+    for slot in slots:
+        x, z, yaw = slot + rng.normal(0, (0.1, 0.3, 0.03))  # nobody parks that well
         ahead, aside = (np.array((np.sin(turn), 0, np.cos(turn))) for turn in (yaw, yaw + np.pi / 2))
         base = np.array([(x, 0, z) + a * 2.0 * ahead + b * 0.85 * aside for a in (-1, 1) for b in (-1, 1)])
         street.contact.append(base)
@@ -399,7 +402,7 @@ def plan_cars(street: Street) -> Iterator[Item]:
         yield z, partial(paint_car, street, x, z, yaw)
 
 
-# -- people and poles -----------------------------------------------------------------------------------------
+# -- people and poles --------------------------------------------------------------------------------------
 
 
 def plan_people(street: Street) -> Iterator[Item]:
@@ -410,7 +413,8 @@ def plan_people(street: Street) -> Iterator[Item]:
         x = street.kerbs[side] + (street.walls[side] - street.kerbs[side]) * rng.uniform(0.15, 0.8)
         spots.append((x, max(5.5, view.entry(x) * 1.1) + rng.uniform(0, 4.5)))
     if street.crossing is not None:
-        spots += [(x, street.crossing + rng.normal(0, 0.5)) for x in rng.uniform(*street.kerbs, rng.integers(1, 4))]
+        walkers = rng.uniform(*street.kerbs, rng.integers(1, 4))
+        spots += [(x, street.crossing + rng.normal(0, 0.5)) for x in walkers]
     for x, z in spots:
         street.throw_shadow(flat(x - 0.2, x + 0.2, z, z), 0, 1.6)
         street.contact.append(flat(x - 0.25, x + 0.25, z - 0.12, z + 0.12))
@@ -482,7 +486,7 @@ def paint_pole(street: Street, x: float, z: float) -> None:
         pole.box((-0.3, 0.3), (top - 0.3, top + 0.1), (226, 228, 228))
 
 
-# -- the scene ------------------------------------------------------------------------------------------------
+# -- the scene ---------------------------------------------------------------------------------------------
 
 
 def random_street(rng: np.random.Generator, size: tuple[int, int]) -> Street:
@@ -493,20 +497,20 @@ def random_street(rng: np.random.Generator, size: tuple[int, int]) -> Street:
         light=random_light(rng),
         focal=height * rng.uniform(0.85, 1.05),
         vanishing=(width * rng.uniform(0.3, 0.7), height * rng.uniform(0.41, 0.54)),
-        eye=rng.uniform(1.5, 2.1),
+        eye=rng.uniform(1.8, 2.6),
         bend=float(np.clip(rng.normal(0, 0.0012), -0.0025, 0.0025)),
     )
     side = rng.choice((-1, 1))  # of the road we drive on
-    parking = rng.random(2) < 0.65
-    own, other = side * (1.9 + 2.1 * parking[0]), -side * (5.0 + 2.1 * parking[1])
-    kerbs = (min(own, other), max(own, other))
+    parking = rng.random(2) < 0.55  # a row of parked cars on our side, on the other
+    ends = (side * (1.9 + 2.1 * parking[0]), -side * (5.0 + 2.1 * parking[1]))
+    kerbs = (min(ends), max(ends))
     return Street(
         view=view,
         rng=rng,
         kerbs=kerbs,
         walls=(kerbs[0] - rng.uniform(3.0, 5.5), kerbs[1] + rng.uniform(3.0, 5.5)),
         lanes=((0.0, 0.0), (-side * 3.3, np.pi)),
-        bays=tuple(kerb - np.sign(kerb) * 1.05 for kerb, free in zip((own, other), parking, strict=True) if free),
+        bays=tuple(kerb - np.sign(kerb) * 1.05 for kerb, row in zip(ends, parking, strict=True) if row),
         crossing=rng.uniform(8.5, 15) if rng.random() < 0.5 else None,
     )
 

@@ -1,4 +1,4 @@
-"""What the synthetic pictures are made with: noise, light, a camera with its canvas, and the camera's faults."""
+"""What the synthetic pictures are made with: noise, light, a camera with its canvas, and a sensor."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def dim(colour: RGB, factor: float, lift: float = 0.0) -> RGB:
     return (colour[0] * factor + lift, colour[1] * factor + lift, colour[2] * factor + lift)
 
 
-# -- light ----------------------------------------------------------------------------------------------------
+# -- light -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,15 @@ def random_light(rng: np.random.Generator) -> Light:
     )
 
 
-# -- camera ---------------------------------------------------------------------------------------------------
+# -- camera ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class View:
     """A pinhole camera and the canvas it paints on.
 
-    Points are in metres: x to the right of the camera, y up from the ground, z away from the camera. Colour and
-    class are written by one call into one canvas, so that a mask cannot disagree with its picture.
+    Points are in metres: x to the right of the camera, y up from the ground, z away from the camera. Colour
+    and class are written by one call into one canvas, so that a mask cannot disagree with its picture.
 
     Attributes:
         canvas: (H, W, 4) uint8: red, green, blue, class id.
@@ -187,7 +187,7 @@ class View:
 
 
 class CutOut:
-    """A flat thing that stands at (x, z) and faces the camera; measured in metres right of and above its foot."""
+    """A flat thing that stands at (x, z), facing the camera; in metres to the right of and above its foot."""
 
     def __init__(self, view: View, cls: int, x: float, z: float) -> None:
         self.view, self.cls, self.z = view, cls, z
@@ -230,7 +230,7 @@ def paint_sky(view: View, rng: np.random.Generator, cls: int) -> None:
 
 
 def shade_ground(view: View, cast: list[np.ndarray], contact: list[np.ndarray]) -> None:
-    """Darken the painted ground in the shadows `cast` by the sun and under things, and fade it into the haze."""
+    """Darken the ground in shadows `cast` by the sun and in those under things, and fade it into the haze."""
     height, width = view.canvas.shape[:2]
     # At half the canvas' resolution: the enlargement gives the shadows their soft edge.
     shade = np.full((height // 2, width // 2), 255, np.uint8)
@@ -250,7 +250,7 @@ def shade_ground(view: View, cast: list[np.ndarray], contact: list[np.ndarray]) 
     ground[:] = cv2.add(cv2.multiply(ground, factor, scale=1 / 255), veil)
 
 
-# -- the finished picture -------------------------------------------------------------------------------------
+# -- the finished picture ----------------------------------------------------------------------------------
 
 
 def mottling(rng: np.random.Generator, mask: np.ndarray, strengths: np.ndarray) -> np.ndarray:

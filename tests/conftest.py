@@ -1,0 +1,74 @@
+"""Small real data sets for all tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from segnext_pafpn.data.synthetic import street_scene
+
+# Two test processes on two cores fight over them if each takes both.
+torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+
+
+def write_pair(root: Path, split: str, name: str, seed: int, size: tuple[int, int] = (48, 64)) -> None:
+    image, mask = street_scene(seed, size)
+    for folder, array in ((f"images/{split}", image), (f"masks/{split}", mask)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(root / folder / f"{name}.png")
+
+
+def write_card(folder: Path, **changes) -> Path:
+    card = {
+        "name": "tiny",
+        "classes": [
+            {"name": name, "color": [30 * i, 255 - 30 * i, 128]}
+            for i, name in enumerate(("sky", "building", "road", "pavement", "tree", "car", "person", "pole"))
+        ],
+        "root": ".",
+        "layout": {"reader": "folder", "images": "images/{split}", "masks": "masks/{split}"},
+        **changes,
+    }
+    path = folder / "card.yaml"
+    path.write_text(yaml.safe_dump(card))
+    return path
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A data set of 6 + 5 pictures with its card; two of val are of another size."""
+    root = tmp_path / "data"
+    for i in range(6):
+        write_pair(root, "train", f"t{i}", seed=i)
+    for i in range(5):
+        write_pair(root, "val", f"v{i}", seed=100 + i, size=(48, 64) if i < 3 else (40, 56))
+    write_card(root)
+    return root
+
+
+def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> subprocess.CompletedProcess:
+    """Run the command line as a user does, in a process of its own."""
+    command = [sys.executable, "-m", "segnext_pafpn.cli", *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout, env=environment)
+
+
+SMALL_RUN = [
+    "--model.encoder_name=elanext_nano",
+    "--model.options={decoder_channels: 16, head_channels: 16}",
+    "--data.crop_size=[32, 48]",
+    "--data.batch_size=2",
+    "--data.num_workers=0",
+    "--optim.warmup_steps=1",
+    "--trainer.accelerator=cpu",
+]
+
+
+def random_mask(seed: int, size: tuple[int, int], num_classes: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, num_classes, size, dtype=np.uint8)

@@ -1,0 +1,220 @@
+"""Runs from end to end, as processes, on a small data set."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from segnext_pafpn.data.datamodule import AugmentConfig, DataConfig
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.factory import ModelConfig
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.run import evaluate, fit
+from tests.conftest import SMALL_RUN, run_cli
+
+
+def small_config(dataset: Path, folder: Path, epochs: int, **changes) -> TrainConfig:
+    return TrainConfig(
+        **{
+            "name": "run",
+            "output_dir": str(folder),
+            "model": ModelConfig(
+                encoder_name="elanext_nano",
+                options={"decoder_channels": 16, "head_channels": 16, "detail_channels": 8, "head_dropout": 0.2},
+            ),
+            "data": DataConfig(
+                card=str(dataset / "card.yaml"),
+                crop_size=(32, 48),
+                batch_size=2,
+                num_workers=0,
+                augment=AugmentConfig(scale=(0.8, 1.2)),
+            ),
+            "optim": OptimConfig(warmup_steps=1, ema_decay=0.9),
+            "trainer": TrainerConfig(accelerator="cpu", max_epochs=epochs),
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, Path]:
+    """A data set and a run of four epochs over it."""
+    from tests.conftest import write_card, write_pair
+
+    root = tmp_path_factory.mktemp("data")
+    for i in range(6):
+        write_pair(root, "train", f"t{i}", seed=i)
+    for i in range(5):
+        write_pair(root, "val", f"v{i}", seed=100 + i, size=(48, 64) if i < 3 else (40, 56))
+    write_card(root)
+    folder = tmp_path_factory.mktemp("runs")
+    fit(small_config(root, folder, epochs=4))
+    return root, folder / "run"
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    _, run = finished
+    names = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+    assert names >= {
+        "config.yaml",
+        "metrics.csv",
+        "metrics_val.json",
+        "metrics_val.csv",
+        "curves.png",
+        "predictions.png",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/preprocessing.json",
+    }
+    assert list((run / "tensorboard").glob("events.*"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["data"]["crop_size"] == [32, 48] and config["optim"]["ema_decay"] == 0.9
+
+
+def test_the_logs_hold_what_curves_are_drawn_from(finished):
+    _, run = finished
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    for column in ("train/loss", "val/loss", "val/mIoU", "val/aAcc"):
+        assert len([row for row in rows if row.get(column)]) == 4, column
+
+
+def test_the_saved_model_scores_what_the_run_reported(finished):
+    root, run = finished
+    reported = json.loads((run / "metrics_val.json").read_text())["mIoU"]
+    best = max(float(r["val/mIoU"]) for r in csv.DictReader((run / "metrics.csv").open()) if r["val/mIoU"])
+    data = DataConfig(card=str(root / "card.yaml"), num_workers=0, val_batch_size=1)
+    again = evaluate(str(run), data, "val", TrainerConfig(accelerator="cpu"))
+    assert 100 * again.scores.mIoU == pytest.approx(reported, abs=1e-3)
+    assert 100 * best == pytest.approx(reported, abs=1e-3)
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path, monkeypatch):
+    root, whole = finished
+    config = small_config(root, tmp_path, epochs=4)
+
+    from segnext_pafpn.training.callbacks import EpochSeed
+
+    class Stop(Exception):
+        pass
+
+    original = EpochSeed.on_train_epoch_start
+
+    def stop_in_third_epoch(self, trainer, pl_module):
+        if trainer.current_epoch == 2:
+            raise Stop
+        original(self, trainer, pl_module)
+
+    monkeypatch.setattr(EpochSeed, "on_train_epoch_start", stop_in_third_epoch)
+    with pytest.raises(Stop):
+        fit(config)
+    monkeypatch.setattr(EpochSeed, "on_train_epoch_start", original)
+    torch.manual_seed(12345)  # whatever happened in between
+    fit(config, resume=True)
+
+    resumed = tmp_path / "run"
+    for key in ("state_dict", "current_model_state"):
+        expected, found = weights_of(whole)[key], weights_of(resumed)[key]
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[name], found[name]) for name in expected), key
+    assert weights_of(whole)["global_step"] == weights_of(resumed)["global_step"] == 12
+
+    def logged(run: Path) -> list[tuple]:
+        keys = ("epoch", "step", "train/loss", "val/loss", "val/mIoU")
+        return [tuple(row.get(k) for k in keys) for row in csv.DictReader((run / "metrics.csv").open())]
+
+    assert logged(resumed) == logged(whole)
+
+
+def test_two_processes_score_what_one_does(finished):
+    root, run = finished
+    single = json.loads((run / "metrics_val.json").read_text())
+    result = run_cli(
+        "val", "--checkpoint", run, "--data.num_workers", 0, "--data.val_batch_size", 1,
+        "--trainer.accelerator", "cpu", "--trainer.devices", 2, "--trainer.strategy", "ddp",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    double = json.loads((run / "metrics_val.json").read_text())
+    keys = ("aAcc", "mIoU", "mAcc", "mDice", "per_class")
+    assert {k: double[k] for k in keys} == {k: single[k] for k in keys}
+
+
+def test_two_processes_train_one_network(dataset, tmp_path):
+    result = run_cli(
+        "train", "--data", dataset / "card.yaml", "--output_dir", tmp_path, "--name", "ddp", *SMALL_RUN,
+        "--trainer.max_epochs", 2, "--trainer.devices", 2, "--trainer.strategy", "ddp",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    reported = json.loads((tmp_path / "ddp/metrics_val.json").read_text())
+    assert sum(row["truth_pixels"] for row in reported["per_class"]) == 3 * 48 * 64 + 2 * 40 * 56
+    data = DataConfig(card=str(dataset / "card.yaml"), num_workers=0)
+    alone = evaluate(str(tmp_path / "ddp"), data, "val", TrainerConfig(accelerator="cpu"))
+    assert 100 * alone.scores.mIoU == pytest.approx(reported["mIoU"], abs=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_other_precisions_and_accumulation_train(dataset, tmp_path, precision):
+    trainer = TrainerConfig(accelerator="cpu", max_epochs=1, precision=precision, accumulate_grad_batches=2)
+    config = small_config(dataset, tmp_path, 1, trainer=trainer, optim=OptimConfig(warmup_steps=0, ema_decay=None))
+    assert 0 <= fit(config).scores.mIoU <= 1
+    assert weights_of(tmp_path / "run")["global_step"] == 2
+
+
+def test_auxiliary_heads_and_peers_train(dataset, tmp_path):
+    ours = ModelConfig(
+        encoder_name="elanext_nano", options={"decoder_channels": 16, "head_channels": 16, "auxiliary_heads": True}
+    )
+    peer = ModelConfig(arch="unet", encoder_name="resnet18")
+    for name, model in (("ours", ours), ("peer", peer)):
+        fit(small_config(dataset, tmp_path, 1, name=name, model=model))
+        assert (tmp_path / name / "model" / "model.safetensors").is_file()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_files(dataset, tmp_path):
+    config = small_config(dataset, tmp_path, 3, optim=OptimConfig(lr=1e30, warmup_steps=0, ema_decay=None))
+    with pytest.raises(UserError, match=r"the loss is (nan|inf).*images/train/t\d\.png.*Lower optim\.lr"):
+        fit(config)
+
+
+def test_an_earlier_run_is_not_overwritten_by_accident(finished):
+    root, run = finished
+    before = (run / "model" / "model.safetensors").read_bytes()
+    with pytest.raises(UserError, match="holds a run already.*--resume"):
+        fit(small_config(root, run.parent, 1))
+    assert (run / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_weights_of_another_run_are_a_start(finished, tmp_path):
+    root, run = finished
+    trainer = TrainerConfig(accelerator="cpu", max_epochs=1, limit_train_batches=1)
+    optim = OptimConfig(lr=1e-12, warmup_steps=0, weight_decay=0.0, ema_decay=None)
+    result = fit(small_config(root, tmp_path, 1, weights=str(run), trainer=trainer, optim=optim))
+    reported = json.loads((run / "metrics_val.json").read_text())["mIoU"]
+    assert 100 * result.scores.mIoU == pytest.approx(reported, abs=8)
+
+
+def test_nothing_to_resume_is_said(dataset, tmp_path):
+    with pytest.raises(UserError, match="nothing to resume"):
+        fit(small_config(dataset, tmp_path, 1), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "words"),
+    [
+        (TrainerConfig(precision="bf16"), "Did you mean 'bf16-"),
+        (TrainerConfig(max_epochs=-1), "would never end"),
+        (TrainerConfig(accelerator="gpux"), "trainer: .*gpux"),
+    ],
+)
+def test_impossible_trainers_are_refused(dataset, tmp_path, trainer, words):
+    with pytest.raises(UserError, match=words):
+        fit(small_config(dataset, tmp_path, 1, trainer=trainer))
