@@ -1,6 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 RUN := runs/quickstart
+CAMVID ?= data/camvid
 
 .PHONY: quickstart test lint bench
 
@@ -17,7 +18,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 bench: .venv/installed
-	$(BIN)/python benchmarks/camvid_cpu.py
+	$(BIN)/python benchmarks/accuracy.py --root $(CAMVID)
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

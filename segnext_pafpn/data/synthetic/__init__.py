@@ -5,7 +5,7 @@ third class is the thin line where two cells touch. Both need nothing but numpy 
 bytes for the same seed and size.
 """
 
-from .cells import CELL_CLASSES, cell_image
-from .streets import STREET_CLASSES, street_scene
+from segnext_pafpn.data.synthetic.cells import CELL_CLASSES, cell_image
+from segnext_pafpn.data.synthetic.streets import STREET_CLASSES, street_scene
 
 __all__ = ["CELL_CLASSES", "STREET_CLASSES", "cell_image", "street_scene"]

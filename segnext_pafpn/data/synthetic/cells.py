@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .texture import checked_rng, sensor, value_noise, vignette
+from segnext_pafpn.data.synthetic.texture import checked_rng, sensor, value_noise, vignette
 
 CELL_CLASSES: tuple[str, ...] = ("background", "cell", "border")
 BACKGROUND, CELL, BORDER = range(len(CELL_CLASSES))

@@ -1,0 +1,129 @@
+"""Our networks beside smp's: one recipe, one order of the data, equal steps, everything from scratch.
+
+    python benchmarks/accuracy.py --config camvid-cpu --root PATH/TO/CamVid
+
+Each network is trained by the package's own ``fit`` from the same shipped configuration; only ``model:``
+differs. The score is that of the split the configuration validates on; the test split is never read. A
+network that is in the result file already is not trained again, so the script can be stopped and started.
+"""
+
+import argparse
+import json
+import logging
+import os
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from environment import describe_environment
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from segnext_pafpn.arguments import find_config, parse
+from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.run import fit
+
+RESULTS = Path(__file__).parent / "results"
+NETWORKS = {
+    "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
+    "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
+    "DeepLabV3Plus resnet18": ModelConfig(arch="deeplabv3plus", encoder_name="resnet18"),
+    "FPN resnet18": ModelConfig(arch="fpn", encoder_name="resnet18"),
+    "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
+}
+
+
+def main() -> None:
+    """Train what is missing in the result file, then print all of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="camvid-cpu", help="a shipped configuration, or a path")
+    parser.add_argument("--root", required=True, help="folder of the data set")
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
+    parser.add_argument("--out", type=Path, help="result file; default benchmarks/results/CONFIG.json")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    base = _load(arguments.config)
+    out = arguments.out or RESULTS / f"{Path(arguments.config).stem}.json"
+    rows = json.loads(out.read_text())["rows"] if out.is_file() else []
+    done = {(row["network"], row["seed"]) for row in rows}
+    for seed in arguments.seeds:
+        for name in arguments.networks:
+            if (name, seed) in done:
+                continue
+            rows.append(_train(name, seed, base, arguments.root, arguments.runs))
+            _save(rows, base, out)
+    _show(rows, base.name)
+
+
+def _load(config: str) -> TrainConfig:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(TrainConfig)
+    values = parse(parser, ["--config", find_config(config)])
+    return TrainConfig(**{key: values[key] for key in TrainConfig.__dataclass_fields__})
+
+
+def _train(name: str, seed: int, base: TrainConfig, root: str, runs: str) -> dict:
+    config = replace(
+        base,
+        name=f"{base.name}-{name.replace(' ', '-')}-{seed}",
+        output_dir=runs,
+        overwrite=True,
+        seed=seed,
+        model=NETWORKS[name],
+        data=replace(base.data, root=root),
+    )
+    logging.info(f"{name}, seed {seed}")
+    load = os.getloadavg()[0]
+    start = time.perf_counter()
+    result = fit(config)
+    seconds = time.perf_counter() - start
+    model = build_model(config.model, len(result.class_names))
+    last = torch.load(config.run_dir / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
+    scores = result.scores
+    return {
+        "network": name,
+        "seed": seed,
+        "million_parameters": round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
+        "mIoU": round(100 * scores.mIoU, 2),
+        "aAcc": round(100 * scores.aAcc, 2),
+        "IoU": dict(zip(result.class_names, (round(100 * float(v), 2) for v in scores.iou), strict=True)),
+        "steps": last["global_step"],
+        "seconds": round(seconds),
+        "load_at_start": round(load, 2),
+        "environment": describe_environment(),
+    }
+
+
+def _save(rows: list[dict], base: TrainConfig, out: Path) -> None:
+    recipe = {
+        key: value for key, value in asdict(base).items() if key not in ("model", "name", "output_dir", "overwrite")
+    }
+    content = {
+        "benchmark": "accuracy",
+        "command": f"python benchmarks/accuracy.py --config {base.name} --root PATH",
+        "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
+        "recipe": recipe,
+        "rows": rows,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _show(rows: list[dict], title: str) -> None:
+    table = Table(title=title)
+    for column in ("network", "M parameters", "seed", "steps", "val mIoU %", "seconds"):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for row in sorted(rows, key=lambda r: -r["mIoU"]):
+        values = (row["million_parameters"], row["seed"], row["steps"], row["mIoU"], row["seconds"])
+        table.add_row(row["network"], *map(str, values))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
