@@ -72,6 +72,8 @@ def _one_line(message: str, parser: ArgumentParser) -> str:
     if match := re.search(r"(?:Group '(?P<group>[^']+)')? ?does not accept option '(?P<key>[^']+)'", text):
         key = ".".join(part for part in (match["group"], match["key"]) if part)
         return f"unknown key '{key}' in the configuration.{_nearest_option(key, keys)}"
+    if match := re.search(r"Option '([^']+)' is not accepted", text):
+        return f"unknown key '{match[1]}' in the configuration.{_nearest_option(match[1], keys)}"
     if match := re.search(r"Parser key \"(?P<key>[^\"]+)\": (?P<reason>.*)", text):
         reason = re.sub(r"<class '(\w+)'>", r"\1", match["reason"])
         return f"{match['key']}: {reason}"

@@ -16,7 +16,7 @@ from segnext_pafpn.arguments import parse, rewrite
 from segnext_pafpn.data.check import SplitReport, check_split, check_table
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.doctor import doctor_table
-from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.errors import UserError, nearest, one_line
 from segnext_pafpn.evaluation.report import scores_table
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import save_mask, save_rgb
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"'{argv[0]}' is not a command.{nearest(argv[0], COMMANDS)} Known: {', '.join(COMMANDS)}.")
         return COMMANDS[argv[0]](rewrite(argv[1:]))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; a run goes on with: segnext-pafpn train --resume runs/NAME", file=sys.stderr)

@@ -11,6 +11,11 @@ class UserError(ValueError):
     """
 
 
+def one_line(error: UserError) -> str:
+    """The error's line, also where a worker process has wrapped it in its traceback."""
+    return " ".join(str(error).rsplit("UserError: ", 1)[-1].split())
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)

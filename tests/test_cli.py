@@ -1,6 +1,9 @@
 """The command line as a user meets it: processes, files, exit codes, one line of error."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +65,24 @@ def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path):
     assert yaml.safe_load((run_folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
 
 
-def test_scripts_at_the_top_are_the_same_commands():
-    import subprocess
-    import sys
+def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path):
+    command = [
+        sys.executable, "-m", "segnext_pafpn.cli", "train", "--config", "quickstart", "--output_dir", str(tmp_path),
+        *SMALL_RUN, "--trainer.max_epochs=1000", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1",
+        "--trainer.check_val_every_n_epoch=1", "--data.check=false",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch   2"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].startswith("stopped; a run goes on with: segnext-pafpn train --resume")
+    assert (tmp_path / "quickstart/checkpoints/last.ckpt").is_file()
 
+
+def test_scripts_at_the_top_are_the_same_commands():
     root = Path(__file__).parent.parent
     for script, word in (("train_seg.py", "--optim.lr"), ("predict_seg.py", "--checkpoint")):
         result = subprocess.run([sys.executable, root / script, "--help"], capture_output=True, text=True, check=True)
@@ -108,14 +125,17 @@ def test_check_prints_shares_and_passes_good_data(capsys, dataset):
         (["train", "--config", "camvidcpu"], "Did you mean 'camvid-cpu'?"),
         (["train", "--data", "camvd"], "no card is called 'camvd'. Did you mean 'camvid'?"),
         (["train", "--data", "camvid", "--data.root", "nowhere"], "nowhere: no such folder"),
-        (["predict", "--checkpoint", "nowhere", "-i", "x", "-o", "y"], "nowhere"),
+        (["predict", "--checkpoint", "nowhere", "-i", "a.png", "-o", "y"], "nowhere/config.json: no such file"),
+        (["predict", "--checkpoint", "nowhere", "-i", "b.png", "-o", "y"], "b.png: no images found"),
         (["val", "--checkpoint", "nowhere"], "nowhere/config.yaml: no such file"),
         (["train", "--resume", "nowhere"], "nowhere/config.yaml: no such file"),
         (["predict", "--checkpoint", "runs/x"], "input"),
+        (["samples", "--data", "streets", "--split", "dev", "-o", "x"], "there is no split 'dev'"),
     ],
 )
 def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("a.png")
     assert words in error_of(capsys, *arguments)
 
 
@@ -123,7 +143,7 @@ def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, arguments, words):
     ("content", "words"),
     [
         ("data: {crop: [3, 3]}", "unknown key 'data.crop' in the configuration. Did you mean 'data.crop_size'?"),
-        ("optimizer: {lr: 1}", "unknown key 'optimizer' in the configuration. Did you mean 'optim'?"),
+        ("optimizer: {lr: 1}", "unknown key 'optimizer.lr' in the configuration. Did you mean 'optim.lr'?"),
         ("optim: {lr: [1]}", "optim.lr"),
         ("optim: [", "config"),
     ],
@@ -140,7 +160,7 @@ def test_mistakes_in_a_configuration_get_one_line(capsys, tmp_path, content, wor
         (["--model.encoder_name", "tu-resnet18x"], "timm has no model 'resnet18x'. Did you mean 'resnet18"),
         (["--model.arch", "pafpnxt"], "'pafpnxt' is not known. Did you mean 'pafpnext'?"),
         (["--model.encoder_weights", "imagenet"], "'elanext_tiny' has no pretrained weights yet"),
-        (["--model.options", "{decoder_chanels: 3}"], "decoder_chanels"),
+        (["--model.options", "{decoder_chanels: 3}"], "Did you mean 'decoder_channels'?"),
     ],
 )
 def test_unknown_networks_get_one_line(capsys, tmp_path, options, words):

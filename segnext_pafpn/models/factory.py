@@ -1,5 +1,6 @@
 """A network from its configuration: ours or any of segmentation_models_pytorch, by name."""
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
             f"model.arch: '{config.arch}' is not known.{nearest(config.arch.lower(), known)} Known: {', '.join(known)}."
         )
     _check_encoder_name(config.encoder_name)
+    _check_options(config, known[config.arch.lower()])
     try:
         return smp.create_model(
             config.arch,
@@ -68,3 +70,17 @@ def _check_encoder_name(name: str) -> None:
             f"model.encoder_name: '{name}' is not an encoder of segnext_pafpn or smp.{hint} "
             f"For a model of timm write tu-NAME."
         )
+
+
+def _check_options(config: ModelConfig, architecture: type[SegmentationModel]) -> None:
+    """smp drops unknown arguments in silence, unless the encoder is one of timm, which checks its own."""
+    known = [name for name in inspect.signature(architecture.__init__).parameters if name not in ("self", "kwargs")]
+    fixed = ("encoder_name", "encoder_weights", "in_channels", "classes")
+    for name in config.options:
+        if name in fixed:
+            raise UserError(f"model.options.{name}: set model.{name} instead; classes follow from the card.")
+        if name not in known and not config.encoder_name.startswith("tu-"):
+            raise UserError(
+                f"model.options.{name}: {config.arch} has no such argument.{nearest(name, known)} "
+                f"Known: {', '.join(k for k in known if k not in fixed)}."
+            )

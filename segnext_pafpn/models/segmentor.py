@@ -75,6 +75,7 @@ class PAFPNeXt(SegmentationModel):
 
     Raises:
         ValueError: if the encoder has fewer than three usable levels, or no such weights.
+        TypeError: for an argument that nobody takes.
     """
 
     requires_divisible_input_shape = False
@@ -101,6 +102,8 @@ class PAFPNeXt(SegmentationModel):
         **kwargs: Any,
     ):
         super().__init__()
+        if kwargs and not encoder_name.startswith("tu-"):
+            raise TypeError(f"PAFPNeXt with encoder '{encoder_name}' takes no argument {', '.join(map(repr, kwargs))}.")
         self.encoder = get_encoder(
             encoder_name, in_channels=in_channels, depth=encoder_depth, weights=encoder_weights, **kwargs
         )

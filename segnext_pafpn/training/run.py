@@ -85,9 +85,10 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
         callbacks=_build_callbacks(config),
         root=config.run_dir,
     )
-    trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+    except SystemExit as error:  # how Lightning ends at Ctrl-C
+        raise KeyboardInterrupt from error
     trainer.loggers = []  # the final evaluation is no row of the curves,
     trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
     _load_best(module, config.run_dir)

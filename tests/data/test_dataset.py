@@ -118,7 +118,9 @@ def test_batches_larger_than_an_epoch_are_refused(dataset):
         data.train_dataloader()
 
 
-@pytest.mark.parametrize("changes", [{"batch_size": 0}, {"crop_size": (0, 8)}, {"augment": AugmentConfig(scale=(2, 1))}])
+@pytest.mark.parametrize(
+    "changes", [{"batch_size": 0}, {"crop_size": (0, 8)}, {"augment": AugmentConfig(scale=(2, 1))}]
+)
 def test_impossible_numbers_are_refused(changes):
     with pytest.raises(UserError, match="data."):
         SegmentationDataModule(DataConfig(**changes))

@@ -47,7 +47,7 @@ class FolderReader(Reader):
             )
         if ("{split}" in self.images) != ("{split}" in self.masks):
             raise UserError(
-                f"layout: '{{split}}' must stand in both images ('{self.images}') and masks ('{self.masks}') or neither."
+                f"layout: '{{split}}' must stand in both images '{self.images}' and masks '{self.masks}' or neither."
             )
         if "{split}" in self.images and (self.val_fraction or self.test_fraction):
             raise UserError("layout: val_fraction and test_fraction are for unsplit folders; remove '{split}' or them.")

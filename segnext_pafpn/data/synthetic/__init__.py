@@ -6,6 +6,7 @@ bytes for the same seed and size.
 """
 
 from segnext_pafpn.data.synthetic.cells import CELL_CLASSES, cell_image
-from segnext_pafpn.data.synthetic.streets import STREET_CLASSES, street_scene
+from segnext_pafpn.data.synthetic.street_plan import STREET_CLASSES
+from segnext_pafpn.data.synthetic.streets import street_scene
 
 __all__ = ["CELL_CLASSES", "STREET_CLASSES", "cell_image", "street_scene"]

@@ -75,8 +75,13 @@ def shrunk(polygon: np.ndarray, share: float) -> np.ndarray:
 
 
 CAR_MODELS = tuple(map(car_model, (SALOON, HATCH, VAN)))
-CAR_COLOURS: dict[str, RGB] = {"rubber": (28, 28, 30), "rear": (190, 30, 24), "front": (240, 236, 214),
-                               "plate": (214, 214, 204), "hub": (150, 152, 156)}
+CAR_COLOURS: dict[str, RGB] = {
+    "rubber": (28, 28, 30),
+    "rear": (190, 30, 24),
+    "front": (240, 236, 214),
+    "plate": (214, 214, 204),
+    "hub": (150, 152, 156),
+}
 
 
 def paint_car(street: Street, x: float, z: float, yaw: float) -> None:
@@ -102,8 +107,9 @@ def paint_car(street: Street, x: float, z: float, yaw: float) -> None:
 def plan_cars(street: Street) -> Iterator[Item]:
     """Cars ahead, cars coming, cars at the kerb, and now and then one across the street."""
     view, rng, crossing = street.view, street.rng, street.crossing
-    slots = [(x, z, yaw) for x, yaw in street.lanes for z in np.arange(rng.uniform(9, 14), 50, 12.0)
-             if rng.random() < 0.5]
+    slots = [
+        (x, z, yaw) for x, yaw in street.lanes for z in np.arange(rng.uniform(9, 14), 50, 12.0) if rng.random() < 0.5
+    ]
     for x in street.bays:
         yaw, first = rng.choice((0.0, np.pi)), view.entry(x) + rng.uniform(2.2, 5)
         slots += [(x, z, yaw) for z in np.arange(first, 38, 5.8) if rng.random() < 0.6]

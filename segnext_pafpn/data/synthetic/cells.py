@@ -151,9 +151,7 @@ def debris(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return sharp + cv2.GaussianBlur(faint, (0, 0), 3.0)
 
 
-def fluorescence(
-    rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray
-) -> np.ndarray:
+def fluorescence(rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray) -> np.ndarray:
     """Stained cells glowing on black, dimmer towards the rim and where they meet; (H, W) float32."""
     inside = culture.labels > 0
     body = 1.0 - np.float32(rng.uniform(0.35, 0.6)) * np.minimum(culture.reach, 1) ** 2
@@ -163,9 +161,7 @@ def fluorescence(
     return np.where(inside, glow, dirt) * np.float32(0.55) + np.float32(rng.uniform(0.04, 0.14))
 
 
-def phase_contrast(
-    rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray
-) -> np.ndarray:
+def phase_contrast(rng: np.random.Generator, culture: Culture, gaps: np.ndarray, dirt: np.ndarray) -> np.ndarray:
     """Unstained cells, darker than the grey around them, each in its bright halo; (H, W) float32."""
     inside = culture.labels > 0
     tone = 0.16 + 0.08 * (culture.brightness[culture.labels] - 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from segnext_pafpn.data.synthetic.texture import RGB
 
+
 @dataclass(frozen=True)
 class Light:
     """The one light of an outdoor scene.

@@ -9,7 +9,8 @@ from segnext_pafpn.data.synthetic.camera import SUBPIXEL, View
 from segnext_pafpn.data.synthetic.street_plan import PAVEMENT, ROAD, SKY, Street, flat, strip
 from segnext_pafpn.data.synthetic.texture import dim, pick, value_noise
 
-def paint_sky(view: View, rng: np.random.Generator, cls: int) -> None:
+
+def paint_sky(view: View, rng: np.random.Generator) -> None:
     """Fill the canvas above the horizon: a gradient from the zenith, and clouds that lie flat."""
     height, width = view.canvas.shape[0] // 2, view.canvas.shape[1] // 2  # half is fine enough for clouds
     rows = view.horizon // 2 + 1
@@ -25,7 +26,7 @@ def paint_sky(view: View, rng: np.random.Generator, cls: int) -> None:
         channels.append(sky + cover * (0.55 * low + white - sky))
     sky = np.clip(cv2.merge(channels), 0, 255).astype(np.uint8)
     view.canvas[: view.horizon, :, :3] = cv2.resize(sky, (view.canvas.shape[1], view.horizon))
-    view.canvas[: view.horizon, :, 3] = cls
+    view.canvas[: view.horizon, :, 3] = SKY
 
 
 def paint_ground(street: Street) -> None:
@@ -41,8 +42,7 @@ def paint_ground(street: Street) -> None:
     view.paint(strip(left - 0.28, right + 0.28), dim(paving, 1.18), PAVEMENT)
     view.paint(strip(left, right), dim(tar, 0.78), ROAD)
     view.paint(strip(left + 0.25, right - 0.25), tar, ROAD)
-    for x, z, wide, shade in zip(*rng.uniform((left, 4, 0.2, 0.84), (right - 2, 24, 1.8, 0.96), (4, 4)).T,
-                                 strict=True):
+    for x, z, wide, shade in zip(*rng.uniform((left, 4, 0.2, 0.84), (right - 2, 24, 1.8, 0.96), (4, 4)).T, strict=True):
         view.paint(strip(x, x + wide / 3), dim(tar, shade + 0.1), ROAD)  # worn tracks
         view.paint(flat(x, x + wide, z, z + 1.5 * wide), dim(tar, shade), ROAD)  # patches
     paint_markings(street)

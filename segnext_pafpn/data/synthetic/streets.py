@@ -14,7 +14,7 @@ from segnext_pafpn.data.synthetic.buildings import paint_skyline, plan_buildings
 from segnext_pafpn.data.synthetic.cars import plan_cars
 from segnext_pafpn.data.synthetic.people_and_poles import plan_people, plan_poles
 from segnext_pafpn.data.synthetic.sky_and_ground import paint_ground, paint_sky
-from segnext_pafpn.data.synthetic.street_plan import OVERSAMPLING, SKY, STREET_CLASSES, random_street
+from segnext_pafpn.data.synthetic.street_plan import OVERSAMPLING, random_street
 from segnext_pafpn.data.synthetic.texture import checked_rng, mottling, sensor, vignette
 from segnext_pafpn.data.synthetic.trees import plan_trees
 
@@ -42,7 +42,7 @@ def street_scene(seed: int, size: tuple[int, int] = (128, 192)) -> tuple[np.ndar
     street = random_street(rng, size)
     plans = (plan_buildings, plan_trees, plan_cars, plan_people, plan_poles)
     items = [item for plan in plans for item in plan(street)]  # notes their shadows too
-    paint_sky(street.view, rng, SKY)
+    paint_sky(street.view, rng)
     paint_ground(street)
     paint_skyline(street)
     for _, paint in sorted(items, key=lambda item: -item[0]):

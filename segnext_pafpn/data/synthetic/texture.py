@@ -29,9 +29,7 @@ def checked_rng(seed: int, size: tuple[int, int]) -> np.random.Generator:
     return np.random.default_rng(int(seed))
 
 
-def value_noise(
-    rng: np.random.Generator, size: tuple[int, int], spacing: float | tuple[float, float]
-) -> np.ndarray:
+def value_noise(rng: np.random.Generator, size: tuple[int, int], spacing: float | tuple[float, float]) -> np.ndarray:
     """Smooth random field: a coarse grid of normal deviates, enlarged.
 
     Args:

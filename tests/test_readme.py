@@ -1,0 +1,100 @@
+"""Every command and every snippet of the README runs, in a folder that looks as the README says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import SMALL_RUN, run_cli, write_pair
+from tests.test_cli import make_camvid
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SMALLER = {
+    "train": [
+        *SMALL_RUN, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1", "--trainer.limit_train_batches=2",
+        "--trainer.limit_val_batches=1", "--data.samples_per_epoch=4",
+    ],
+    "val": ["--trainer.accelerator=cpu", "--trainer.limit_val_batches=1"],
+    "predict": ["--device=cpu"],
+}  # fmt: skip
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What a reader has after following the README so far: CamVid, own data with a card, and some photographs."""
+    path = tmp_path_factory.mktemp("readme")
+    make_camvid(path / "data/camvid")
+    for split, count in (("train", 4), ("val", 2)):
+        for i in range(count):
+            write_pair(path / "my-data", split, f"{split}{i}", seed=i)
+            write_pair(path, "photos", f"{split}{i}", seed=i)
+    (path / "images/photos").rename(path / "photos")
+    card = next(block for block in blocks("yaml") if "classes:" in block)
+    (path / "my-data.yaml").write_text(card)
+    (path / "train_seg.py").write_text((ROOT / "train_seg.py").read_text())
+    (path / "predict_seg.py").write_text((ROOT / "predict_seg.py").read_text())
+    return path
+
+
+def test_readme_commands_run_in_their_order(folder):
+    run = 0
+    for command in commands():
+        words = shlex.split(command)
+        if words[:2] == ["python", "train_seg.py"]:
+            words = ["segnext-pafpn", "train", *words[2:]]
+        if words[:2] == ["python", "predict_seg.py"]:
+            words = ["segnext-pafpn", "predict", *words[2:]]
+        if words[0] != "segnext-pafpn":
+            assert words[0] in ("make", "pip", "git", "cd", "python"), f"untested command: {command}"
+            continue
+        result = run_cli(*words[1:], *SMALLER.get(words[1], []), cwd=folder)
+        assert result.returncode == 0, f"{command}\n{result.stderr}\n{result.stdout}"
+        run += 1
+    assert run >= 6
+
+
+def test_make_targets_in_the_readme_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {line.split()[1] for line in commands() if line.startswith("make ")} <= targets
+
+
+@pytest.mark.parametrize("index", range(len(blocks("python"))))
+def test_readme_snippets_run(folder, index):
+    test_run = folder / "runs" / "quickstart"
+    if not test_run.exists():
+        arguments = ["--config", "quickstart", *SMALLER["train"], "--data.check", "false"]
+        assert run_cli("train", *arguments, cwd=folder).returncode == 0
+    code = blocks("python")[index]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+    assert result.returncode == 0, f"{code}\n{result.stderr}"
+
+
+def test_links_and_pictures_in_the_readme_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_card_in_the_readme_is_a_card(folder):
+    assert yaml.safe_load((folder / "my-data.yaml").read_text())["layout"]["reader"] == "folder"
+
+
+def test_tables_in_the_readme_are_those_of_the_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from tables import with_tables
+
+    assert with_tables(README) == README
