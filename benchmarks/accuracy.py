@@ -1,6 +1,7 @@
-"""Our networks beside smp's: one recipe, one order of the data, equal steps, everything from scratch.
+"""Networks beside each other: one recipe, one order of the data, equal steps, everything from scratch.
 
-    python benchmarks/accuracy.py --config camvid-cpu --root PATH/TO/CamVid
+    python benchmarks/accuracy.py --root PATH/TO/CamVid                        # ours and smp's
+    python benchmarks/accuracy.py --root PATH/TO/CamVid --compare ablation     # ours, one change at a time
 
 Each network is trained by the package's own ``fit`` from the same shipped configuration; only ``model:``
 differs. The score is that of the split the configuration validates on; the test split is never read. A
@@ -11,6 +12,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,11 +30,28 @@ from segnext_pafpn.training.run import fit
 
 RESULTS = Path(__file__).parent / "results"
 NETWORKS = {
-    "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
-    "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
-    "DeepLabV3Plus resnet18": ModelConfig(arch="deeplabv3plus", encoder_name="resnet18"),
-    "FPN resnet18": ModelConfig(arch="fpn", encoder_name="resnet18"),
-    "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
+    "peers": {
+        "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
+        "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
+        "DeepLabV3Plus resnet18": ModelConfig(arch="deeplabv3plus", encoder_name="resnet18"),
+        "FPN resnet18": ModelConfig(arch="fpn", encoder_name="resnet18"),
+        "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
+    },
+    "ablation": {
+        "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
+        "stride 4 only, no features of stride 2": ModelConfig(options={"detail_channels": 0}),
+        "pyramid 64 wide, not 128": ModelConfig(options={"decoder_channels": 64}),
+        "3x3 depthwise kernels, not 7x7": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"kernel_size": 3, "decoder_kernel_size": 3}
+        ),
+        "LayerScale of 1e-6 in the encoder": ModelConfig(encoder_name="tu-elanext_tiny", options={"layer_scale": 1e-6}),
+        "LayerNorm, not BatchNorm": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"norm": "layer", "decoder_norm": "layer"}
+        ),
+        "LayerNorm, and LayerScale of 1e-6 in the encoder": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"norm": "layer", "layer_scale": 1e-6, "decoder_norm": "layer"}
+        ),
+    },
 }
 
 
@@ -41,22 +60,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="camvid-cpu", help="a shipped configuration, or a path")
     parser.add_argument("--root", required=True, help="folder of the data set")
-    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--compare", default="peers", choices=list(NETWORKS), help="which networks")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="of these, the named ones")
+    parser.add_argument("--epochs", type=int, help="in place of the configuration's")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
-    parser.add_argument("--out", type=Path, help="result file; default benchmarks/results/CONFIG.json")
+    parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-ablation.json")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     base = _load(arguments.config)
-    out = arguments.out or RESULTS / f"{Path(arguments.config).stem}.json"
+    if arguments.epochs is not None:
+        trainer = replace(base.trainer, max_epochs=arguments.epochs, check_val_every_n_epoch=arguments.epochs)
+        base = replace(base, trainer=trainer)
+    suffix = "" if arguments.compare == "peers" else f"-{arguments.compare}"
+    out = arguments.out or RESULTS / f"{Path(arguments.config).stem}{suffix}.json"
     rows = json.loads(out.read_text())["rows"] if out.is_file() else []
     done = {(row["network"], row["seed"]) for row in rows}
     for seed in arguments.seeds:
-        for name in arguments.networks:
-            if (name, seed) in done:
+        for name, model in NETWORKS[arguments.compare].items():
+            if (name, seed) in done or (arguments.only and name not in arguments.only):
                 continue
-            rows.append(_train(name, seed, base, arguments.root, arguments.runs))
-            _save(rows, base, out)
+            rows.append(_train(name, model, seed, base, arguments.root, arguments.runs))
+            _save(rows, base, arguments.compare, out)
     _show(rows, base.name)
 
 
@@ -68,14 +93,14 @@ def _load(config: str) -> TrainConfig:
     return TrainConfig(**{key: values[key] for key in TrainConfig.__dataclass_fields__})
 
 
-def _train(name: str, seed: int, base: TrainConfig, root: str, runs: str) -> dict:
+def _train(name: str, model: ModelConfig, seed: int, base: TrainConfig, root: str, runs: str) -> dict:
     config = replace(
         base,
-        name=f"{base.name}-{name.replace(' ', '-')}-{seed}",
+        name=f"{base.name}-{re.sub(r'[^a-zA-Z0-9_]+', '-', name)}-{seed}",
         output_dir=runs,
         overwrite=True,
         seed=seed,
-        model=NETWORKS[name],
+        model=model,
         data=replace(base.data, root=root),
     )
     logging.info(f"{name}, seed {seed}")
@@ -83,13 +108,13 @@ def _train(name: str, seed: int, base: TrainConfig, root: str, runs: str) -> dic
     start = time.perf_counter()
     result = fit(config)
     seconds = time.perf_counter() - start
-    model = build_model(config.model, len(result.class_names))
+    network = build_model(model, len(result.class_names))
     last = torch.load(config.run_dir / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
     scores = result.scores
     return {
         "network": name,
         "seed": seed,
-        "million_parameters": round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
+        "million_parameters": round(sum(p.numel() for p in network.parameters()) / 1e6, 2),
         "mIoU": round(100 * scores.mIoU, 2),
         "aAcc": round(100 * scores.aAcc, 2),
         "IoU": dict(zip(result.class_names, (round(100 * float(v), 2) for v in scores.iou), strict=True)),
@@ -100,13 +125,13 @@ def _train(name: str, seed: int, base: TrainConfig, root: str, runs: str) -> dic
     }
 
 
-def _save(rows: list[dict], base: TrainConfig, out: Path) -> None:
+def _save(rows: list[dict], base: TrainConfig, compare: str, out: Path) -> None:
     recipe = {
         key: value for key, value in asdict(base).items() if key not in ("model", "name", "output_dir", "overwrite")
     }
     content = {
         "benchmark": "accuracy",
-        "command": f"python benchmarks/accuracy.py --config {base.name} --root PATH",
+        "command": f"python benchmarks/accuracy.py --config {base.name} --compare {compare} --root PATH",
         "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
         "recipe": recipe,
         "rows": rows,

@@ -15,7 +15,7 @@ SKINS = ((236, 196, 168), (206, 158, 124), (160, 112, 82), (104, 70, 52))
 HAIRS = ((34, 28, 26), (80, 56, 36), (150, 112, 66), (150, 146, 142))
 METALS = ((96, 100, 102), (56, 62, 60), (150, 150, 148), (70, 82, 72))
 
-POLE_WIDTH = 2.6 / 128  # of the picture's height: poles are drawn no thinner, or nobody could learn them
+POLE_WIDTH = 3.6 / 128  # of the picture's height: poles are drawn no thinner, or nobody could learn them
 
 
 def plan_people(street: Street) -> Iterator[Item]:
@@ -24,7 +24,7 @@ def plan_people(street: Street) -> Iterator[Item]:
     spots = []
     for side in rng.integers(2, size=rng.integers(2, 7)):
         x = street.kerbs[side] + (street.walls[side] - street.kerbs[side]) * rng.uniform(0.15, 0.8)
-        spots.append((x, max(5.5, view.entry(x) * 1.1) + rng.uniform(0, 4.5)))
+        spots.append((x, max(4.5, view.entry(x) * 1.1) + rng.uniform(0, 3)))
     if street.crossing is not None:
         walkers = rng.uniform(*street.kerbs, rng.integers(1, 4))
         spots += [(x, street.crossing + rng.normal(0, 0.5)) for x in walkers]
@@ -65,11 +65,11 @@ def plan_poles(street: Street) -> Iterator[Item]:
     view, rng = street.view, street.rng
     for kerb in street.kerbs:
         x = kerb + np.sign(kerb) * 0.45
-        z = max(6.0, view.entry(x) * 1.08) + rng.uniform(0, 4)
+        z = max(5.0, view.entry(x) * 1.08) + rng.uniform(0, 3)
         for _ in range(rng.integers(1, 4)):
             street.throw_shadow(flat(x - 0.1, x + 0.1, z, z), 0, 4.0)
             yield z, partial(paint_pole, street, x, z)
-            z += rng.uniform(3, 9)
+            z += rng.uniform(3, 7)
 
 
 def paint_pole(street: Street, x: float, z: float) -> None:

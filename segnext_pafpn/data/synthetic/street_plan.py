@@ -85,7 +85,7 @@ def random_street(rng: np.random.Generator, size: tuple[int, int]) -> Street:
         walls=(kerbs[0] - rng.uniform(3.0, 5.5), kerbs[1] + rng.uniform(3.0, 5.5)),
         lanes=((0.0, 0.0), (-side * 3.3, np.pi)),
         bays=tuple(kerb - np.sign(kerb) * 1.05 for kerb, row in zip(ends, parking, strict=True) if row),
-        crossing=rng.uniform(8.5, 15) if rng.random() < 0.5 else None,
+        crossing=rng.uniform(7, 11) if rng.random() < 0.5 else None,
     )
 
 
