@@ -31,6 +31,12 @@ def test_missing_mask_and_orphan_mask_are_named(dataset):
     assert len(listing.warnings) == 1 and "t2.png: no image for this mask" in listing.warnings[0]
 
 
+def test_two_files_of_one_name_are_refused(dataset):
+    Image.fromarray(random_mask(0, (48, 64), 2)).save(dataset / "images/train/t1.bmp")
+    with pytest.raises(UserError, match=r"t1\.bmp and .*t1\.png: two files of one name"):
+        FolderReader(root=dataset).list_samples("train")
+
+
 def test_suffixes_pair_cityscapes_like_names(tmp_path):
     for folder, name in (("i/train", "a_leftImg8bit"), ("m/train", "a_mask")):
         (tmp_path / folder).mkdir(parents=True)

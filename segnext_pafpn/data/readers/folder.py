@@ -120,5 +120,11 @@ class FolderReader(Reader):
 
 def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
     """The pair's name (stem without ``suffix``) of every image file in ``folder``."""
-    paths = [p for p in image_files(folder) if p.stem.endswith(suffix)]
-    return {p.stem.removesuffix(suffix): p for p in paths}
+    found: dict[str, Path] = {}
+    for path in image_files(folder):
+        if not path.stem.endswith(suffix):
+            continue
+        first = found.setdefault(path.stem.removesuffix(suffix), path)
+        if first != path:
+            raise UserError(f"{first} and {path}: two files of one name, so their pair is not clear. Remove one.")
+    return found

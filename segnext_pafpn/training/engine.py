@@ -1,0 +1,123 @@
+"""Lightning's Trainer, with the callbacks and loggers of a run."""
+
+import csv
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.training.callbacks import DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.optim import EMAWeights
+
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+
+
+def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) -> L.Trainer:
+    """The trainer, without loggers, so that nothing is written yet.
+
+    Raises:
+        UserError: naming the setting that cannot be.
+    """
+    _quiet()
+    if config.precision not in _PRECISIONS:
+        hint = nearest(config.precision, _PRECISIONS)
+        raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(_PRECISIONS)}.")
+    if config.max_epochs < 0 and config.max_steps < 0:
+        raise UserError("trainer: max_epochs and max_steps are both -1, so the run would never end. Set one of them.")
+    on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    try:
+        return L.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
+            precision=config.precision,
+            max_epochs=config.max_epochs,
+            max_steps=config.max_steps,
+            check_val_every_n_epoch=config.check_val_every_n_epoch,
+            accumulate_grad_batches=config.accumulate_grad_batches,
+            gradient_clip_val=config.gradient_clip_val,
+            limit_train_batches=config.limit_train_batches,
+            limit_val_batches=config.limit_val_batches,
+            log_every_n_steps=config.log_every_n_steps,
+            sync_batchnorm=config.sync_batchnorm and on_gpu and config.devices * config.num_nodes > 1,
+            deterministic=config.deterministic,
+            benchmark=not config.deterministic,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=any(isinstance(c, RichProgressBar) for c in callbacks),
+            logger=False,
+            callbacks=callbacks,
+            default_root_dir=root,
+        )
+    except (ValueError, RuntimeError) as error:  # Lightning's own checks of devices, strategy and accelerator
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def build_callbacks(config: TrainConfig) -> list[Callback]:
+    """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it."""
+    folder = config.run_dir / "checkpoints"
+    callbacks: list[Callback] = [
+        NonFiniteLossGuard(),
+        EpochSeed(config.seed),
+        DataWait(),
+    ]
+    if sys.stdout.isatty():
+        callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
+    if config.optim.ema_decay is not None:
+        callbacks.append(EMAWeights(config.optim.ema_decay))
+    callbacks += [
+        EvaluationLine(),
+        ModelCheckpoint(
+            folder,
+            "best",
+            monitor="val/mIoU",
+            mode="max",
+            every_n_epochs=config.trainer.check_val_every_n_epoch,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        ),
+        ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+    ]
+    return callbacks
+
+
+def build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
+    """``metrics.csv`` and TensorBoard in the run's folder; a resumed run keeps the rows of what it goes on from."""
+    rows = [] if resume_from is None else _rows_before(folder / "metrics.csv", resume_from)
+    csv_logger = CSVLogger(folder.parent, name=folder.name, version="")
+    if rank_zero_only.rank == 0 and rows:
+        csv_logger.experiment.metrics.extend(rows)
+        csv_logger.save()
+    return [csv_logger, TensorBoardLogger(folder.parent, name=folder.name, version="", sub_dir="tensorboard")]
+
+
+def _rows_before(metrics: Path, checkpoint: Path) -> list[dict[str, str]]:
+    """The rows that were logged up to the checkpoint's step; later ones will be logged again."""
+    if not metrics.is_file():
+        return []
+    steps = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+    with metrics.open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+    return [row for row in rows if int(row["step"]) < steps]
+
+
+def _quiet() -> None:
+    """Lightning's notices on hardware and advice on workers say nothing that a user of this tool can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*smaller than the logging interval.*",
+        ".*treespec.*is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", message)
