@@ -70,7 +70,8 @@ def train(argv: list[str]) -> int:
     if "LOCAL_RANK" not in os.environ or os.environ["LOCAL_RANK"] == "0":
         _show(result)
         console.print(
-            f"Weights, logs and pictures are in {config.run_dir}: see predictions.png, curves.png, metrics_{result.split}.json.\n"
+            f"Weights, logs and pictures are in {config.run_dir}: see predictions.png, curves.png and "
+            f"metrics_{result.split}.json.\n"
             f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS",
             highlight=False,
             soft_wrap=True,
