@@ -69,18 +69,14 @@ def test_every_folder_of_the_package_is_in_the_wheel():
 
 
 def test_an_installed_wheel_finds_configurations_and_cards(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        str(ROOT),
-        "--no-deps",
-        "--no-build-isolation",
-        "-q",
-        "-w",
-        tmp_path,
-    ]
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("segnext_pafpn", "configs", "datasets"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", tmp_path]
+    command = [sys.executable, "-m", "pip", "wheel", source, *options]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     wheel = next(tmp_path.glob("*.whl"))
