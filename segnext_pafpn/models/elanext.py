@@ -1,7 +1,8 @@
 """ELANeXt: a ConvNeXt-style ELAN backbone with features at strides 2, 4, 8, 16 and 32.
 
-Image ``(B, 3, H, W)`` -> stem (stride 2) -> four stages, each a ConvNeXt downsampling and an ELAN whose
-chains are ConvNeXt blocks. Importing this module registers every row of :data:`ELANEXT_VARIANTS` with timm.
+Image ``(B, 3, H, W)`` -> stem (stride 2) -> four stages, each a ConvNeXt downsampling, ConvNeXt blocks, and an
+ELAN whose chains are ConvNeXt blocks of half the width. Importing this module registers every row of
+:data:`ELANEXT_VARIANTS` with timm.
 """
 
 from itertools import pairwise
@@ -12,14 +13,15 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-from segnext_pafpn.layers import ELAN, ConvNormAct, Downsample
+from segnext_pafpn.layers import ELAN, ConvNeXtBlock, ConvNormAct, Downsample
 
 __all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
 
-# widths: channels at strides 2, 4, 8, 16, 32; depths: ConvNeXt blocks in each of an ELAN's two chains.
+# widths: channels at strides 2, 4, 8, 16, 32; depths: ConvNeXt blocks of a stage before its ELAN;
+# elan_depths: ConvNeXt blocks in each of the ELAN's two chains.
 ELANEXT_VARIANTS: dict[str, dict] = {
-    "elanext_nano": dict(widths=(24, 48, 96, 192, 320), depths=(1, 1, 1, 1)),
-    "elanext_tiny": dict(widths=(32, 64, 128, 256, 512), depths=(1, 1, 2, 2)),
+    "elanext_nano": dict(widths=(24, 40, 80, 160, 256), depths=(2, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
+    "elanext_tiny": dict(widths=(32, 64, 128, 256, 384), depths=(3, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
 }
 
 
@@ -28,7 +30,8 @@ class ELANeXt(nn.Module):
 
     Args:
         widths: channels of the five feature levels, strides 2 to 32.
-        depths: blocks per ELAN chain at strides 4 to 32.
+        depths: ConvNeXt blocks before the ELAN, at strides 4 to 32.
+        elan_depths: ConvNeXt blocks in each of the ELAN's two chains, at strides 4 to 32.
         in_chans: image channels.
         num_classes: of the classification head; 0 for none.
         global_pool: timm's pooling name of the classification head.
@@ -45,6 +48,7 @@ class ELANeXt(nn.Module):
         self,
         widths: tuple[int, ...],
         depths: tuple[int, ...],
+        elan_depths: tuple[int, ...] = (1, 1, 1, 1),
         in_chans: int = 3,
         num_classes: int = 1000,
         global_pool: str = "avg",
@@ -53,11 +57,13 @@ class ELANeXt(nn.Module):
         norm: str = "batch",
         layer_scale: float | None = None,
         drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
     ):
         super().__init__()
-        if len(widths) != 5 or len(depths) != 4:
-            raise ValueError(f"ELANeXt takes 5 widths and 4 depths, found widths={widths}, depths={depths}.")
+        if len(widths) != 5 or len(depths) != 4 or len(elan_depths) != 4:
+            raise ValueError(
+                f"ELANeXt takes 5 widths, 4 depths and 4 elan_depths, found {widths}, {depths} and {elan_depths}."
+            )
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, found {output_stride}.")
         self.num_classes = num_classes
@@ -66,22 +72,19 @@ class ELANeXt(nn.Module):
 
         self.stem = ConvNormAct(in_chans, widths[0], kernel_size=3, stride=2, norm=norm)
         self.feature_info = [dict(num_chs=widths[0], reduction=2, module="stem")]
-        rates = torch.linspace(0, drop_path_rate, 2 * sum(depths)).tolist()
+        rates = torch.linspace(0, drop_path_rate, sum(depths) + 2 * sum(elan_depths)).tolist()
         stages, reduction = [], 2
-        for i, ((in_channels, out_channels), depth) in enumerate(zip(pairwise(widths), depths, strict=True)):
+        for i, (in_channels, out_channels) in enumerate(pairwise(widths)):
             stride = 2 if reduction < output_stride else 1
             reduction *= stride
-            elan = ELAN(
-                out_channels,
-                out_channels,
-                depth=depth,
-                kernel_size=kernel_size,
-                dilation=2 ** (i + 2) // reduction,
-                norm=norm,
-                layer_scale=layer_scale,
-                drop_path=[rates.pop(0) for _ in range(2 * depth)],
+            options = dict(
+                kernel_size=kernel_size, dilation=2 ** (i + 2) // reduction, norm=norm, layer_scale=layer_scale
             )
-            stages.append(nn.Sequential(Downsample(in_channels, out_channels, stride=stride, norm=norm), elan))
+            downsample = Downsample(in_channels, out_channels, stride=stride, norm=norm)
+            blocks = [ConvNeXtBlock(out_channels, drop_path=rates.pop(0), **options) for _ in range(depths[i])]
+            chain_rates = [rates.pop(0) for _ in range(2 * elan_depths[i])]
+            elan = ELAN(out_channels, out_channels, depth=elan_depths[i], drop_path=chain_rates, **options)
+            stages.append(nn.Sequential(downsample, *blocks, elan))
             self.feature_info.append(dict(num_chs=out_channels, reduction=reduction, module=f"stages.{i}"))
         self.stages = nn.Sequential(*stages)
         self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
