@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 SMALLER = {
     "train": [
         *SMALL_RUN, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1", "--trainer.limit_train_batches=2",
-        "--trainer.limit_val_batches=1", "--data.samples_per_epoch=4",
+        "--trainer.limit_val_batches=1", "--data.samples_per_epoch=8",
     ],
     "val": ["--trainer.accelerator=cpu", "--trainer.limit_val_batches=1"],
     "predict": ["--device=cpu"],
