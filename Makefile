@@ -12,7 +12,7 @@ quickstart: .venv/installed
 	@echo "Look at $(RUN)/predictions.png and $(RUN)/masks/overlay/"
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

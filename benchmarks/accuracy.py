@@ -45,10 +45,10 @@ NETWORKS = {
             encoder_name="tu-elanext_tiny", options={"kernel_size": 3, "decoder_kernel_size": 3}
         ),
         "LayerScale of 1e-6 in the encoder": ModelConfig(encoder_name="tu-elanext_tiny", options={"layer_scale": 1e-6}),
-        "LayerNorm, not BatchNorm": ModelConfig(
+        "LayerNorm in encoder and pyramid": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"norm": "layer", "decoder_norm": "layer"}
         ),
-        "LayerNorm, and LayerScale of 1e-6 in the encoder": ModelConfig(
+        "LayerNorm in encoder and pyramid, LayerScale of 1e-6": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"norm": "layer", "layer_scale": 1e-6, "decoder_norm": "layer"}
         ),
     },
@@ -74,14 +74,21 @@ def main() -> None:
         base = replace(base, trainer=trainer)
     suffix = "" if arguments.compare == "peers" else f"-{arguments.compare}"
     out = arguments.out or RESULTS / f"{Path(arguments.config).stem}{suffix}.json"
-    rows = json.loads(out.read_text())["rows"] if out.is_file() else []
+    recipe = {key: asdict(base)[key] for key in ("data", "loss", "optim", "trainer")}
+    recipe = json.loads(json.dumps(recipe))  # as it reads back
+    rows = []
+    if out.is_file():
+        content = json.loads(out.read_text())
+        if {key: content["recipe"][key] for key in recipe} != recipe:
+            raise SystemExit(f"{out}: was measured with another recipe. Move it away, or give another --out.")
+        rows = content["rows"]
     done = {(row["network"], row["seed"]) for row in rows}
     for seed in arguments.seeds:
         for name, model in NETWORKS[arguments.compare].items():
             if (name, seed) in done or (arguments.only and name not in arguments.only):
                 continue
             rows.append(_train(name, model, seed, base, arguments.root, arguments.runs))
-            _save(rows, base, arguments.compare, out)
+            _save(rows, base, recipe, arguments.compare, out)
     _show(rows, base.name)
 
 
@@ -105,6 +112,7 @@ def _train(name: str, model: ModelConfig, seed: int, base: TrainConfig, root: st
     )
     logging.info(f"{name}, seed {seed}")
     load = os.getloadavg()[0]
+    environment = describe_environment()  # of the code that is running, not of what is edited meanwhile
     start = time.perf_counter()
     result = fit(config)
     seconds = time.perf_counter() - start
@@ -121,14 +129,12 @@ def _train(name: str, model: ModelConfig, seed: int, base: TrainConfig, root: st
         "steps": last["global_step"],
         "seconds": round(seconds),
         "load_at_start": round(load, 2),
-        "environment": describe_environment(),
+        "model": asdict(model),
+        "environment": environment,
     }
 
 
-def _save(rows: list[dict], base: TrainConfig, compare: str, out: Path) -> None:
-    recipe = {
-        key: value for key, value in asdict(base).items() if key not in ("model", "name", "output_dir", "overwrite")
-    }
+def _save(rows: list[dict], base: TrainConfig, recipe: dict, compare: str, out: Path) -> None:
     content = {
         "benchmark": "accuracy",
         "command": f"python benchmarks/accuracy.py --config {base.name} --compare {compare} --root PATH",

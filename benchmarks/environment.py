@@ -36,5 +36,8 @@ def _cpu_name() -> str:
 
 def _git(*arguments: str) -> str:
     root = Path(__file__).parent
-    result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return result.stdout.strip()

@@ -1,7 +1,6 @@
 """The command line: arguments in, one line of error out. What the commands do lives below."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from segnext_pafpn.evaluation.report import scores_table
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import save_mask, save_rgb
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.engine import is_first_process
 from segnext_pafpn.training.run import Result, evaluate, fit
 
 console = Console()
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; a run goes on with: segnext-pafpn train --resume runs/NAME", file=sys.stderr)
+        print("stopped", file=sys.stderr)
         return 130
 
 
@@ -61,13 +61,18 @@ def train(argv: list[str]) -> int:
     arguments = parse(parser, argv)
     config = TrainConfig(**{key: arguments[key] for key in TrainConfig.__dataclass_fields__})
     data = config.data
-    if data.check and "LOCAL_RANK" not in os.environ:
+    if data.check and is_first_process():
         module = SegmentationDataModule(data)
         splits = dict.fromkeys([data.train_split, data.val_split])
         reports = [check_split(module.card, module.reader, split, _track) for split in splits]
         _refuse_problems(reports)
-    result = fit(config, resume=folder is not None)
-    if "LOCAL_RANK" not in os.environ or os.environ["LOCAL_RANK"] == "0":
+    try:
+        result = fit(config, resume=folder is not None)
+    except KeyboardInterrupt:
+        if (config.run_dir / "checkpoints" / "last.ckpt").is_file():
+            console.print(f"The run goes on with: segnext-pafpn train --resume {config.run_dir}", soft_wrap=True)
+        raise
+    if is_first_process():
         _show(result)
         console.print(
             f"Weights, logs and pictures are in {config.run_dir}: see predictions.png, curves.png and "
@@ -88,11 +93,13 @@ def val(argv: list[str]) -> int:
     parser.add_argument("--trainer", type=TrainerConfig, default=TrainerConfig())
     folder = _value_of("--checkpoint", argv)
     if folder is not None:
-        config = yaml.safe_load(Path(_config_of(Path(folder))).read_text())
+        config = yaml.safe_load(Path(_config_of(Path(folder))).read_text(encoding="utf-8"))
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
     split = arguments.split or arguments.data.val_split
-    _show(evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer))
+    result = evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer)
+    if is_first_process():
+        _show(result)
     return 0
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from segnext_pafpn.data.synthetic import street_scene
 
-# Two test processes on two cores fight over them if each takes both.
-torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+# Test processes fight over the cores if each takes all of them.
+torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))))
 
 
 def write_pair(root: Path, split: str, name: str, seed: int, size: tuple[int, int] = (48, 64)) -> None:

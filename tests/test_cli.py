@@ -76,9 +76,10 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path):
             if line.startswith("epoch   2"):
                 break
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors.strip().splitlines()[-1].startswith("stopped; a run goes on with: segnext-pafpn train --resume")
+    assert errors.strip().splitlines()[-1] == "stopped"
+    assert f"The run goes on with: segnext-pafpn train --resume {tmp_path}/quickstart" in output
     assert (tmp_path / "quickstart/checkpoints/last.ckpt").is_file()
 
 

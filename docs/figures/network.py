@@ -19,7 +19,7 @@ from segnext_pafpn.data.synthetic import street_scene
 from segnext_pafpn.models.elanext import ELANEXT_VARIANTS
 from segnext_pafpn.models.segmentor import PAFPNeXt
 
-WIDTH, HEIGHT, DPI = 11.0, 9.8, 1800 / 11
+WIDTH, HEIGHT, DPI = 11.0, 11.0, 1800 / 11
 INK, QUIET, LINE = "#1f2937", "#64748b", "#475569"
 TITLE, TEXT, SMALL = 11.5, 10.5, 9.5  # points
 
@@ -115,7 +115,7 @@ class Sketch:
         self.axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
 
 
-ROWS = {1: 9.16, 2: 8.05, 4: 6.97, 8: 6.02, 16: 5.07, 32: 4.12}  # stride: y
+ROWS = {1: 10.36, 2: 9.24, 4: 7.96, 8: 6.68, 16: 5.4, 32: 4.12}  # stride: y
 ENC, LAT, P, N, REP, UP, OUT = 1.5, 3.2, 4.35, 5.9, 7.65, 8.75, 9.95  # x of the columns
 BIG, SLIM, REPCONV, CHIP, WIDE = (1.5, 0.44), (1.1, 0.44), (1.0, 0.36), (0.46, 0.26), (0.8, 0.24)
 
@@ -123,11 +123,11 @@ BIG, SLIM, REPCONV, CHIP, WIDE = (1.5, 0.44), (1.1, 0.44), (1.0, 0.36), (0.46, 0
 def draw_network(sketch: Sketch) -> None:
     """Each row is a stride, each column a path through the network."""
     depth = DEFAULTS["decoder_depth"]
-    sketch.frame(0.64, 3.45, 2.36, 8.38, "ELANeXt", "encoder")
-    sketch.frame(2.82, 3.45, 6.7, 7.27, "PAFPN", f"neck: {NECK} channels, n = {depth}")
-    sketch.frame(6.95, 3.45, 10.85, 7.27, "FuseHead", f"{DEFAULTS['head_channels']} channels")
-    sketch.frame(6.95, 7.37, 10.85, 8.38, "DetailRefine")
-    sketch.text((8.3, 7.56), f"{DETAIL} channels", SMALL, color=QUIET, ha="left")
+    sketch.frame(0.64, 3.45, 2.36, 9.57, "ELANeXt", "encoder")
+    sketch.frame(2.82, 3.45, 6.7, 8.26, "PAFPN", f"neck: {NECK} channels, n = {depth}")
+    sketch.frame(6.95, 3.45, 10.85, 8.26, "FuseHead", f"{DEFAULTS['head_channels']} channels")
+    sketch.frame(6.95, 8.36, 10.85, 9.57, "DetailRefine")
+    sketch.text((8.3, 8.55), f"{DETAIL} channels", SMALL, color=QUIET, ha="left")
     for stride, y in ROWS.items():
         sketch.text((0.32, y), f"H/{stride}" if stride > 1 else "H", TEXT, color=QUIET)
 
@@ -136,16 +136,18 @@ def draw_network(sketch: Sketch) -> None:
     for x, name, pixels in ((ENC, "image", image), (OUT, "logits, K classes", colors[mask])):
         sketch.picture((x, ROWS[1]), (1.08, 0.72), pixels)
         sketch.text((x, ROWS[1] + 0.48), name, weight="bold")
+    sketch.text((OUT - 0.62, ROWS[1]), "here: the\ntrue classes", SMALL, color=QUIET, ha="right", linespacing=1.15)
 
     # encoder
-    names = [f"{c} channels, n = {d}" for c, d in zip(ENCODER["widths"][1:], ENCODER["depths"], strict=True)]
+    stages = zip((4, 8, 16, 32), ENCODER["widths"][1:], ENCODER["depths"], ENCODER["elan_depths"], strict=True)
     sketch.wire((ENC, ROWS[1] - 0.36), (ENC, ROWS[2] + 0.22))
     sketch.box("conv", (ENC, ROWS[2]), BIG, "Stem 3×3, ↓2", f"{ENCODER['widths'][0]} channels")
-    for level, (stride, name) in enumerate(zip((4, 8, 16, 32), names, strict=True), start=2):
+    for level, (stride, channels, blocks, n) in enumerate(stages, start=2):
         y = ROWS[stride]
         sketch.wire((ENC, ROWS[stride // 2] - 0.22), (ENC, y + 0.22))
-        sketch.box("down", (ENC, y + (0.58 if stride == 4 else 0.52)), (1.28, 0.24), "Downsample ↓2")
-        sketch.box("elan", (ENC, y), BIG, "ELAN", name)
+        sketch.box("down", (ENC, y + 0.83), (1.28, 0.24), "Downsample ↓2")
+        sketch.box("convnext", (ENC, y + 0.49), (1.28, 0.24), f"ConvNeXt ×{blocks}")
+        sketch.box("elan", (ENC, y), BIG, "ELAN", f"{channels} channels, n = {n}")
         sketch.text((2.58, y + 0.1), f"c{level}", SMALL)
 
     # top-down: 1x1 on the laterals, and before each upsampling
@@ -156,7 +158,7 @@ def draw_network(sketch: Sketch) -> None:
         sketch.wire((ENC + 0.75, y), (P - 0.55, y))
         sketch.box("conv", (LAT, y), CHIP, "1×1")
         sketch.wire((P, ROWS[stride * 2] + 0.22), (P, y - 0.22))
-        sketch.box("conv", (P, y - 0.52), WIDE, "1×1, ↑2")
+        sketch.box("conv", (P, y - 0.66), WIDE, "1×1, ↑2")
         sketch.box("elan", (P, y), SLIM, "ELAN", name)
 
     # bottom-up
@@ -168,7 +170,7 @@ def draw_network(sketch: Sketch) -> None:
             sketch.box("conv", (N, y), SLIM, "1×1", name)
             continue
         sketch.wire((N, ROWS[stride // 2] - 0.22), (N, y + 0.22))
-        sketch.box("down", (N, y + 0.52), (1.28, 0.24), "Downsample ↓2")
+        sketch.box("down", (N, y + 0.66), (1.28, 0.24), "Downsample ↓2")
         sketch.box("elan", (N, y), SLIM, "ELAN", name)
     sketch.wire((P + 0.55, ROWS[4]), (REP - 0.5, ROWS[4]))
 
@@ -182,7 +184,7 @@ def draw_network(sketch: Sketch) -> None:
     sketch.wire((REP + 0.5, ROWS[4]), (OUT - 0.13, ROWS[4]))
     sketch.operation((OUT, ROWS[4]), "+")
     sketch.wire((OUT, ROWS[4] + 0.13), (OUT, ROWS[2] - 0.18))
-    sketch.box("conv", (OUT, ROWS[4] + 0.6), WIDE, "1×1, ↑2")
+    sketch.box("conv", (OUT, ROWS[4] + 0.64), WIDE, "1×1, ↑2")
     sketch.wire((ENC + 0.75, ROWS[2]), (OUT - 0.5, ROWS[2]))
     sketch.text((2.58, ROWS[2] + 0.1), "c1", SMALL)
     sketch.box("conv", (REP, ROWS[2]), CHIP, "1×1")

@@ -80,7 +80,7 @@ def load_card(name_or_path: str) -> Card:
     elif not path.is_file():
         raise UserError(f"{path}: no such card. Give the path of a YAML file, or one of {shipped_cards()}.")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
     return _parse_card(content, path)

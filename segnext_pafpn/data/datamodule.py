@@ -56,6 +56,7 @@ class SegmentationDataModule(L.LightningDataModule):
         _check_config(config)
         self.config = config
         self.seed = seed
+        self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
         self.card: Card = load_card(config.card)
         self.reader: Reader = build_reader(self.card, config.root)
         self.labels = LabelMap(self.card)
@@ -89,6 +90,7 @@ class SegmentationDataModule(L.LightningDataModule):
             seed=self.seed,
         )
         sampler = TrainSampler(len(samples), length, seed=self.seed, rank=rank, world_size=world_size)
+        sampler.set_epoch(self.first_epoch)
         return self._loader(dataset, sampler=sampler, batch_size=config.batch_size, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
@@ -99,9 +101,12 @@ class SegmentationDataModule(L.LightningDataModule):
         config = self.config
         samples = self.samples(split)
         rank, world_size = self._rank_and_world_size()
+        if len(samples) < world_size:
+            raise UserError(f"split '{split}': {len(samples)} pictures are fewer than {world_size} devices. Use fewer.")
         sizes = [config.image_size or self.reader.size(sample) for sample in samples]
         dataset = SegmentationDataset(self.reader, samples, self.labels, eval_transform(config.image_size))
-        batches = EvalBatchSampler(sizes, config.val_batch_size, rank=rank, world_size=world_size)
+        batch_size = min(config.val_batch_size, len(samples) // world_size)  # no device may go without a batch
+        batches = EvalBatchSampler(sizes, batch_size, rank=rank, world_size=world_size)
         return self._loader(dataset, batch_sampler=batches)
 
     def _loader(self, dataset: SegmentationDataset, **order) -> DataLoader:

@@ -4,14 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TypedDict
 
-import albumentations as A
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
-from segnext_pafpn.data.transforms import apply_transform
+from segnext_pafpn.data.transforms import Transform, apply_transform
 from segnext_pafpn.errors import UserError
 
 
@@ -30,7 +29,7 @@ class SegmentationDataset(Dataset):
     the seed alone: not from the number of workers, processes or devices, nor from where a run resumed.
     """
 
-    def __init__(self, reader: Reader, samples: list[Sample], labels: LabelMap, transform: A.Compose, seed: int = 0):
+    def __init__(self, reader: Reader, samples: list[Sample], labels: LabelMap, transform: Transform, seed: int = 0):
         self.reader = reader
         self.samples = samples
         self.labels = labels

@@ -11,6 +11,8 @@ import numpy as np
 
 from segnext_pafpn.data.card import IGNORE_INDEX
 
+Transform = A.Compose
+
 
 @dataclass(kw_only=True)
 class AugmentConfig:
@@ -54,11 +56,12 @@ def train_transform(
         A.RandomScale((low - 1, high - 1), interpolation=cv2.INTER_LINEAR, mask_interpolation=cv2.INTER_NEAREST, p=1)
         if (low, high) != (1, 1)
         else None,
+        # before the crop: a turned crop would have its sides exchanged
+        A.RandomRotate90(p=config.rotate90) if config.rotate90 else None,
         A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE_INDEX),
         A.RandomCrop(height, width),
         A.HorizontalFlip(p=config.horizontal_flip) if config.horizontal_flip else None,
         A.VerticalFlip(p=config.vertical_flip) if config.vertical_flip else None,
-        A.RandomRotate90(p=config.rotate90) if config.rotate90 else None,
         _color_jitter(config.color) if config.color else None,
         A.GaussianBlur(blur_limit=(3, 5), p=config.blur) if config.blur else None,
     ]

@@ -45,7 +45,7 @@ def save_bundle(
     """Write model and preprocessing into ``folder``; ``metrics`` go into the model card."""
     model.save_pretrained(folder, metrics=metrics)
     with write_atomic(Path(folder) / "preprocessing.json") as path:
-        path.write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+        path.write_text(json.dumps(asdict(preprocessing), indent=2) + "\n", encoding="utf-8")
 
 
 def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
@@ -64,7 +64,7 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
                 f"or its model/ folder."
             )
     try:
-        values = json.loads((folder / "preprocessing.json").read_text())
+        values = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         preprocessing = Preprocessing(
             class_names=tuple(values["class_names"]),
             class_colors=tuple(tuple(color) for color in values["class_colors"]),
@@ -76,7 +76,8 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
     try:
         with redirect_stdout(StringIO()):  # huggingface_hub prints that the folder is a local one
-            model = smp.from_pretrained(str(folder))
+            # its weights are in the folder: the encoder's pretrained ones must not be fetched again
+            model = smp.from_pretrained(str(folder), encoder_weights=None)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(

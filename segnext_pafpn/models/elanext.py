@@ -149,11 +149,15 @@ def _create_elanext(name: str, pretrained: bool, **kwargs) -> ELANeXt:
     )
 
 
-@register_model
-def elanext_nano(pretrained: bool = False, **kwargs) -> ELANeXt:
-    return _create_elanext("elanext_nano", pretrained, **kwargs)
+def _register(name: str) -> None:
+    """Give timm an entry point of that name, as its ``register_model`` wants it: a function of this module."""
+
+    def entry(pretrained: bool = False, **kwargs) -> ELANeXt:
+        return _create_elanext(name, pretrained, **kwargs)
+
+    entry.__name__ = name
+    globals()[name] = register_model(entry)
 
 
-@register_model
-def elanext_tiny(pretrained: bool = False, **kwargs) -> ELANeXt:
-    return _create_elanext("elanext_tiny", pretrained, **kwargs)
+for _name in ELANEXT_VARIANTS:
+    _register(_name)

@@ -20,14 +20,12 @@ class ModelConfig:
         arch: decoder: pafpnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
         encoder_name: elanext_nano, elanext_tiny, an encoder of smp, or one of timm as tu-NAME.
         encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
-        in_channels: image channels.
         options: further arguments of the architecture, by their names in its documentation.
     """
 
     arch: str = "pafpnext"
     encoder_name: str = "elanext_tiny"
     encoder_weights: str | None = None
-    in_channels: int = 3
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -49,11 +47,10 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
             config.arch,
             encoder_name=config.encoder_name,
             encoder_weights=config.encoder_weights,
-            in_channels=config.in_channels,
             classes=classes,
             **config.options,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
         reason = error.args[0] if error.args else error
         raise UserError(f"model: {config.arch} with encoder {config.encoder_name}: {reason}") from error
 
@@ -78,7 +75,9 @@ def _check_options(config: ModelConfig, architecture: type[SegmentationModel]) -
     fixed = ("encoder_name", "encoder_weights", "in_channels", "classes")
     for name in config.options:
         if name in fixed:
-            raise UserError(f"model.options.{name}: set model.{name} instead; classes follow from the card.")
+            raise UserError(
+                f"model.options.{name}: is not set here: classes follow from the card, the rest stands in model."
+            )
         if name not in known and not config.encoder_name.startswith("tu-"):
             raise UserError(
                 f"model.options.{name}: {config.arch} has no such argument.{nearest(name, known)} "

@@ -49,8 +49,7 @@ class NonFiniteLossGuard(Callback):
         step, names, loss = pending[finite.index(False)]
         raise UserError(
             f"step {step}: the loss is {loss.item()}, on the batch of {', '.join(names)}. "
-            f"Lower optim.lr, use trainer.precision 32-true or bf16-mixed, or look at these files. "
-            f"The last good weights are in checkpoints/last.ckpt."
+            f"Lower optim.lr, use trainer.precision 32-true or bf16-mixed, or look at these files."
         )
 
 
@@ -114,9 +113,10 @@ class EvaluationLine(Callback):
         if not losses or not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
+        loss = trainer.accumulate_grad_batches * torch.stack(losses).mean()  # Lightning has divided by it
         until = f"step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
         log.info(
-            f"epoch {trainer.current_epoch + 1:>3}  {until}  loss {torch.stack(losses).mean():.3f}  "
+            f"epoch {trainer.current_epoch + 1:>3}  {until}  loss {loss:.3f}  "
             f"val loss {metrics['val/loss']:.3f}  mIoU {100 * metrics['val/mIoU']:.2f} %  "
             f"lr {trainer.optimizers[0].param_groups[0]['lr']:.1e}  "
             f"waiting for data {100 * metrics['data_wait']:.0f} %  {time.perf_counter() - self._start:.0f} s"

@@ -18,7 +18,7 @@ class TrainerConfig:
 
     Args:
         accelerator: auto, cpu, gpu, mps.
-        devices: how many devices, one process each.
+        devices: how many devices, one process each; -1 for all.
         num_nodes: how many machines.
         strategy: auto, or one of Lightning's (ddp, ...).
         precision: 32-true, bf16-mixed or 16-mixed.
@@ -93,7 +93,7 @@ def save_config(config: TrainConfig, path: Path) -> None:
     """Write the resolved configuration as a YAML that ``train --config`` reads again."""
     plain = _plain(asdict(config))
     with write_atomic(path) as temporary:
-        temporary.write_text(yaml.safe_dump(plain, sort_keys=False))
+        temporary.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _plain(value: object) -> object:

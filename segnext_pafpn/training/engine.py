@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,13 +12,19 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.training.callbacks import DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights
 
-_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and speaks, however the processes were started."""
+    return rank_zero_only.rank == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
 
 
 def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) -> L.Trainer:
@@ -32,6 +39,9 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(_PRECISIONS)}.")
     if config.max_epochs < 0 and config.max_steps < 0:
         raise UserError("trainer: max_epochs and max_steps are both -1, so the run would never end. Set one of them.")
+    for key in ("limit_train_batches", "limit_val_batches", "check_val_every_n_epoch", "accumulate_grad_batches"):
+        if (value := getattr(config, key)) is not None and value < 1:
+            raise UserError(f"trainer.{key}: must be at least 1, found {value}.")
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     try:
         return L.Trainer(
@@ -48,7 +58,7 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
             limit_train_batches=config.limit_train_batches,
             limit_val_batches=config.limit_val_batches,
             log_every_n_steps=config.log_every_n_steps,
-            sync_batchnorm=config.sync_batchnorm and on_gpu and config.devices * config.num_nodes > 1,
+            sync_batchnorm=config.sync_batchnorm and on_gpu and (config.devices, config.num_nodes) != (1, 1),
             deterministic=config.deterministic,
             benchmark=not config.deterministic,
             use_distributed_sampler=False,
@@ -59,7 +69,11 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
             callbacks=callbacks,
             default_root_dir=root,
         )
-    except (ValueError, RuntimeError) as error:  # Lightning's own checks of devices, strategy and accelerator
+    except (
+        ValueError,
+        RuntimeError,
+        MisconfigurationException,
+    ) as error:  # Lightning's own checks of devices, strategy and accelerator
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
@@ -69,13 +83,13 @@ def build_callbacks(config: TrainConfig) -> list[Callback]:
     callbacks: list[Callback] = [
         NonFiniteLossGuard(),
         EpochSeed(config.seed),
-        DataWait(),
     ]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
     if config.optim.ema_decay is not None:
         callbacks.append(EMAWeights(config.optim.ema_decay))
     callbacks += [
+        DataWait(),  # after the averaging, which belongs to the step
         EvaluationLine(),
         ModelCheckpoint(
             folder,
@@ -95,7 +109,7 @@ def build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
     """``metrics.csv`` and TensorBoard in the run's folder; a resumed run keeps the rows of what it goes on from."""
     rows = [] if resume_from is None else _rows_before(folder / "metrics.csv", resume_from)
     csv_logger = CSVLogger(folder.parent, name=folder.name, version="")
-    if rank_zero_only.rank == 0 and rows:
+    if is_first_process() and rows:
         csv_logger.experiment.metrics.extend(rows)
         csv_logger.save()
     return [csv_logger, TensorBoardLogger(folder.parent, name=folder.name, version="", sub_dir="tensorboard")]

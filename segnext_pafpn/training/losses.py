@@ -48,8 +48,8 @@ def cross_entropy(
         weight=class_weights,
         ignore_index=ignore_index,
         label_smoothing=label_smoothing,
-        reduction="sum",
-    )
+        reduction="none",  # torch has no deterministic summing kernel for CUDA
+    ).sum()
     valid = target != ignore_index
     if class_weights is None:
         return total / valid.sum().clamp(min=1)

@@ -1,12 +1,14 @@
 """AdamW without decay on norms, biases and LayerScale; linear warmup, then cosine; averaged weights."""
 
+import math
 from dataclasses import dataclass
 
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from segnext_pafpn.errors import UserError
@@ -42,23 +44,37 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> tuple[AdamW, LRScheduler]:
+def build_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> tuple[AdamW, LambdaLR]:
     """AdamW, and its schedule over ``total_steps`` optimizer steps.
 
     Raises:
         UserError: if the warmup is longer than the run.
+    """
+    check_warmup(config, total_steps)
+    optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas)
+    warmup, floor = config.warmup_steps, config.min_lr / config.lr
+
+    def factor(step: int) -> float:
+        """Of the highest learning rate; in closed form, so that a resumed run may be made longer."""
+        if step < warmup:
+            return (1 + (warmup - 1) * step / warmup) / warmup
+        progress = min(1.0, (step - warmup) / (total_steps - warmup))
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return optimizer, LambdaLR(optimizer, factor)
+
+
+def check_warmup(config: OptimConfig, total_steps: int) -> None:
+    """Refuse a warmup that is longer than the run.
+
+    Raises:
+        UserError: naming both.
     """
     if not 0 <= config.warmup_steps < total_steps:
         raise UserError(
             f"optim.warmup_steps: {config.warmup_steps} must be less than the {total_steps} steps of the run. "
             f"Lower it, or train longer."
         )
-    optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas)
-    cosine = CosineAnnealingLR(optimizer, total_steps - config.warmup_steps, eta_min=config.min_lr)
-    if config.warmup_steps == 0:
-        return optimizer, cosine
-    warmup = LinearLR(optimizer, start_factor=1 / config.warmup_steps, total_iters=config.warmup_steps)
-    return optimizer, SequentialLR(optimizer, [warmup, cosine], milestones=[config.warmup_steps])
 
 
 class EMAWeights(WeightAveraging):
@@ -70,7 +86,13 @@ class EMAWeights(WeightAveraging):
 
     def __init__(self, decay: float):
         def average(averaged: list[torch.Tensor], current: list[torch.Tensor], num_averaged: torch.Tensor) -> None:
-            n = int(num_averaged)
+            n = int(num_averaged) if self._average_model is None else int(self._average_model.n_averaged)
             get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
 
         super().__init__(multi_avg_fn=average)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            # AveragedModel reads its counter three times a step; on a GPU each would wait for the device.
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()

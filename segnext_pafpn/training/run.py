@@ -2,12 +2,12 @@
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities import rank_zero_only
+import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -18,10 +18,10 @@ from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig, save_config
-from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer
+from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, is_first_process
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.optim import OptimConfig, check_warmup
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,11 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     if resume and not last.is_file():
         raise UserError(f"{last}: no such checkpoint, so there is nothing to resume. Start the run without --resume.")
     trainer = build_trainer(config.trainer, build_callbacks(config), root=config.run_dir)
+    data.trainer = trainer
+    _check_length(config, batches=len(data.train_dataloader()))
+    if resume:
+        _refuse_changed_optim(config)
+        data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
     _prepare_folder(config, resume)
     trainer.loggers = build_loggers(config.run_dir, last if resume else None)
     try:
@@ -89,10 +94,10 @@ def evaluate(checkpoint: str, data_config: DataConfig, split: str, trainer_confi
     model, preprocessing = load_bundle(checkpoint)
     data = SegmentationDataModule(data_config)
     names = data.card.class_names
-    if len(names) != len(preprocessing.class_names):
+    if names != preprocessing.class_names:
         raise UserError(
-            f"{checkpoint}: the model knows {len(preprocessing.class_names)} classes, the card '{data.card.name}' "
-            f"has {len(names)}. Give the card that it was trained on with --data.card."
+            f"{checkpoint}: the model knows the classes {', '.join(preprocessing.class_names)}; the card "
+            f"'{data.card.name}' has {', '.join(names)}. Give a card with the same classes in the same order."
         )
     module = _build_module(model, preprocessing, LossConfig(), OptimConfig(), trainer_config)
     trainer = build_trainer(trainer_config, callbacks=[], root=Path(checkpoint))
@@ -100,9 +105,16 @@ def evaluate(checkpoint: str, data_config: DataConfig, split: str, trainer_confi
     result = Result(module.scores(), names, split)
     if trainer.is_global_zero:
         folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-        write_scores(result.scores, names, folder, f"metrics_{split}", {"split": split, "checkpoint": str(checkpoint)})
-        write_confusion(module.matrix, names, folder, f"metrics_{split}")
+        stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+        extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
+        write_scores(result.scores, names, folder, stem, extra)
+        write_confusion(module.matrix, names, folder, stem)
     return result
+
+
+def _trained_on(folder: Path, card: str) -> bool:
+    config = folder / "config.yaml"
+    return not config.is_file() or yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["card"] == card
 
 
 def _build_module(
@@ -136,10 +148,10 @@ class _EvalLoader(L.LightningDataModule):
 
 
 def _prepare_folder(config: TrainConfig, resume: bool) -> None:
-    if rank_zero_only.rank != 0:
+    if not is_first_process():
         return
     folder = config.run_dir
-    if not resume and folder.exists() and any(folder.iterdir()):
+    if not resume and (folder / "checkpoints" / "last.ckpt").exists():
         if not config.overwrite:
             raise UserError(
                 f"{folder}: holds a run already. Choose another --name, go on with --resume {folder}, "
@@ -150,9 +162,32 @@ def _prepare_folder(config: TrainConfig, resume: bool) -> None:
     save_config(config, folder / "config.yaml")
 
 
+def _check_length(config: TrainConfig, batches: int) -> None:
+    """Refuse a warmup that is longer than the run, given the batches of an epoch, before anything is written."""
+    trainer = config.trainer
+    per_epoch = -(-min(batches, trainer.limit_train_batches or batches) // trainer.accumulate_grad_batches)
+    limits = [per_epoch * trainer.max_epochs] if trainer.max_epochs >= 0 else []
+    limits += [trainer.max_steps] if trainer.max_steps >= 0 else []
+    check_warmup(config.optim, min(limits))
+
+
+def _refuse_changed_optim(config: TrainConfig) -> None:
+    """A resumed run takes the optimizer's state from its checkpoint, so other settings would be ignored."""
+    saved = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))["optim"]
+    for key, value in asdict(config.optim).items():
+        value = list(value) if isinstance(value, tuple) else value
+        if key in saved and saved[key] != value:
+            raise UserError(
+                f"optim.{key}: {value} is not the {saved[key]} that {config.run_dir} was started with, and cannot "
+                f"change when resuming. Start a new run from its weights with --weights {config.run_dir}."
+            )
+
+
 def _load_best(module: SegmentationModule, folder: Path) -> None:
-    best = folder / "checkpoints" / "best.ckpt"
-    module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    """The best weights, or the last ones of a run too short to have been evaluated."""
+    best, last = (folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    checkpoint = torch.load(best if best.is_file() else last, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
 
 
 def _load_weights(model: nn.Module, checkpoint: str) -> None:

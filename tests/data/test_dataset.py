@@ -62,6 +62,13 @@ def test_crops_have_their_size_and_masks_no_new_ids(height, width, seed):
     assert set(np.unique(mask)) <= {0, 1, 2, 3, 4, 255}
 
 
+def test_turned_crops_keep_a_size_that_is_not_square():
+    transform = train_transform(AugmentConfig(rotate90=1.0), (24, 40))
+    for seed in range(8):
+        image, _ = apply_transform(transform, np.zeros((50, 60, 3), np.uint8), random_mask(0, (50, 60), 3), seed)
+        assert image.shape == (24, 40, 3)
+
+
 def test_image_and_mask_are_moved_together():
     mask = np.zeros((60, 80), np.uint8)
     mask[20:40, 30:60] = 1

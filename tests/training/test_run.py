@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from segnext_pafpn.data.datamodule import AugmentConfig, DataConfig
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.optim import OptimConfig
@@ -98,9 +100,11 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path, monkeypatch, workers):
     root, whole = finished
     config = small_config(root, tmp_path, epochs=4)
+    config.data.num_workers = workers
 
     from segnext_pafpn.training.callbacks import EpochSeed
 
@@ -197,9 +201,43 @@ def test_weights_of_another_run_are_a_start(finished, tmp_path):
     root, run = finished
     trainer = TrainerConfig(accelerator="cpu", max_epochs=1, limit_train_batches=1)
     optim = OptimConfig(lr=1e-12, warmup_steps=0, weight_decay=0.0, ema_decay=None)
-    result = fit(small_config(root, tmp_path, 1, weights=str(run), trainer=trainer, optim=optim))
-    reported = json.loads((run / "metrics_val.json").read_text())["mIoU"]
-    assert 100 * result.scores.mIoU == pytest.approx(reported, abs=8)
+    fit(small_config(root, tmp_path, 1, weights=str(run), trainer=trainer, optim=optim))
+    source, _ = load_bundle(run)
+    started, _ = load_bundle(tmp_path / "run")
+    for (name, ours), theirs in zip(started.named_parameters(), source.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6), name
+
+
+def test_a_resumed_run_can_be_made_longer_but_not_learn_otherwise(finished, tmp_path):
+    root, run = finished
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    with pytest.raises(UserError, match=r"optim\.lr: 0\.5 is not the 0\.001.*--weights"):
+        fit(small_config(root, tmp_path, 6, optim=OptimConfig(lr=0.5, warmup_steps=1, ema_decay=0.9)), resume=True)
+    fit(small_config(root, tmp_path, 6), resume=True)
+    rows = [row for row in csv.DictReader((copy / "metrics.csv").open()) if row["val/mIoU"]]
+    assert [row["epoch"] for row in rows] == list("012345")
+    state = weights_of(copy)
+    assert state["global_step"] == 18
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_refused_run_leaves_no_folder_behind(dataset, tmp_path):
+    for changes in ({"optim": OptimConfig(warmup_steps=99)}, {"trainer": TrainerConfig(accelerator="gpux")}):
+        with pytest.raises(UserError):
+            fit(small_config(dataset, tmp_path, 1, **changes))
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_run_too_short_for_an_evaluation_keeps_its_last_weights(dataset, tmp_path):
+    trainer = TrainerConfig(accelerator="cpu", max_epochs=1, check_val_every_n_epoch=5)
+    assert 0 <= fit(small_config(dataset, tmp_path, 1, trainer=trainer)).scores.mIoU <= 1
+
+
+def test_a_card_with_other_classes_is_not_scored(finished):
+    _, run = finished
+    with pytest.raises(UserError, match="same classes in the same order"):
+        evaluate(str(run), DataConfig(card="cells"), "val", TrainerConfig(accelerator="cpu"))
 
 
 def test_nothing_to_resume_is_said(dataset, tmp_path):
@@ -211,6 +249,8 @@ def test_nothing_to_resume_is_said(dataset, tmp_path):
     ("trainer", "words"),
     [
         (TrainerConfig(precision="bf16"), "Did you mean 'bf16-"),
+        (TrainerConfig(accelerator="gpu", devices=64), "trainer: .*gpu"),
+        (TrainerConfig(accelerator="cpu", limit_val_batches=0), "limit_val_batches: must be at least 1"),
         (TrainerConfig(max_epochs=-1), "would never end"),
         (TrainerConfig(accelerator="gpux"), "trainer: .*gpux"),
     ],
