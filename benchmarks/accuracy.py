@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--compare", default="peers", choices=list(NETWORKS), help="which networks")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="of these, the named ones")
     parser.add_argument("--epochs", type=int, help="in place of the configuration's")
+    parser.add_argument("--precision", help="in place of the configuration's, for all networks alike")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
     parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-ablation.json")
@@ -72,6 +73,8 @@ def main() -> None:
     if arguments.epochs is not None:
         trainer = replace(base.trainer, max_epochs=arguments.epochs, check_val_every_n_epoch=arguments.epochs)
         base = replace(base, trainer=trainer)
+    if arguments.precision is not None:
+        base = replace(base, trainer=replace(base.trainer, precision=arguments.precision))
     suffix = "" if arguments.compare == "peers" else f"-{arguments.compare}"
     out = arguments.out or RESULTS / f"{Path(arguments.config).stem}{suffix}.json"
     recipe = {key: asdict(base)[key] for key in ("data", "loss", "optim", "trainer")}

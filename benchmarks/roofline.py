@@ -1,0 +1,63 @@
+"""The least time a network can take on a device: per convolution or product, its arithmetic or its memory traffic."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+
+@dataclass
+class Floor:
+    """Sums over the operations with arithmetic worth counting.
+
+    Args:
+        gflop: 2 x multiply-adds.
+        gbyte: read and written, at the given bytes per element.
+        milliseconds: sum of max(arithmetic, traffic).
+    """
+
+    gflop: float = 0.0
+    gbyte: float = 0.0
+    milliseconds: float = 0.0
+
+
+class _Counter(TorchDispatchMode):
+    def __init__(self, tflops: float, gbps: float, element_bytes: int):
+        super().__init__()
+        self.floor = Floor()
+        self.tflops, self.gbps, self.element_bytes = tflops, gbps, element_bytes
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function._overloadpacket)
+        if count is not None:
+            gflop = count(*args, **(kwargs or {}), out_val=out) / 1e9
+            elements = sum(t.numel() for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor))
+            gbyte = self.element_bytes * elements / 1e9
+            self.floor.gflop += gflop
+            self.floor.gbyte += gbyte
+            self.floor.milliseconds += max(gflop / self.tflops, 1000 * gbyte / self.gbps)
+        return out
+
+
+def measure_floor(
+    network: nn.Module, image: torch.Tensor, train: bool, tflops: float, gbps: float, element_bytes: int = 2
+) -> Floor:
+    """Count one call, with its backward pass where ``train``, on the meta device: nothing is computed.
+
+    Args:
+        image: ``(B, C, H, W)``, of which only the shape is used.
+        tflops: 10^12 operations per second of the device.
+        gbps: 10^9 bytes per second of its memory.
+    """
+    copy = deepcopy(network).to("meta").train(train)
+    counter = _Counter(tflops, gbps, element_bytes)
+    with counter, torch.set_grad_enabled(train):
+        out = copy(torch.empty(image.shape, device="meta"))
+        if train:
+            out.sum().backward()
+    return counter.floor
