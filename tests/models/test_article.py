@@ -7,6 +7,7 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.layers import ELAN, SPPCSPC, ConvNeXtBlock, LayerNorm2d, RepConv
@@ -50,12 +51,15 @@ def test_it_computes_what_the_published_network_computes(fixture, published, mod
 
 
 def test_it_has_the_published_size_at_full_width():
-    with torch.device("meta"):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
         backbone, pafpn = ArticleBackbone(), ArticlePAFPN()
         features = backbone(torch.empty(1, 3, 640, 640))
         pyramid = pafpn(features)
+        default = ArticleNet(classes=11)
     assert sum(p.numel() for p in backbone.parameters()) == 65_137_792
     assert sum(p.numel() for p in pafpn.parameters()) == 309_117_952
+    assert counter.get_total_flops() == pytest.approx(833e9, rel=1e-3)
+    assert sum(p.numel() for p in default.parameters()) == 23_463_019
     assert [tuple(f.shape[1:]) for f in features] == [(256, 80, 80), (512, 40, 40), (1024, 20, 20)]
     assert [tuple(n.shape[1:]) for n in pyramid] == [(256, 80, 80), (256, 40, 40), (256, 20, 20)]
 
@@ -208,7 +212,7 @@ def test_it_is_built_by_its_name():
 
 
 def test_other_decoders_take_its_encoder():
-    model = build_model(ModelConfig(arch="fpn", encoder_name="article"), classes=2).eval()
+    model = build_model(ModelConfig(arch="unet", encoder_name="article"), classes=2).eval()
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 2, 64, 64)
 
 
