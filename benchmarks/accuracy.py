@@ -2,10 +2,12 @@
 
     python benchmarks/accuracy.py --root PATH/TO/CamVid                        # ours and smp's
     python benchmarks/accuracy.py --root PATH/TO/CamVid --compare ablation     # ours, one change at a time
+    python benchmarks/accuracy.py --root PATH/TO/CamVid --compare article      # from the article network to ours
 
 Each network is trained by the package's own ``fit`` from the same shipped configuration; only ``model:``
 differs. The score is that of the split the configuration validates on; the test split is never read. A
-network that is in the result file already is not trained again, so the script can be stopped and started.
+network that is in the result file already is not trained again, so the script can be stopped and started. One
+whose loss is not finite gets a row that says so, without a score.
 """
 
 import argparse
@@ -22,13 +24,22 @@ from environment import describe_environment
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
+from step_timer import StepTimer
 
 from segnext_pafpn.arguments import find_config, parse
+from segnext_pafpn.data.card import load_card
 from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.training.callbacks import NonFiniteLossError
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.run import fit
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def _article(**options: str) -> ModelConfig:
+    return ModelConfig(arch="article", encoder_name="article", options=options)
+
+
 NETWORKS = {
     "peers": {
         "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
@@ -52,7 +63,29 @@ NETWORKS = {
             encoder_name="tu-elanext_tiny", options={"norm": "layer", "layer_scale": 1e-6, "decoder_norm": "layer"}
         ),
     },
+    "article": {  # each row has the changes of those above it, too
+        "article network, quarter width, as published": _article(),
+        "RepConv that folds": _article(rep="folding"),
+        "BatchNorm for LayerNorm": _article(rep="folding", norm="batch"),
+        "depthwise residual blocks in ELAN and SPPCSPC": _article(rep="folding", norm="batch", block="convnext"),
+        "FuseHead, still at stride 8": _article(rep="folding", norm="batch", block="convnext", head="sum"),
+        "PAFPNeXt of these widths, so top-down to stride 4": ModelConfig(
+            encoder_name="tu-elanext_tiny",
+            options={
+                "widths": [32, 64, 128, 256, 256],
+                "drop_path_rate": 0.0,
+                "decoder_channels": 64,
+                "detail_channels": 0,
+            },
+        ),
+        "elanext_tiny: 384 channels at stride 32, stochastic depth": ModelConfig(
+            options={"decoder_channels": 64, "detail_channels": 0}
+        ),
+        "pyramid 128 wide, not 64": ModelConfig(options={"detail_channels": 0}),
+        "PAFPNeXt elanext_tiny: features of stride 2, too": ModelConfig(),
+    },
 }
+CHAINS = ("article",)  # comparisons whose rows stay in their order
 
 
 def main() -> None:
@@ -66,7 +99,7 @@ def main() -> None:
     parser.add_argument("--precision", help="in place of the configuration's, for all networks alike")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
-    parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-ablation.json")
+    parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-COMPARE.json")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     base = _load(arguments.config)
@@ -91,8 +124,9 @@ def main() -> None:
             if (name, seed) in done or (arguments.only and name not in arguments.only):
                 continue
             rows.append(_train(name, model, seed, base, arguments.root, arguments.runs))
+            rows = _in_order(rows, arguments.compare)
             _save(rows, base, recipe, arguments.compare, out)
-    _show(rows, base.name)
+    _show(rows, base.name, chain=arguments.compare in CHAINS)
 
 
 def _load(config: str) -> TrainConfig:
@@ -117,23 +151,39 @@ def _train(name: str, model: ModelConfig, seed: int, base: TrainConfig, root: st
     load = os.getloadavg()[0]
     environment = describe_environment()  # of the code that is running, not of what is edited meanwhile
     start = time.perf_counter()
-    result = fit(config)
+    with StepTimer() as timer:
+        outcome = _outcome(config)
     seconds = time.perf_counter() - start
-    network = build_model(model, len(result.class_names))
-    last = torch.load(config.run_dir / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
-    scores = result.scores
+    network = build_model(model, len(load_card(base.data.card).classes))
     return {
         "network": name,
         "seed": seed,
         "million_parameters": round(sum(p.numel() for p in network.parameters()) / 1e6, 2),
-        "mIoU": round(100 * scores.mIoU, 2),
-        "aAcc": round(100 * scores.aAcc, 2),
-        "IoU": dict(zip(result.class_names, (round(100 * float(v), 2) for v in scores.iou), strict=True)),
-        "steps": last["global_step"],
+        **outcome,
         "seconds": round(seconds),
+        "milliseconds_per_step": timer.milliseconds(),
         "load_at_start": round(load, 2),
         "model": asdict(model),
         "environment": environment,
+    }
+
+
+def _outcome(config: TrainConfig) -> dict:
+    """Train; the scores and the steps, or at which step the loss was not finite any more."""
+    try:
+        result = fit(config)
+    except NonFiniteLossError as error:
+        logging.info(str(error))
+        stopped = f"non-finite loss at step {error.step}"
+        return {"mIoU": None, "aAcc": None, "IoU": None, "stopped": stopped, "steps": error.step}
+    last = torch.load(config.run_dir / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
+    scores = result.scores
+    return {
+        "mIoU": round(100 * scores.mIoU, 2),
+        "aAcc": round(100 * scores.aAcc, 2),
+        "IoU": dict(zip(result.class_names, (round(100 * float(v), 2) for v in scores.iou), strict=True)),
+        "stopped": None,
+        "steps": last["global_step"],
     }
 
 
@@ -143,18 +193,28 @@ def _save(rows: list[dict], base: TrainConfig, recipe: dict, compare: str, out: 
         "command": f"python benchmarks/accuracy.py --config {base.name} --compare {compare} --root PATH",
         "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
         "recipe": recipe,
+        "chain": compare in CHAINS,
         "rows": rows,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _show(rows: list[dict], title: str) -> None:
+def _in_order(rows: list[dict], compare: str) -> list[dict]:
+    """A chain in its order, anything else as it was measured."""
+    if compare not in CHAINS:
+        return rows
+    place = {name: i for i, name in enumerate(NETWORKS[compare])}
+    return sorted(rows, key=lambda row: (place.get(row["network"], len(place)), row["seed"]))
+
+
+def _show(rows: list[dict], title: str, chain: bool) -> None:
     table = Table(title=title)
     for column in ("network", "M parameters", "seed", "steps", "val mIoU %", "seconds"):
         table.add_column(column, justify="left" if column == "network" else "right")
-    for row in sorted(rows, key=lambda r: -r["mIoU"]):
-        values = (row["million_parameters"], row["seed"], row["steps"], row["mIoU"], row["seconds"])
+    for row in rows if chain else sorted(rows, key=lambda r: -(r["mIoU"] or 0)):
+        score = row["mIoU"] if row["mIoU"] is not None else row["stopped"]
+        values = (row["million_parameters"], row["seed"], row["steps"], score, row["seconds"])
         table.add_row(row["network"], *map(str, values))
     Console().print(table)
 

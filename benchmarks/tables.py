@@ -1,42 +1,79 @@
-"""Write the README's tables from the results: ``python benchmarks/tables.py``."""
+"""Write the tables of the README and of docs/ from the results: ``python benchmarks/tables.py``."""
 
 import json
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def accuracy_table(result: dict) -> str:
     """Networks by their mean score over the seeds, best first."""
-    by_network: dict[str, list[dict]] = {}
-    for row in result["rows"]:
-        by_network.setdefault(row["network"], []).append(row)
     lines = ["| network | M parameters | steps | val mIoU % | seeds | minutes |", "|---|---|---|---|---|---|"]
-    for rows in sorted(by_network.values(), key=lambda rows: -_mean(rows, "mIoU")):
+    for rows in sorted(_by_network(result), key=_rank):
         first = rows[0]
         lines.append(
             f"| {first['network']} | {first['million_parameters']:.1f} | {first['steps']} "
-            f"| {_mean(rows, 'mIoU'):.1f} | {len(rows)} | {_mean(rows, 'seconds') / 60:.0f} |"
+            f"| {_score(rows)} | {len(rows)} | {_mean(rows, 'seconds') / 60:.0f} |"
         )
     return "\n".join(lines)
+
+
+def chain_table(result: dict) -> str:
+    """A chain of changes in its order, each row with the changes of those above it."""
+    lines = ["| network | M parameters | ms / step | steps | val mIoU % | seeds |", "|---|---|---|---|---|---|"]
+    for rows in _by_network(result):
+        first = rows[0]
+        lines.append(
+            f"| {first['network']} | {first['million_parameters']:.1f} | {_milliseconds(rows)} "
+            f"| {first['steps']} | {_score(rows)} | {len(rows)} |"
+        )
+    return "\n".join(lines)
+
+
+def _by_network(result: dict) -> list[list[dict]]:
+    by_network: dict[str, list[dict]] = {}
+    for row in result["rows"]:
+        by_network.setdefault(row["network"], []).append(row)
+    return list(by_network.values())
+
+
+def _rank(rows: list[dict]) -> float:
+    return -sum(row["mIoU"] or 0.0 for row in rows) / len(rows)
+
+
+def _score(rows: list[dict]) -> str:
+    """The mean over the seeds; a seed that was stopped has no score, so the reason stands beside it."""
+    scored = [row for row in rows if row["mIoU"] is not None]
+    reasons = [row["stopped"] for row in rows if row["mIoU"] is None]
+    return ", ".join([f"{_mean(scored, 'mIoU'):.1f}", *reasons] if scored else reasons)
+
+
+def _milliseconds(rows: list[dict]) -> str:
+    timed = [row for row in rows if row["milliseconds_per_step"] is not None]
+    return f"{_mean(timed, 'milliseconds_per_step'):.0f}" if timed else "-"
 
 
 def _mean(rows: list[dict], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
 
+def _table(result: dict) -> str:
+    return chain_table(result) if result.get("chain") else accuracy_table(result)
+
+
 def with_tables(text: str) -> str:
-    """The README with every ``<!-- NAME --> .. <!-- end -->`` filled from ``results/NAME.json``."""
+    """A page with every ``<!-- NAME --> .. <!-- end -->`` filled from ``results/NAME.json``."""
 
     def fill(match: re.Match) -> str:
         path = ROOT / "benchmarks" / "results" / f"{match[1]}.json"
-        table = accuracy_table(json.loads(path.read_text())) if path.is_file() else "Not yet measured."
+        table = _table(json.loads(path.read_text())) if path.is_file() else "Not yet measured."
         return f"<!-- {match[1]} -->\n{table}\n<!-- end -->"
 
     return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))

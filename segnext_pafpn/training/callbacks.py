@@ -14,6 +14,14 @@ from segnext_pafpn.errors import UserError
 log = logging.getLogger(__name__)
 
 
+class NonFiniteLossError(UserError):
+    """A loss that is NaN or infinite, at the optimizer step ``step``."""
+
+    def __init__(self, message: str, step: int):
+        super().__init__(message)
+        self.step = step
+
+
 class NonFiniteLossGuard(Callback):
     """Stops at a loss that is NaN or infinite and names the pictures of that batch.
 
@@ -47,9 +55,10 @@ class NonFiniteLossGuard(Callback):
         if all(finite):
             return
         step, names, loss = pending[finite.index(False)]
-        raise UserError(
+        raise NonFiniteLossError(
             f"step {step}: the loss is {loss.item()}, on the batch of {', '.join(names)}. "
-            f"Lower optim.lr, use trainer.precision 32-true or bf16-mixed, or look at these files."
+            f"Lower optim.lr, use trainer.precision 32-true or bf16-mixed, or look at these files.",
+            step=step,
         )
 
 
