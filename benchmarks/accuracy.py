@@ -125,7 +125,7 @@ def main() -> None:
                 continue
             rows.append(_train(name, model, seed, base, arguments.root, arguments.runs))
             rows = _in_order(rows, arguments.compare)
-            _save(rows, base, recipe, arguments.compare, out)
+            _save(rows, base, recipe, arguments, out)
     _show(rows, base.name, chain=arguments.compare in CHAINS)
 
 
@@ -187,13 +187,21 @@ def _outcome(config: TrainConfig) -> dict:
     }
 
 
-def _save(rows: list[dict], base: TrainConfig, recipe: dict, compare: str, out: Path) -> None:
+def _command(arguments: argparse.Namespace) -> str:
+    command = f"python benchmarks/accuracy.py --config {arguments.config} --compare {arguments.compare} --root PATH"
+    for name in ("epochs", "precision"):
+        if (value := getattr(arguments, name)) is not None:
+            command += f" --{name} {value}"
+    return command
+
+
+def _save(rows: list[dict], base: TrainConfig, recipe: dict, arguments: argparse.Namespace, out: Path) -> None:
     content = {
         "benchmark": "accuracy",
-        "command": f"python benchmarks/accuracy.py --config {base.name} --compare {compare} --root PATH",
+        "command": _command(arguments),
         "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
         "recipe": recipe,
-        "chain": compare in CHAINS,
+        "chain": arguments.compare in CHAINS,
         "rows": rows,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
