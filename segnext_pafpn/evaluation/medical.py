@@ -70,20 +70,21 @@ def case_scores(
         ValueError: if shapes differ, or spacing does not have one positive number per axis.
     """
     prediction, truth = np.asarray(prediction) != 0, np.asarray(truth) != 0
-    inside = np.ones(truth.shape, dtype=bool) if valid is None else np.asarray(valid) != 0
     spacing = _checked_spacing(spacing, truth.ndim)
-    for name, array in (("prediction", prediction), ("valid", inside)):
-        _check_shape(name, array.shape, truth.shape)
-    prediction, truth = prediction & inside, truth & inside
-    right, predicted, true, pixels = (
-        int(np.count_nonzero(mask)) for mask in (prediction & truth, prediction, truth, inside)
-    )
+    _check_shape("prediction", prediction.shape, truth.shape)
+    inside = None if valid is None else np.asarray(valid) != 0
+    if inside is not None:
+        _check_shape("valid", inside.shape, truth.shape)
+        prediction, truth = prediction & inside, truth & inside
+    right, predicted, true = (int(np.count_nonzero(mask)) for mask in (prediction & truth, prediction, truth))
+    pixels = truth.size if inside is None else int(np.count_nonzero(inside))
     far, far95, mean = _surface_scores(prediction, truth, spacing)
     auc = math.nan
     if probability is not None:
         probability = np.asarray(probability)
         _check_shape("probability", probability.shape, truth.shape)
-        auc = area_under_roc(probability[inside], truth[inside])
+        counted = ... if inside is None else inside
+        auc = area_under_roc(probability[counted], truth[counted])
     return CaseScores(
         dice=_ratio(2 * right, predicted + true, empty=1.0),
         iou=_ratio(right, predicted + true - right, empty=1.0),

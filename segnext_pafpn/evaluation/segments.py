@@ -48,7 +48,8 @@ def segments_from_boundaries(
         probability: of a boundary, or a label map with 1 on boundaries; any number of axes.
         threshold: a pixel is a boundary where its probability is at least this.
         connectivity: 1 joins pixels across faces (4 neighbours in a picture), 2 across corners too.
-        fill: give each boundary pixel to the nearest cell, so that the width of boundaries does not matter.
+        fill: give each boundary pixel to the nearest cell, so that the width of boundaries does not matter. It is not
+            the challenge's thinning of boundaries to one pixel, but serves the same end.
     """
     boundary = np.asarray(probability) >= threshold
     neighbours = ndimage.generate_binary_structure(boundary.ndim, connectivity)
@@ -67,8 +68,8 @@ def segment_scores(
     Args:
         prediction: number of each pixel's segment, 0 on boundaries, any shape, any integer type.
         truth: number of each pixel's cell, 0 outside cells, of the same shape.
-        background: what a predicted 0 inside a true cell is: each such pixel a segment of its own, as in the ISBI 2012
-            and SNEMI3D challenges; or all of them one segment, as scikit-image has it.
+        background: what a predicted 0 inside a true cell is: each such pixel a segment of its own, as the SNEMI3D
+            challenge has it; or all of them one segment, as scikit-image has it.
 
     Raises:
         ValueError: if the shapes differ or labels are negative.

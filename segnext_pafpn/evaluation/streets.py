@@ -140,8 +140,7 @@ class BoundaryIoU(Metric):
 
     Args:
         num_classes: K.
-        dilation_ratio: d as a share of the diagonal; the paper's is 0.02, and 0.005 to 0.008 for pictures as large
-            as those of Cityscapes.
+        dilation_ratio: d as a share of the diagonal; the paper's is 0.02.
         ignore_index: label in the target of pixels that are not counted.
     """
 
