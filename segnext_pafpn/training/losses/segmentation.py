@@ -40,7 +40,16 @@ class SegmentationLoss(nn.Module):
         """Scalar loss of logits ``(B, K, H, W)`` and of auxiliary logits of the same shape.
 
         ``target`` is ``(B, H, W)`` of any integer type; in the mode sigmoid ``(B, K, H, W)``.
+
+        Raises:
+            UserError: if the target does not fit the mode.
         """
+        expected = 4 if self.config.mode == "sigmoid" else 3
+        if target.dim() != expected:
+            raise UserError(
+                f"loss.mode: {self.config.mode} needs masks of {expected} axes, found the shape {tuple(target.shape)}. "
+                "Use softmax for one class per pixel, sigmoid for a mask with a channel per class."
+            )
         target = target.long()
         with torch.autocast(device_type=logits.device.type, enabled=False):
             distances = None

@@ -211,6 +211,14 @@ def test_settings_that_cannot_be_are_refused(options, message):
         SegmentationLoss(LossConfig(**options), num_classes=3)
 
 
+def test_masks_that_do_not_fit_the_mode_are_refused():
+    logits, target = torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"loss.mode: sigmoid needs masks of 4 axes, found the shape \(1, 4, 4\)"):
+        alone("dice", "sigmoid")(logits, target)
+    with pytest.raises(UserError, match="loss.mode: softmax needs masks of 3 axes"):
+        alone("dice")(logits, target.unsqueeze(1))
+
+
 def test_class_weights_that_are_not_yet_numbers_are_refused():
     with pytest.raises(ValueError, match="class_weights is 'inverse', expected numbers"):
         SegmentationLoss(LossConfig(class_weights="inverse"), num_classes=3)
