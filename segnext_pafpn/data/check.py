@@ -27,6 +27,8 @@ class SplitReport:
         problems: what keeps training from starting, a line each.
         warnings: what is odd, a line each.
         pixels: of each class (K,), and after them the ignored ones.
+        pictures: how many pictures hold each class (K,).
+        picture_pixels: labelled pixels of the pictures that hold each class (K,).
         sizes: how many pictures have which (height, width).
     """
 
@@ -35,6 +37,8 @@ class SplitReport:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     sizes: Counter = field(default_factory=Counter)
 
 
@@ -54,7 +58,9 @@ def check_split(card: Card, reader: Reader, split: str, track: Track | None = No
     report.warnings += listing.warnings
     report.num_samples = len(listing.samples)
     labels = LabelMap(card)
+    num_classes = len(card.classes)
     bins = np.zeros(256, dtype=np.int64)
+    report.pictures, report.picture_pixels = np.zeros((2, num_classes), dtype=np.int64)
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda sample: _check_sample(sample, reader, labels), listing.samples)
         if track is not None:
@@ -65,7 +71,9 @@ def check_split(card: Card, reader: Reader, split: str, track: Track | None = No
             if size:
                 report.sizes[size] += 1
             bins += counts
-    num_classes = len(card.classes)
+            held = counts[:num_classes] > 0
+            report.pictures += held
+            report.picture_pixels += held * counts[:num_classes].sum()
     report.pixels = np.append(bins[:num_classes], bins[IGNORE_INDEX])
     if not report.problems:
         report.warnings += [

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import lightning as L
@@ -11,6 +11,7 @@ import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
+from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.metrics import Scores
@@ -19,7 +20,7 @@ from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig, save_config
 from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, is_first_process
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.losses import LossConfig, balanced_weights
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, check_warmup
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
@@ -46,6 +47,7 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
     data = SegmentationDataModule(config.data, seed=config.seed)
+    config = _balance_classes(config, data)
     L.seed_everything(config.seed, workers=True, verbose=False)
     preprocessing = Preprocessing(
         class_names=data.card.class_names, class_colors=data.card.class_colors, image_size=config.data.image_size
@@ -145,6 +147,21 @@ class _EvalLoader(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         self.data.trainer = self.trainer
         return self.data.eval_dataloader(self.split)
+
+
+def _balance_classes(config: TrainConfig, data: SegmentationDataModule) -> TrainConfig:
+    """The configuration with numbers for class weights, so that what is saved is what was used."""
+    balance = config.loss.class_weights
+    if not isinstance(balance, str):
+        return config
+    report = check_split(data.card, data.reader, config.data.train_split)
+    if report.problems:
+        raise UserError(report.problems[0])
+    pixels = report.pixels[: len(data.card.classes)]
+    weights = balanced_weights(balance, pixels, report.pictures, report.picture_pixels)
+    pairs = zip(data.card.class_names, weights, strict=True)
+    log.info(f"loss.class_weights: {balance}: " + ", ".join(f"{name} {weight:g}" for name, weight in pairs))
+    return replace(config, loss=replace(config.loss, class_weights=weights))
 
 
 def _prepare_folder(config: TrainConfig, resume: bool) -> None:

@@ -145,6 +145,18 @@ def test_check_finds_nothing_wrong_with_good_data(dataset):
     assert check_table(card, [report]).row_count == len(card.classes) + 3
 
 
+def test_check_counts_the_pictures_that_hold_a_class(dataset):
+    masks = dataset / "masks/train"
+    for i in range(6):
+        mask = np.zeros((48, 64), np.uint8)
+        mask[: 10 * i] = 1  # class 1 in five of the six pictures
+        mask[47] = 255
+        Image.fromarray(mask).save(masks / f"t{i}.png")
+    report, _ = check(dataset)
+    assert report.pictures.tolist() == [5, 5, *[0] * 6]  # 10 * 5 rows leave nothing of class 0
+    assert report.picture_pixels.tolist() == [5 * 47 * 64, 5 * 47 * 64, *[0] * 6]
+
+
 def test_check_names_every_bad_file(dataset):
     masks = dataset / "masks/train"
     Image.fromarray(np.full((48, 64), 34, np.uint8)).save(masks / "t0.png")

@@ -1,0 +1,179 @@
+"""Scores of many medical cases: one row per case and structure, and what they come to with how certain that is."""
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+from scipy import stats
+
+from segnext_pafpn.evaluation.medical import Array, CaseScores, case_scores
+from segnext_pafpn.files import write_atomic
+
+SCORE_NAMES = tuple(field.name for field in fields(CaseScores))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A score over the cases in which it could be measured.
+
+    A missed structure has infinite distances. They are not left out: the mean is then infinite too, the median
+    stays of use, and ``num_infinite`` says how many there are.
+
+    Attributes:
+        mean: NaN without a measured case.
+        sd: standard deviation between cases (divided by n - 1); NaN with fewer than two cases or infinite ones.
+        median: of the cases.
+        low, high: 95 % bootstrap interval of the mean (percentiles); NaN where ``sd`` is.
+        num_cases: cases that were measured (not NaN).
+        num_infinite: of these, how many are infinite.
+    """
+
+    mean: float
+    sd: float
+    median: float
+    low: float
+    high: float
+    num_cases: int
+    num_infinite: int
+
+
+def summarize(values: Sequence[float], resamples: int = 9999, seed: int = 0) -> Summary:
+    """Mean, spread and bootstrap interval of a score's values, one per case; NaN values are left out.
+
+    Args:
+        values: any order; the interval depends on it only through the seed.
+        resamples: how many data sets to draw from the cases.
+        seed: of the drawing.
+    """
+    measured = np.asarray([value for value in values if not math.isnan(value)], dtype=np.float64)
+    infinite = int(np.isinf(measured).sum())
+    sd = low = high = math.nan
+    if len(measured) >= 2 and not infinite:
+        sd = float(measured.std(ddof=1))
+        # percentiles, not BCa: defined also where all cases are alike
+        interval = stats.bootstrap(
+            (measured,),
+            np.mean,
+            n_resamples=resamples,
+            method="percentile",
+            batch=max(1, 1_000_000 // len(measured)),
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        low, high = float(interval.low), float(interval.high)
+    return Summary(
+        mean=float(measured.mean()) if len(measured) else math.nan,
+        sd=sd,
+        median=float(np.median(measured)) if len(measured) else math.nan,
+        low=low,
+        high=high,
+        num_cases=len(measured),
+        num_infinite=infinite,
+    )
+
+
+class CaseTable:
+    """Collects the scores of cases, structure by structure.
+
+    Args:
+        structures: class id and name of what to score, in the order of the rows; usually without the background.
+        ignore_index: label in the truth of pixels that are not counted.
+    """
+
+    def __init__(self, structures: Mapping[int, str], ignore_index: int = 255):
+        self.structures = dict(structures)
+        self.ignore_index = ignore_index
+        self.rows: list[tuple[str, str, CaseScores]] = []  # case, structure, scores
+
+    def add(
+        self,
+        case: str,
+        prediction: Array,
+        truth: Array,
+        spacing: Sequence[float] | None = None,
+        probabilities: Array | None = None,
+    ) -> None:
+        """Score one case.
+
+        Args:
+            case: its name.
+            prediction: class of each pixel, (H, W) or (D, H, W), any integer type.
+            truth: true class of each pixel or ``ignore_index``, of the same shape.
+            spacing: of each axis, in the order of the axes; default 1.
+            probabilities: of all classes, (K, H, W) or (K, D, H, W), for the area under the ROC curve.
+        """
+        prediction, truth = np.asarray(prediction), np.asarray(truth)
+        valid = truth != self.ignore_index
+        for label, name in self.structures.items():
+            probability = None if probabilities is None else probabilities[label]
+            scores = case_scores(prediction == label, truth == label, spacing, probability, valid)
+            self.rows.append((case, name, scores))
+
+    def summary(self, structure: str) -> dict[str, Summary]:
+        """Of each score of one structure, by the score's name."""
+        rows = [asdict(scores) for _, name, scores in self.rows if name == structure]
+        return {score: summarize([row[score] for row in rows]) for score in SCORE_NAMES}
+
+    def table(self, title: str, scores: Sequence[str] = ("dice", "iou", "hd95", "asd")) -> Table:
+        """Mean and standard deviation, below it the interval of the mean; shares in percent, distances as they are."""
+        table = Table(title=Text(title), title_justify="left")
+        table.add_column("structure", overflow="ellipsis")
+        for score in scores:
+            table.add_column(score, justify="right", no_wrap=True)
+        for name in self.structures.values():
+            summary = self.summary(name)
+            table.add_row(Text(name), *(_cell(score, summary[score]) for score in scores))
+        return table
+
+    def write(self, directory: Path, stem: str) -> None:
+        """Write ``<stem>.csv``: a row per case and structure; fractions, distances, and nothing for NaN."""
+        with (
+            write_atomic(Path(directory) / f"{stem}.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("case", "structure", *SCORE_NAMES))
+            for case, structure, scores in self.rows:
+                values = ("" if math.isnan(value) else f"{value:.6g}" for value in asdict(scores).values())
+                writer.writerow((case, structure, *values))
+
+
+def stack_slices(slices: Iterable[tuple[str, int, Array]]) -> dict[str, np.ndarray]:
+    """Put volumes (D, H, W) together from their slices (H, W), which may come in any order.
+
+    Args:
+        slices: name of the volume, number of the slice (from any number, without gaps), the slice.
+
+    Raises:
+        ValueError: naming the volume with a slice that is missing, twice there, or of another size.
+    """
+    by_case: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
+    for case, number, picture in slices:
+        if number in by_case[case]:
+            raise ValueError(f"{case}: slice {number} is there twice.")
+        by_case[case][number] = np.asarray(picture)
+    volumes = {}
+    for case, pictures in by_case.items():
+        numbers = range(min(pictures), max(pictures) + 1)
+        if missing := [number for number in numbers if number not in pictures]:
+            raise ValueError(f"{case}: slices {missing} are missing between {numbers[0]} and {numbers[-1]}.")
+        sizes = sorted({picture.shape for picture in pictures.values()})
+        if len(sizes) > 1:
+            raise ValueError(f"{case}: slices of the sizes {sizes}, expected one size.")
+        volumes[case] = np.stack([pictures[number] for number in numbers])
+    return volumes
+
+
+def _cell(score: str, summary: Summary) -> str:
+    if not summary.num_cases:
+        return "-"
+    scale = 1 if score in ("hd", "hd95", "asd") else 100
+    mean, sd, low, high = (scale * value for value in (summary.mean, summary.sd, summary.low, summary.high))
+    if summary.num_infinite:
+        return f"{mean:.2f} ({summary.num_infinite} missed)\nmedian {scale * summary.median:.2f}"
+    return f"{mean:.2f} ± {sd:.2f}\n[{low:.2f}, {high:.2f}]"

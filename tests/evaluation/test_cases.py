@@ -1,0 +1,116 @@
+import csv
+import math
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from segnext_pafpn.evaluation.cases import SCORE_NAMES, CaseTable, stack_slices, summarize
+
+
+def test_mean_spread_and_interval_of_a_score():
+    values = np.random.default_rng(0).normal(0.8, 0.1, size=40)
+    summary = summarize([*values, math.nan], resamples=2000, seed=1)
+    assert summary.mean == pytest.approx(values.mean()) and summary.sd == pytest.approx(values.std(ddof=1))
+    assert (summary.num_cases, summary.num_infinite, summary.median) == (40, 0, pytest.approx(np.median(values)))
+    # the interval of a normal mean is about mean +- 1.96 standard errors
+    error = stats.sem(values)
+    assert summary.low == pytest.approx(values.mean() - 1.96 * error, abs=0.3 * error)
+    assert summary.high == pytest.approx(values.mean() + 1.96 * error, abs=0.3 * error)
+
+
+def test_the_interval_follows_from_the_seed():
+    values = [0.1, 0.5, 0.7, 0.9, 0.2]
+    assert summarize(values, seed=3) == summarize(values, seed=3)
+    assert summarize(values, 50, seed=3) != summarize(values, 50, seed=4)
+
+
+def test_cases_that_are_all_alike_have_an_interval_without_width():
+    summary = summarize([0.5, 0.5, 0.5])
+    assert (summary.mean, summary.sd, summary.low, summary.high) == (0.5, 0, 0.5, 0.5)
+
+
+def test_one_case_or_none_has_no_spread():
+    one, none = summarize([0.5]), summarize([math.nan])
+    assert one.mean == 0.5 and math.isnan(one.sd) and math.isnan(one.low)
+    assert none.num_cases == 0 and math.isnan(none.mean) and math.isnan(none.median)
+
+
+def test_a_missed_structure_is_not_left_out_of_the_mean():
+    summary = summarize([1.0, 2.0, math.inf])
+    assert (summary.mean, summary.median, summary.num_infinite) == (math.inf, 2.0, 1)
+    assert math.isnan(summary.sd) and math.isnan(summary.low)
+
+
+@pytest.fixture
+def filled():
+    """Case a is right; case b misses the lesion and has an ignored column."""
+    truth = np.zeros((6, 8), dtype=np.uint8)
+    truth[1:4, 1:4], truth[4:6, 6:8] = 1, 2
+    missed = np.where(truth == 2, 0, truth)
+    table = CaseTable({1: "liver", 2: "lesion"})
+    table.add("a", truth, truth, spacing=(1.0, 2.0))
+    ignored = truth.copy()
+    ignored[:, 0] = 255
+    missed[:, 0] = 1
+    table.add("b", missed, ignored, spacing=(1.0, 2.0))
+    return table
+
+
+def test_a_table_has_a_row_per_case_and_structure(filled, tmp_path):
+    filled.write(tmp_path / "new", "cases")
+    with (tmp_path / "new" / "cases.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["structure"]) for row in rows] == [
+        ("a", "liver"),
+        ("a", "lesion"),
+        ("b", "liver"),
+        ("b", "lesion"),
+    ]
+    assert [row["dice"] for row in rows] == ["1", "1", "1", "0"]
+    assert rows[3]["hd95"] == "inf" and rows[3]["precision"] == "" and set(SCORE_NAMES) < set(rows[0])
+
+
+def test_a_summary_is_over_the_cases_of_one_structure(filled):
+    assert filled.summary("liver")["dice"].mean == 1
+    assert filled.summary("lesion")["dice"].mean == 0.5
+    assert filled.summary("lesion")["hd"].num_infinite == 1
+    assert filled.summary("lesion")["auc"].num_cases == 0
+
+
+def test_the_printed_table_shows_what_was_missed(filled):
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(filled.table("liver tumours", scores=("dice", "hd95", "auc")))
+    text = capture.get()
+    assert "liver tumours" in text and "100.00 ± 0.00" in text and "50.00 ± 70.71" in text
+    assert "inf (1 missed)" in text
+
+
+def test_probabilities_give_the_area_under_the_roc_curve():
+    truth = np.array([[0, 0, 1, 1]])
+    probabilities = np.stack([[[0.9, 0.3, 0.4, 0.1]], [[0.1, 0.7, 0.6, 0.9]]])
+    table = CaseTable({1: "vessel"})
+    table.add("a", probabilities.argmax(axis=0), truth, probabilities=probabilities)
+    assert table.summary("vessel")["auc"].mean == 3 / 4
+
+
+def test_slices_in_any_order_become_volumes():
+    slices = [(case, number, np.full((2, 3), number)) for number in (5, 3, 4) for case in "ab"]
+    volumes = stack_slices(slices)
+    assert list(volumes) == ["a", "b"] and volumes["a"].shape == (3, 2, 3)
+    assert volumes["b"][:, 0, 0].tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("slices", "message"),
+    [
+        ([("a", 1, np.zeros((2, 2))), ("a", 4, np.zeros((2, 2)))], r"a: slices \[2, 3\] are missing between 1 and 4"),
+        ([("a", 1, np.zeros((2, 2))), ("a", 1, np.zeros((2, 2)))], "a: slice 1 is there twice"),
+        ([("a", 1, np.zeros((2, 2))), ("a", 2, np.zeros((2, 3)))], r"a: slices of the sizes \[\(2, 2\), \(2, 3\)\]"),
+    ],
+)
+def test_slices_that_make_no_volume_are_named(slices, message):
+    with pytest.raises(ValueError, match=message):
+        stack_slices(slices)
