@@ -6,6 +6,7 @@ parameters bear the names of the published checkpoints.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -34,11 +35,13 @@ class NMF2D(nn.Module):
         self.eval_steps = eval_steps
         generator = torch.Generator().manual_seed(0)
         bases = torch.rand((channels, rank), generator=generator, device="cpu")
-        self.register_buffer("bases", F.normalize(bases, dim=0))
+        self.register_buffer("bases", F.normalize(bases, dim=0).to(torch.get_default_device()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` of values >= 0 to its approximation of the same shape; float32 inside, or finer."""
-        with torch.autocast(x.device.type, enabled=False):
+        device = x.device.type
+        # meta tensors, on which sizes and operations are counted, know no autocast
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
             matrix = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))
             return self._approximate(matrix).to(x.dtype).view(x.shape)
 

@@ -27,6 +27,9 @@ RENAMES = [
     (r"\.mlp\.dwconv\.(?=weight|bias)", ".mlp.dwconv.dwconv."),  # as mmsegmentation 1 has it
 ]
 CLASSIFIER = "segmentation_head.0."
+# What torch.load and safetensors raise over files that are something else; garbage ends in any of them.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, AssertionError)
+UNREADABLE += (UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             content = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: cannot be read as a checkpoint: {reason}. Give a .safetensors, or a file of tensors "

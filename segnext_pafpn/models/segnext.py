@@ -35,6 +35,8 @@ class SegNeXt(AnySizeModel):
         ValueError: if the encoder has no features at one of the strides, or no such weights.
     """
 
+    _is_torch_scriptable = False  # Hamburger leaves autocast for the device at hand, which TorchScript cannot say
+
     @supports_config_loading
     def __init__(
         self,
