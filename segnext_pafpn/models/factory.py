@@ -18,7 +18,7 @@ class ModelConfig:
 
     Args:
         arch: decoder: pafpnext, segnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
-        encoder_name: elanext_nano, elanext_tiny, mscan_tiny to mscan_large, an encoder of smp, or one of timm as tu-NAME.
+        encoder_name: elanext_nano, elanext_tiny, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
         encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
         options: further arguments of the architecture, by their names in its documentation.
     """
