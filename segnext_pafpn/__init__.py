@@ -4,8 +4,17 @@ Importing this package registers its networks with timm and segmentation_models_
 """
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models import ELANeXt, ELANeXtEncoder, PAFPNeXt
+from segnext_pafpn.models import MSCAN, ELANeXt, ELANeXtEncoder, PAFPNeXt, SegNeXt, load_official_mscan
 
 __version__ = "0.1.0"
 
-__all__ = ["ELANeXt", "ELANeXtEncoder", "PAFPNeXt", "UserError", "__version__"]
+__all__ = [
+    "MSCAN",
+    "ELANeXt",
+    "ELANeXtEncoder",
+    "PAFPNeXt",
+    "SegNeXt",
+    "UserError",
+    "__version__",
+    "load_official_mscan",
+]

@@ -1,23 +1,33 @@
 """The networks. Importing this package registers them with timm and segmentation_models_pytorch."""
 
-from segnext_pafpn.models.article_segmentor import ArticleEncoder, ArticleNet, register_article
+from segnext_pafpn.models import article_segmentor, segmentor, segnext, smp_encoder
+from segnext_pafpn.models.article_segmentor import ArticleEncoder, ArticleNet
 from segnext_pafpn.models.elanext import ELANEXT_VARIANTS, ELANeXt
 from segnext_pafpn.models.head import FuseHead
+from segnext_pafpn.models.mscan import MSCAN, MSCAN_VARIANTS
+from segnext_pafpn.models.mscan_checkpoint import load_official_mscan
 from segnext_pafpn.models.pafpn import PAFPN
-from segnext_pafpn.models.segmentor import PAFPNeXt, register_model
-from segnext_pafpn.models.smp_encoder import ELANeXtEncoder, register_encoders
+from segnext_pafpn.models.segmentor import PAFPNeXt
+from segnext_pafpn.models.segnext import SegNeXt
+from segnext_pafpn.models.smp_encoder import ELANeXtEncoder, MSCANEncoder
 
-register_encoders()
-register_model()
-register_article()
+smp_encoder.register_encoders()
+segmentor.register_model()
+segnext.register_model()
+article_segmentor.register_article()
 
 __all__ = [
     "ELANEXT_VARIANTS",
+    "MSCAN",
+    "MSCAN_VARIANTS",
     "PAFPN",
     "ArticleEncoder",
     "ArticleNet",
     "ELANeXt",
     "ELANeXtEncoder",
     "FuseHead",
+    "MSCANEncoder",
     "PAFPNeXt",
+    "SegNeXt",
+    "load_official_mscan",
 ]

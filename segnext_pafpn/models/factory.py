@@ -17,8 +17,8 @@ class ModelConfig:
     """Which network.
 
     Args:
-        arch: decoder: pafpnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
-        encoder_name: elanext_nano, elanext_tiny, an encoder of smp, or one of timm as tu-NAME.
+        arch: decoder: pafpnext, segnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
+        encoder_name: elanext_nano, elanext_tiny, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
         encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
         options: further arguments of the architecture, by their names in its documentation.
     """

@@ -5,13 +5,13 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-import torch.nn.functional as F
-from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead, SegmentationModel
+from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from segnext_pafpn.layers import fuse_layers
+from segnext_pafpn.models.any_size import AnySizeModel
 from segnext_pafpn.models.head import DetailRefine, FuseHead
 from segnext_pafpn.models.pafpn import PAFPN
 
@@ -46,7 +46,7 @@ class PAFPNDecoder(nn.Module):
         return self.fuse_pyramid(self.pyramid(features), features)
 
 
-class PAFPNeXt(SegmentationModel):
+class PAFPNeXt(AnySizeModel):
     """ELANeXt (or any smp encoder) with a dilated SPPCSPC, a PAFPN and a head that fuses n3-n5 with stride 4.
 
     ``forward`` takes normalised floats ``(B, in_channels, H, W)`` of any H and W and returns logits
@@ -77,8 +77,6 @@ class PAFPNeXt(SegmentationModel):
         ValueError: if the encoder has fewer than three usable levels, or no such weights.
         TypeError: for an argument that nobody takes.
     """
-
-    requires_divisible_input_shape = False
 
     @supports_config_loading
     def __init__(
@@ -161,18 +159,6 @@ class PAFPNeXt(SegmentationModel):
             RuntimeError: in training mode.
         """
         return fuse_layers(self)
-
-    def _pad(self, x: torch.Tensor) -> torch.Tensor:
-        stride = self.encoder.output_stride
-        height, width = x.shape[-2:]
-        return F.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
-
-    def _resize(self, logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        stride = self.encoder.output_stride
-        height, width = x.shape[-2:]
-        size = (height + -height % stride, width + -width % stride)
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        return logits[..., :height, :width]
 
 
 def register_model() -> None:

@@ -1,13 +1,27 @@
-"""ELANeXt as an encoder of segmentation_models_pytorch."""
+"""ELANeXt and MSCAN as encoders of segmentation_models_pytorch."""
 
 import torch
 from segmentation_models_pytorch.encoders import encoders
 from segmentation_models_pytorch.encoders._base import EncoderMixin
 
 from segnext_pafpn.models.elanext import ELANEXT_VARIANTS, ELANeXt
+from segnext_pafpn.models.mscan import MSCAN, MSCAN_VARIANTS
 
 
-class ELANeXtEncoder(ELANeXt, EncoderMixin):
+class _BuiltDilated(EncoderMixin):
+    """What both encoders share: they are built at their output stride, and have 3 to 5 levels."""
+
+    def _declare(self, depth: int, output_stride: int, widths: list[int]) -> None:
+        self._depth = depth
+        self._in_channels = 3
+        self._output_stride = output_stride
+        self._out_channels = [3, *widths]
+
+    def make_dilated(self, output_stride: int) -> None:
+        """Nothing to do: the constructor already built the encoder at its ``output_stride``."""
+
+
+class ELANeXtEncoder(ELANeXt, _BuiltDilated):
     """Image ``(B, C, H, W)`` to ``[x, f1, .., f_depth]``, f_i at stride ``2**i`` (smp's encoder contract).
 
     Raises:
@@ -15,18 +29,11 @@ class ELANeXtEncoder(ELANeXt, EncoderMixin):
     """
 
     def __init__(self, depth: int = 5, output_stride: int = 32, **kwargs):
-        if depth not in (3, 4, 5):
-            raise ValueError(f"ELANeXt encoders have a depth of 3, 4 or 5, found {depth}.")
+        _check_depth("ELANeXt", depth)
         super().__init__(num_classes=0, output_stride=output_stride, **kwargs)
         del self.head
         del self.stages[depth - 1 :]
-        self._depth = depth
-        self._in_channels = 3
-        self._output_stride = output_stride
-        self._out_channels = [3] + [info["num_chs"] for info in self.feature_info]
-
-    def make_dilated(self, output_stride: int) -> None:
-        """Nothing to do: the constructor already built the encoder at its ``output_stride``."""
+        self._declare(depth, output_stride, [info["num_chs"] for info in self.feature_info])
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         features = [x]
@@ -36,6 +43,46 @@ class ELANeXtEncoder(ELANeXt, EncoderMixin):
             x = stage(x)
             features.append(x)
         return features
+
+
+class MSCANEncoder(MSCAN, _BuiltDilated):
+    """Image ``(B, C, H, W)`` to ``[x, f1, .., f_depth]``, f_i at stride ``2**i`` (smp's encoder contract).
+
+    The stem goes from the image to stride 4 at once, so that f1 has no channels: ``(B, 0, H/2, W/2)``, as
+    smp's own encoders of that kind have it.
+
+    Raises:
+        ValueError: for a depth outside 3 to 5.
+    """
+
+    def __init__(self, depth: int = 5, output_stride: int = 32, **kwargs):
+        _check_depth("MSCAN", depth)
+        super().__init__(num_classes=0, output_stride=output_stride, **kwargs)
+        del self.head
+        for i in range(depth, 5):
+            for name in (f"patch_embed{i}", f"block{i}", f"norm{i}"):
+                delattr(self, name)
+        self._declare(depth, output_stride, [0] + [info["num_chs"] for info in self.feature_info])
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        batch, _, height, width = x.shape
+        features = [x, torch.empty([batch, 0, height // 2, width // 2], dtype=x.dtype, device=x.device)]
+        x = self.norm1(self.block1(self.patch_embed1(x)))
+        features.append(x)
+        x = self.norm2(self.block2(self.patch_embed2(x)))
+        features.append(x)
+        if hasattr(self, "norm3"):  # TorchScript decides this while compiling, so that missing stages do no harm
+            x = self.norm3(self.block3(self.patch_embed3(x)))
+            features.append(x)
+        if hasattr(self, "norm4"):
+            x = self.norm4(self.block4(self.patch_embed4(x)))
+            features.append(x)
+        return features
+
+
+def _check_depth(name: str, depth: int) -> None:
+    if depth not in (3, 4, 5):
+        raise ValueError(f"{name} encoders have a depth of 3, 4 or 5, found {depth}.")
 
 
 class _NoPretrainedWeights(dict):
@@ -53,10 +100,11 @@ class _NoPretrainedWeights(dict):
 
 
 def register_encoders() -> None:
-    """Make every ELANeXt variant known to smp under its name."""
-    for name, variant in ELANEXT_VARIANTS.items():
-        encoders[name] = {
-            "encoder": ELANeXtEncoder,
-            "pretrained_settings": _NoPretrainedWeights(name),
-            "params": variant,
-        }
+    """Make every variant of ELANeXt and MSCAN known to smp under its name."""
+    for encoder, variants in ((ELANeXtEncoder, ELANEXT_VARIANTS), (MSCANEncoder, MSCAN_VARIANTS)):
+        for name, variant in variants.items():
+            encoders[name] = {
+                "encoder": encoder,
+                "pretrained_settings": _NoPretrainedWeights(name),
+                "params": variant,
+            }
