@@ -13,6 +13,7 @@ from torch import nn
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
+from segnext_pafpn.models.classifier import encoder_name
 
 ENCODER_FILE = "encoder.safetensors"
 
@@ -55,9 +56,14 @@ def load_encoder(encoder: nn.Module, path: Path, may_differ: str | tuple[str, ..
             missing.append(key)
     if missing:
         total = len(taken) + len(missing)
+        hint = (
+            f" It holds {name}: set model.encoder_name to {encoder_name(name)} (in pretrain model.name)."
+            if name
+            else ""
+        )
         raise UserError(
-            f"weights: {path}: {len(missing)} of the encoder's {total} tensors are not in it, {missing[0]} the first. "
-            f"It holds {name or 'an encoder that it does not name'}; build the network with that encoder."
+            f"weights: {path}: {len(missing)} of the encoder's {total} tensors are not in it, {missing[0]} the first."
+            f"{hint or ' It does not name its encoder.'} Or give other weights."
         )
     encoder.load_state_dict(taken, strict=False)
     return len(taken)

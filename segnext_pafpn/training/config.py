@@ -57,7 +57,7 @@ class TrainerConfig:
 
 @dataclass(kw_only=True)
 class RunConfig:
-    """What every run has; its other settings stand in the classes that inherit from this one.
+    """What every run has. The classes that inherit from this one add the rest, ``optim`` and ``trainer`` among it.
 
     Args:
         name: of the run's folder.

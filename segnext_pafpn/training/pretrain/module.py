@@ -63,12 +63,16 @@ class ClassificationModule(L.LightningModule):
             image = erase(image)
         return (image, target) if self.mix is None else self.mix(image, target)
 
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> torch.Tensor:
+    def loss(self, batch: ImageBatch) -> torch.Tensor:
+        """Cross-entropy with the (mixed) targets, mean over the batch."""
         image, target = self.training_inputs(batch)
         smoothing = self.augment.label_smoothing if self.mix is None else 0.0  # mixed targets are smooth already
-        loss = F.cross_entropy(self.model(image).float(), target, label_smoothing=smoothing)
+        return F.cross_entropy(self.model(image).float(), target, label_smoothing=smoothing)
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> torch.Tensor:
+        loss = self.loss(batch)
         self.log("loss", loss, prog_bar=True, logger=False)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(image))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
         self.log("lr", max(group["lr"] for group in self.trainer.optimizers[0].param_groups), prog_bar=True)
         return loss
 
