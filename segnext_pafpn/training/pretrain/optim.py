@@ -42,9 +42,11 @@ def parameter_groups(model: nn.Module, config: PretrainOptimConfig, lr: float) -
     """
     free = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
     if config.layer_decay is None:
-        groups = param_groups_weight_decay(model, config.weight_decay, free)
+        groups = param_groups_weight_decay(model, config.weight_decay, no_weight_decay_list=free)
     else:
-        groups = param_groups_layer_decay(model, config.weight_decay, free, layer_decay=config.layer_decay)
+        groups = param_groups_layer_decay(
+            model, config.weight_decay, no_weight_decay_list=free, layer_decay=config.layer_decay
+        )
     return [{**group, "lr": lr * group.get("lr_scale", 1.0)} for group in groups]
 
 
