@@ -19,8 +19,11 @@ from segnext_pafpn.errors import UserError, nearest, one_line
 from segnext_pafpn.evaluation.report import scores_table
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import save_mask, save_rgb
+from segnext_pafpn.models.classifier import encoder_name
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import is_first_process
+from segnext_pafpn.training.pretrain.config import PretrainConfig
+from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 from segnext_pafpn.training.run import Result, evaluate, fit
 
 console = Console()
@@ -54,10 +57,7 @@ def train(argv: list[str]) -> int:
     parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
     parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
     parser.add_class_arguments(TrainConfig)
-    folder = _value_of("--resume", argv)
-    if folder is not None:
-        argv = ["--config", _config_of(Path(folder)), *argv]
-        argv += ["--output_dir", str(Path(folder).parent), "--name", Path(folder).name]
+    resume, argv = _resume(argv)
     arguments = parse(parser, argv)
     config = TrainConfig(**{key: arguments[key] for key in TrainConfig.__dataclass_fields__})
     data = config.data
@@ -67,10 +67,9 @@ def train(argv: list[str]) -> int:
         reports = [check_split(module.card, module.reader, split, _track) for split in splits]
         _refuse_problems(reports)
     try:
-        result = fit(config, resume=folder is not None)
+        result = fit(config, resume=resume)
     except KeyboardInterrupt:
-        if (config.run_dir / "checkpoints" / "last.ckpt").is_file():
-            console.print(f"The run goes on with: segnext-pafpn train --resume {config.run_dir}", soft_wrap=True)
+        _say_how_to_go_on("train", config.run_dir)
         raise
     if is_first_process():
         _show(result)
@@ -78,6 +77,33 @@ def train(argv: list[str]) -> int:
             f"Weights, logs and pictures are in {config.run_dir}: see predictions.png, curves.png and "
             f"metrics_{result.split}.json.\n"
             f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 0
+
+
+def pretrain(argv: list[str]) -> int:
+    """train an encoder to classify pictures, for train --weights to start from"""
+    parser = _parser("pretrain", "Train an encoder on a folder of pictures by class, such as ImageNet's.")
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
+    parser.add_class_arguments(PretrainConfig)
+    resume, argv = _resume(argv)
+    arguments = parse(parser, argv)
+    config = PretrainConfig(**{key: arguments[key] for key in PretrainConfig.__dataclass_fields__})
+    try:
+        result = pretrain_encoder(config, resume=resume)
+    except KeyboardInterrupt:
+        _say_how_to_go_on("pretrain", config.run_dir)
+        raise
+    if is_first_process():
+        console.print(
+            f"split '{result.split}': top-1 {result.top1:.2f} %  top-5 {result.top5:.2f} %  ({result.images} pictures "
+            f"of {result.num_classes} classes)\n"
+            f"The encoder is {config.run_dir}/encoder.safetensors.\n"
+            f"Train a segmentor from it with: segnext-pafpn train --weights {config.run_dir} "
+            f"--model.encoder_name {encoder_name(config.model.name)}",
             highlight=False,
             soft_wrap=True,
         )
@@ -172,7 +198,7 @@ def doctor(argv: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    command.__name__: command for command in (train, val, predict, check, samples, doctor)
+    command.__name__: command for command in (train, pretrain, val, predict, check, samples, doctor)
 }
 
 
@@ -198,6 +224,20 @@ def _value_of(option: str, argv: list[str]) -> str | None:
         if argument.startswith(f"{option}="):
             return argument.split("=", 1)[1]
     return None
+
+
+def _resume(argv: list[str]) -> tuple[bool, list[str]]:
+    """Whether a run is to go on, and the arguments with that run's configuration and folder filled in."""
+    folder = _value_of("--resume", argv)
+    if folder is None:
+        return False, argv
+    place = ["--output_dir", str(Path(folder).parent), "--name", Path(folder).name]
+    return True, ["--config", _config_of(Path(folder)), *argv, *place]
+
+
+def _say_how_to_go_on(command: str, run_dir: Path) -> None:
+    if (run_dir / "checkpoints" / "last.ckpt").is_file():
+        console.print(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}", soft_wrap=True)
 
 
 def _config_of(folder: Path) -> str:

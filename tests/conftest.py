@@ -59,6 +59,18 @@ def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> 
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout, env=environment)
 
 
+def write_image_folder(root: Path, classes: tuple[str, ...] = ("blue", "green", "red"), train: int = 8, val: int = 4):
+    """ROOT/SPLIT/CLASS/PICTURE: noise with more of the class's colour, as PNG and JPEG files."""
+    for split, count in (("train", train), ("val", val)):
+        for k, name in enumerate(classes):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = np.random.default_rng([k, i, count]).integers(0, 80, (48 + i, 56, 3), dtype=np.uint8)
+                pixels[..., 2 - k % 3] += 150
+                Image.fromarray(pixels).save(folder / f"{i}.{'png' if i % 2 else 'JPEG'}")
+
+
 SMALL_RUN = [
     "--model.encoder_name=elanext_nano",
     "--model.options={decoder_channels: 16, head_channels: 16}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from segnext_pafpn.data.card import Card, load_card
 from segnext_pafpn.data.dataset import EvalBatchSampler, SegmentationDataset, TrainSampler
@@ -91,7 +91,7 @@ class SegmentationDataModule(L.LightningDataModule):
         )
         sampler = TrainSampler(len(samples), length, seed=self.seed, rank=rank, world_size=world_size)
         sampler.set_epoch(self.first_epoch)
-        return self._loader(dataset, sampler=sampler, batch_size=config.batch_size, drop_last=True)
+        return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         return self.eval_dataloader(self.config.val_split)
@@ -107,25 +107,26 @@ class SegmentationDataModule(L.LightningDataModule):
         dataset = SegmentationDataset(self.reader, samples, self.labels, eval_transform(config.image_size))
         batch_size = min(config.val_batch_size, len(samples) // world_size)  # no device may go without a batch
         batches = EvalBatchSampler(sizes, batch_size, rank=rank, world_size=world_size)
-        return self._loader(dataset, batch_sampler=batches)
-
-    def _loader(self, dataset: SegmentationDataset, **order) -> DataLoader:
-        workers = self.config.num_workers
-        if workers is None:
-            workers = min(8, max(0, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else 4
-        return DataLoader(
-            dataset,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
-            **order,
-        )
+        return build_loader(dataset, config.num_workers, batch_sampler=batches)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def build_loader(dataset: Dataset, num_workers: int | None, **order) -> DataLoader:
+    """A loader whose workers stay; ``order`` are DataLoader's samplers and batch sizes."""
+    if num_workers is None:
+        num_workers = min(8, max(0, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else 4
+    return DataLoader(
+        dataset,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
+        **order,
+    )
 
 
 def _check_config(config: DataConfig) -> None:

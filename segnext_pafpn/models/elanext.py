@@ -107,6 +107,15 @@ class ELANeXt(nn.Module):
         self.num_classes = num_classes
         self.head.reset(num_classes, global_pool)
 
+    def group_matcher(self, coarse: bool = False) -> dict:
+        """timm's grouping of parameters into layers, for layer-wise learning rates: a block or ELAN is a layer.
+
+        A stage's downsampling goes with its first block.
+        """
+        if coarse:
+            return {"stem": r"^stem", "blocks": r"^stages\.(\d+)"}
+        return {"stem": r"^stem", "blocks": [(r"^stages\.(\d+)\.[01]\.", (1,)), (r"^stages\.(\d+)\.(\d+)", None)]}
+
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that take no weight decay besides norms and biases: the LayerScales."""
         return {name for name, _ in self.named_parameters() if name.endswith("gamma")}

@@ -1,10 +1,12 @@
 """What watches a run: bad losses, waiting for data, randomness, and a line per evaluation."""
 
 import logging
+import random
 import time
 from collections.abc import Mapping
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
@@ -63,13 +65,19 @@ class NonFiniteLossGuard(Callback):
 
 
 class EpochSeed(Callback):
-    """Seeds dropout and stochastic depth anew from (seed, epoch, process), so that a resumed run draws the same."""
+    """Seeds what is drawn while training anew from (seed, epoch, process), so that a resumed run draws the same.
+
+    Dropout and stochastic depth draw from torch, timm's mixup from numpy, its random erasing from Python.
+    """
 
     def __init__(self, seed: int):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        torch.manual_seed((self.seed * 100_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+        seed = (self.seed * 100_003 + trainer.current_epoch) * 1_009 + trainer.global_rank
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
 
 
 class DataWait(Callback):
@@ -108,7 +116,8 @@ class DataWait(Callback):
 class EvaluationLine(Callback):
     """Logs one line for every evaluation, for terminals without a progress bar and for log files."""
 
-    def __init__(self) -> None:
+    def __init__(self, score: str = "val/mIoU") -> None:
+        self.score = score
         self._start = time.perf_counter()
         self._losses: list[torch.Tensor] = []
 
@@ -126,7 +135,7 @@ class EvaluationLine(Callback):
         until = f"step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
         log.info(
             f"epoch {trainer.current_epoch + 1:>3}  {until}  loss {loss:.3f}  "
-            f"val loss {metrics['val/loss']:.3f}  mIoU {100 * metrics['val/mIoU']:.2f} %  "
-            f"lr {trainer.optimizers[0].param_groups[0]['lr']:.1e}  "
+            f"val loss {metrics['val/loss']:.3f}  {self.score.removeprefix('val/')} {100 * metrics[self.score]:.2f} %  "
+            f"lr {max(group['lr'] for group in trainer.optimizers[0].param_groups):.1e}  "
             f"waiting for data {100 * metrics['data_wait']:.0f} %  {time.perf_counter() - self._start:.0f} s"
         )

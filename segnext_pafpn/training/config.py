@@ -56,7 +56,31 @@ class TrainerConfig:
 
 
 @dataclass(kw_only=True)
-class TrainConfig:
+class RunConfig:
+    """What every run has. The classes that inherit from this one add the rest, ``optim`` and ``trainer`` among it.
+
+    Args:
+        name: of the run's folder.
+        output_dir: where the runs lie.
+        overwrite: start anew in a folder that holds a run already.
+        seed: of weights, order and augmentation.
+        weights: what to start from, or null.
+    """
+
+    name: str
+    output_dir: str = "runs"
+    overwrite: bool = False
+    seed: int = 0
+    weights: str | None = None
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder."""
+        return Path(self.output_dir) / self.name
+
+
+@dataclass(kw_only=True)
+class TrainConfig(RunConfig):
     """A run.
 
     Args:
@@ -64,7 +88,8 @@ class TrainConfig:
         output_dir: where the runs lie.
         overwrite: start anew in a folder that holds a run already.
         seed: of weights, order and augmentation.
-        weights: folder of a run (or its model/) whose weights to start from, or null.
+        weights: folder of a run (or its model/) whose weights to start from, folder of a pretrain run (or its
+            encoder.safetensors) whose encoder to start from, or null.
         model: which network.
         data: what to train and evaluate on.
         loss: what to minimise.
@@ -73,24 +98,15 @@ class TrainConfig:
     """
 
     name: str = "train"
-    output_dir: str = "runs"
-    overwrite: bool = False
-    seed: int = 0
-    weights: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
-    @property
-    def run_dir(self) -> Path:
-        """The run's folder."""
-        return Path(self.output_dir) / self.name
 
-
-def save_config(config: TrainConfig, path: Path) -> None:
-    """Write the resolved configuration as a YAML that ``train --config`` reads again."""
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write the resolved configuration as a YAML that ``--config`` reads again."""
     plain = _plain(asdict(config))
     with write_atomic(path) as temporary:
         temporary.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")

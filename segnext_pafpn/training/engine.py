@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.training.callbacks import DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.config import RunConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -77,8 +77,20 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
-def build_callbacks(config: TrainConfig) -> list[Callback]:
-    """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it."""
+def planned_steps(config: TrainerConfig, batches: int) -> tuple[int, int]:
+    """Optimizer steps of an epoch of so many batches, and of the whole run."""
+    per_epoch = -(-min(batches, config.limit_train_batches or batches) // config.accumulate_grad_batches)
+    limits = [per_epoch * config.max_epochs] if config.max_epochs >= 0 else []
+    limits += [config.max_steps] if config.max_steps >= 0 else []
+    return per_epoch, min(limits)
+
+
+def build_callbacks(config: RunConfig, score: str = "val/mIoU") -> list[Callback]:
+    """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it.
+
+    Args:
+        score: the metric whose highest value marks the best weights.
+    """
     folder = config.run_dir / "checkpoints"
     callbacks: list[Callback] = [
         NonFiniteLossGuard(),
@@ -90,11 +102,11 @@ def build_callbacks(config: TrainConfig) -> list[Callback]:
         callbacks.append(EMAWeights(config.optim.ema_decay))
     callbacks += [
         DataWait(),  # after the averaging, which belongs to the step
-        EvaluationLine(),
+        EvaluationLine(score),
         ModelCheckpoint(
             folder,
             "best",
-            monitor="val/mIoU",
+            monitor=score,
             mode="max",
             every_n_epochs=config.trainer.check_val_every_n_epoch,
             save_on_train_epoch_end=True,

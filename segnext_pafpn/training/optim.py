@@ -7,7 +7,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -52,7 +52,11 @@ def build_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> 
     """
     check_warmup(config, total_steps)
     optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas)
-    warmup, floor = config.warmup_steps, config.min_lr / config.lr
+    return optimizer, warmup_cosine(optimizer, config.warmup_steps, config.min_lr / config.lr, total_steps)
+
+
+def warmup_cosine(optimizer: Optimizer, warmup: int, floor: float, total_steps: int) -> LambdaLR:
+    """Linear rise over ``warmup`` steps to each group's learning rate, then a cosine down to ``floor`` of it."""
 
     def factor(step: int) -> float:
         """Of the highest learning rate; in closed form, so that a resumed run may be made longer."""
@@ -61,7 +65,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> 
         progress = min(1.0, (step - warmup) / (total_steps - warmup))
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    return optimizer, LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, factor)
 
 
 def check_warmup(config: OptimConfig, total_steps: int) -> None:

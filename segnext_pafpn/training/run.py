@@ -1,8 +1,7 @@
 """A run from its configuration to its folder; the evaluation of a finished one."""
 
 import logging
-import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
@@ -18,8 +17,10 @@ from segnext_pafpn.evaluation.metrics import Scores
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig, save_config
-from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, is_first_process
+from segnext_pafpn.models.pretrained import find_encoder, load_encoder
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, planned_steps
+from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
 from segnext_pafpn.training.losses import LossConfig, balanced_weights
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, check_warmup
@@ -56,24 +57,21 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     if config.weights is not None:
         _load_weights(model, config.weights)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
-    last = config.run_dir / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise UserError(f"{last}: no such checkpoint, so there is nothing to resume. Start the run without --resume.")
+    last = checkpoint_to_resume(config) if resume else None
     trainer = build_trainer(config.trainer, build_callbacks(config), root=config.run_dir)
     data.trainer = trainer
-    _check_length(config, batches=len(data.train_dataloader()))
+    check_warmup(config.optim, planned_steps(config.trainer, batches=len(data.train_dataloader()))[1])
     if resume:
-        _refuse_changed_optim(config)
         data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
-    _prepare_folder(config, resume)
-    trainer.loggers = build_loggers(config.run_dir, last if resume else None)
+    prepare_folder(config, resume)
+    trainer.loggers = build_loggers(config.run_dir, last)
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     except SystemExit as error:  # how Lightning ends at Ctrl-C
         raise KeyboardInterrupt from error
     trainer.loggers = []  # the final evaluation is no row of the curves,
     trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
-    _load_best(module, config.run_dir)
+    load_best(module, config.run_dir)
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     result = Result(module.scores(), data.card.class_names, config.data.val_split)
     if trainer.is_global_zero:
@@ -164,50 +162,17 @@ def _balance_classes(config: TrainConfig, data: SegmentationDataModule) -> Train
     return replace(config, loss=replace(config.loss, class_weights=weights))
 
 
-def _prepare_folder(config: TrainConfig, resume: bool) -> None:
-    if not is_first_process():
-        return
-    folder = config.run_dir
-    if not resume and (folder / "checkpoints" / "last.ckpt").exists():
-        if not config.overwrite:
-            raise UserError(
-                f"{folder}: holds a run already. Choose another --name, go on with --resume {folder}, "
-                f"or start anew with --overwrite true."
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / "config.yaml")
-
-
-def _check_length(config: TrainConfig, batches: int) -> None:
-    """Refuse a warmup that is longer than the run, given the batches of an epoch, before anything is written."""
-    trainer = config.trainer
-    per_epoch = -(-min(batches, trainer.limit_train_batches or batches) // trainer.accumulate_grad_batches)
-    limits = [per_epoch * trainer.max_epochs] if trainer.max_epochs >= 0 else []
-    limits += [trainer.max_steps] if trainer.max_steps >= 0 else []
-    check_warmup(config.optim, min(limits))
-
-
-def _refuse_changed_optim(config: TrainConfig) -> None:
-    """A resumed run takes the optimizer's state from its checkpoint, so other settings would be ignored."""
-    saved = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))["optim"]
-    for key, value in asdict(config.optim).items():
-        value = list(value) if isinstance(value, tuple) else value
-        if key in saved and saved[key] != value:
-            raise UserError(
-                f"optim.{key}: {value} is not the {saved[key]} that {config.run_dir} was started with, and cannot "
-                f"change when resuming. Start a new run from its weights with --weights {config.run_dir}."
-            )
-
-
-def _load_best(module: SegmentationModule, folder: Path) -> None:
-    """The best weights, or the last ones of a run too short to have been evaluated."""
-    best, last = (folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
-    checkpoint = torch.load(best if best.is_file() else last, map_location="cpu", weights_only=True)
-    module.load_state_dict(checkpoint["state_dict"])
-
-
 def _load_weights(model: nn.Module, checkpoint: str) -> None:
+    if (encoder := find_encoder(checkpoint)) is not None:
+        count = load_encoder(model.encoder, encoder)
+        log.info(f"weights: the encoder's {count} tensors taken from {encoder}")
+        return
+    folder = Path(checkpoint)
+    if not (folder / "model").is_dir() and not (folder / "config.json").is_file():
+        raise UserError(
+            f"weights: {checkpoint}: holds neither a trained model nor a pretrained encoder. Give the folder of a "
+            f"finished run of train or pretrain, or the path of an encoder.safetensors."
+        )
     state = load_bundle(checkpoint)[0].state_dict()
     own = model.state_dict()
     fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}

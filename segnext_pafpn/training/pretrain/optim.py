@@ -1,0 +1,58 @@
+"""AdamW with timm's parameter groups: no decay on norms, biases and LayerScale; learning rates by depth."""
+
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.training.optim import warmup_cosine
+from segnext_pafpn.training.pretrain.config import PretrainOptimConfig
+
+
+def scaled_lr(config: PretrainOptimConfig, pictures: int) -> float:
+    """The learning rate for ``pictures`` per optimizer step (linear scaling, arXiv 1706.02677)."""
+    return config.lr if config.lr_batch_size is None else config.lr * pictures / config.lr_batch_size
+
+
+def check_optim(config: PretrainOptimConfig, steps_per_epoch: int, total_steps: int) -> None:
+    """Refuse a schedule that cannot be.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if not 0 <= config.warmup_epochs * steps_per_epoch < total_steps:
+        raise UserError(
+            f"optim.warmup_epochs: {config.warmup_epochs} must be 0 or more, and less than the "
+            f"{total_steps / steps_per_epoch:g} epochs of the run. Lower it, or train longer."
+        )
+    if config.lr <= 0:
+        raise UserError(f"optim.lr: must be more than 0, found {config.lr}.")
+    if config.lr_batch_size is not None and config.lr_batch_size < 1:
+        raise UserError(f"optim.lr_batch_size: must be at least 1 or null, found {config.lr_batch_size}.")
+    if config.layer_decay is not None and not 0 < config.layer_decay <= 1:
+        raise UserError(f"optim.layer_decay: expected more than 0 and at most 1, found {config.layer_decay}.")
+
+
+def parameter_groups(model: nn.Module, config: PretrainOptimConfig, lr: float) -> list[dict]:
+    """Groups of one weight decay and one learning rate.
+
+    With ``layer_decay`` d the classifier learns at ``lr``, the layer before it at ``d * lr``, and so on down to
+    the stem, as the model's ``group_matcher`` counts layers.
+    """
+    free = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
+    if config.layer_decay is None:
+        groups = param_groups_weight_decay(model, config.weight_decay, no_weight_decay_list=free)
+    else:
+        groups = param_groups_layer_decay(
+            model, config.weight_decay, no_weight_decay_list=free, layer_decay=config.layer_decay
+        )
+    return [{**group, "lr": lr * group.get("lr_scale", 1.0)} for group in groups]
+
+
+def build_optimizer(
+    model: nn.Module, config: PretrainOptimConfig, lr: float, warmup_steps: int, total_steps: int
+) -> tuple[AdamW, LambdaLR]:
+    """AdamW, and its schedule over ``total_steps`` optimizer steps up to ``lr``."""
+    optimizer = AdamW(parameter_groups(model, config, lr), lr=lr, betas=config.betas)
+    return optimizer, warmup_cosine(optimizer, warmup_steps, min(1.0, config.min_lr / lr), total_steps)

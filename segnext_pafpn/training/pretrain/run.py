@@ -1,0 +1,134 @@
+"""A pretraining run from its configuration to its folder."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import write_atomic
+from segnext_pafpn.models.classifier import build_classifier
+from segnext_pafpn.models.pretrained import ENCODER_FILE, find_encoder, load_encoder, save_encoder
+from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, is_first_process, planned_steps
+from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
+from segnext_pafpn.training.pretrain.config import PretrainConfig
+from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
+from segnext_pafpn.training.pretrain.module import ClassificationModule
+from segnext_pafpn.training.pretrain.optim import check_optim, scaled_lr
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainResult:
+    """What the evaluation of the best weights found; shares in percent, ``images`` how many were looked at."""
+
+    split: str
+    top1: float
+    top5: float
+    loss: float
+    images: int
+    num_classes: int
+
+
+def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
+    """Train a classifier, evaluate the best weights, and fill the run's folder.
+
+    Args:
+        resume: go on from the folder's last checkpoint, as if the run had never stopped.
+
+    Raises:
+        UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
+    """
+    last = checkpoint_to_resume(config) if resume else None
+    data = ImageFolderDataModule(config.data, seed=config.seed)
+    if resume:
+        _refuse_other_classes(config.run_dir, data.class_names)
+        data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+    trainer = build_trainer(config.trainer, build_callbacks(config, score="val/top1"), root=config.run_dir)
+    data.trainer = trainer
+    module = _build_module(config, data, trainer, start=not resume)
+    prepare_folder(config, resume)
+    if is_first_process():
+        _write_json(config.run_dir / "classes.json", data.class_names)
+    trainer.loggers = build_loggers(config.run_dir, last)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    except SystemExit as error:  # how Lightning ends at Ctrl-C
+        raise KeyboardInterrupt from error
+    trainer.loggers = []  # the final evaluation is no row of the curves,
+    trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
+    load_best(module, config.run_dir)
+    trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
+    metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("top1", "top5", "loss")}
+    result = PretrainResult(
+        split=config.data.val_split,
+        top1=100 * metrics["top1"],
+        top5=100 * metrics["top5"],
+        loss=metrics["loss"],
+        images=len(data.val_samples),
+        num_classes=len(data.class_names),
+    )
+    if trainer.is_global_zero:
+        _write_json(config.run_dir / f"metrics_{result.split}.json", asdict(result))
+        save_encoder(module.model, config.model.name, config.run_dir / ENCODER_FILE)
+    return result
+
+
+def _build_module(
+    config: PretrainConfig, data: ImageFolderDataModule, trainer: L.Trainer, start: bool
+) -> ClassificationModule:
+    """The classifier with its schedule; ``start``: from the configuration's weights, if it has any."""
+    per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
+    check_optim(config.optim, per_epoch, total)
+    pictures = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
+    lr = scaled_lr(config.optim, pictures)
+    if is_first_process():
+        log.info(
+            f"{len(data.train_samples)} pictures of {len(data.class_names)} classes; {pictures} pictures a step, "
+            f"{per_epoch} steps an epoch, learning rate {lr:.2e}"
+        )
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    model = build_classifier(config.model, num_classes=len(data.class_names))
+    if config.weights is not None and start:
+        _load_weights(model, config.weights)
+    module = ClassificationModule(
+        model,
+        num_classes=len(data.class_names),
+        augment=config.data.augment,
+        optim=config.optim,
+        lr=lr,
+        warmup_steps=config.optim.warmup_epochs * per_epoch,
+        channels_last=config.trainer.channels_last,
+    )
+    if config.trainer.compile:
+        module.model.compile()
+    return module
+
+
+def _load_weights(model: torch.nn.Module, weights: str) -> None:
+    path = find_encoder(weights)
+    if path is None:
+        raise UserError(
+            f"weights: {weights}: holds no {ENCODER_FILE}. Give the folder of a finished run of pretrain, or the file."
+        )
+    head = model.default_cfg["classifier"]
+    count = load_encoder(model, path, may_differ=head if isinstance(head, str) else tuple(head))
+    log.info(f"weights: {count} of {len(model.state_dict())} tensors taken from {path}")
+
+
+def _refuse_other_classes(folder: Path, class_names: list[str]) -> None:
+    known = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+    if known != class_names:
+        raise UserError(
+            f"{folder / 'classes.json'}: the run was started on {len(known)} classes, data.root now holds "
+            f"{len(class_names)} or others. Give the data set it was started on."
+        )
+
+
+def _write_json(path: Path, value: object) -> None:
+    with write_atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
