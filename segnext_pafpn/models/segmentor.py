@@ -163,12 +163,12 @@ class PAFPNeXt(SegmentationModel):
         return fuse_layers(self)
 
     def _pad(self, x: torch.Tensor) -> torch.Tensor:
-        stride = self.encoder.output_stride
+        stride = int(self.encoder.output_stride)  # TorchScript makes a float of smp's property
         height, width = x.shape[-2:]
         return F.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
 
     def _resize(self, logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        stride = self.encoder.output_stride
+        stride = int(self.encoder.output_stride)  # TorchScript makes a float of smp's property
         height, width = x.shape[-2:]
         size = (height + -height % stride, width + -width % stride)
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -26,16 +26,18 @@ class ELANeXtEncoder(ELANeXt, EncoderMixin):
         self._out_channels = [3] + [info["num_chs"] for info in self.feature_info]
 
     def make_dilated(self, output_stride: int) -> None:
-        """Nothing to do: the constructor already built the encoder at its ``output_stride``."""
+        """Nothing to do: the constructor already built the encoder at its ``output_stride``.
+
+        Raises:
+            ValueError: for another output stride than that.
+        """
+        if output_stride != self._output_stride:
+            raise ValueError(
+                f"The encoder was built for output_stride={self._output_stride}; for {output_stride} build another."
+            )
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        features = [x]
-        x = self.stem(x)
-        features.append(x)
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features
+        return [x] + self.forward_levels(x)
 
 
 class _NoPretrainedWeights(dict):
