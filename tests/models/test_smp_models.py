@@ -69,13 +69,13 @@ def test_image_labels_stand_beside_the_masks(pooling):
     assert isinstance(activation.activation, nn.Sigmoid)
     masks, labels = model(torch.randn(2, 3, 65, 97))
     assert masks.shape == (2, 1, 65, 97) and labels.shape == (2, 10)
-    assert 0 <= labels.min() and labels.max() <= 1
+    assert labels.min() >= 0 and labels.max() <= 1
 
 
 @pytest.mark.parametrize(("activation", "total"), [("softmax2d", 1.0), ("sigmoid", None)])
 def test_activations_follow_the_logits(activation, total):
     found = build(classes=3, activation=activation)(torch.randn(1, 3, 40, 33))
-    assert 0 <= found.min() and found.max() <= 1
+    assert found.min() >= 0 and found.max() <= 1
     if total is not None:
         torch.testing.assert_close(found.sum(1), torch.full((1, 40, 33), total))
 
@@ -126,7 +126,9 @@ def test_weights_of_the_top_down_path_lie_finest_first():
     """The order in which the path runs is the other one; files written before hold these names."""
     model = build()
     shapes = {k: v.shape[1] for k, v in model.state_dict().items() if re.search(r"laterals\.\d\.conv\.weight", k)}
-    assert sorted(shapes.items()) == [(f"decoder.neck.laterals.{i}.conv.weight", c) for i, c in enumerate((40, 80, 160))]
+    assert sorted(shapes.items()) == [
+        (f"decoder.neck.laterals.{i}.conv.weight", c) for i, c in enumerate((40, 80, 160))
+    ]
 
 
 @pytest.mark.parametrize(
