@@ -1,4 +1,4 @@
-"""Write the table of sizes into networks.md: `python docs/networks.py`. It is what `segnext-pafpn models --json` says."""
+"""Write the table of sizes into networks.md, from `segnext-pafpn models --json`: `python docs/networks.py`."""
 
 import json
 import re

@@ -163,7 +163,7 @@ def _build(arch: str | None, encoder_name: str | None, classes: int) -> nn.Modul
         check_encoder_name(encoder_name)
         return get_encoder(encoder_name, weights=None)
     if encoder_name is None:
-        return our_architectures()[arch](classes=classes)
+        return smp.MODEL_ARCHITECTURES_MAPPING[arch](classes=classes)
     return build_model(ModelConfig(arch=arch, encoder_name=encoder_name), classes)
 
 
