@@ -1,5 +1,6 @@
 """The command line: arguments in, one line of error out. What the commands do lives below."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from segnext_pafpn.evaluation.report import scores_table
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import save_mask, save_rgb
 from segnext_pafpn.models.classifier import encoder_name
+from segnext_pafpn.models.summary import summarise_all, summary_table, summary_values
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import is_first_process
 from segnext_pafpn.training.pretrain.config import PretrainConfig
@@ -187,6 +189,26 @@ def samples(argv: list[str]) -> int:
     return 0
 
 
+def models(argv: list[str]) -> int:
+    """print parameters and FLOPs of networks"""
+    parser = _parser("models", "Print parameters, FLOPs, strides and channels of our networks, or of the one named.")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[480, 360], metavar=("WIDTH", "HEIGHT"), help="of an image."
+    )
+    parser.add_argument("--classes", type=int, default=11, help="logits per pixel.")
+    parser.add_argument("--arch", type=str | None, help="a decoder (unet, ...); without it, the encoder alone.")
+    parser.add_argument("--encoder_name", type=str | None, help="an encoder of ours, of smp, or of timm as tu-NAME.")
+    parser.add_argument("--json", action="store_true", help="print JSON.")
+    arguments = parse(parser, argv)
+    size = (arguments.size[1], arguments.size[0])
+    rows = summarise_all(size, arguments.classes, arguments.arch, arguments.encoder_name)
+    if arguments.json:
+        print(json.dumps(summary_values(rows, size, arguments.classes), indent=2))
+    else:
+        console.print(summary_table(rows, size, arguments.classes))
+    return 0
+
+
 def doctor(argv: list[str]) -> int:
     """print versions and devices, and what is missing"""
     parse(_parser("doctor", "Print versions and devices, and what is missing."), argv)
@@ -198,7 +220,7 @@ def doctor(argv: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    command.__name__: command for command in (train, pretrain, val, predict, check, samples, doctor)
+    command.__name__: command for command in (train, pretrain, val, predict, check, samples, models, doctor)
 }
 
 

@@ -10,7 +10,13 @@ from itertools import pairwise
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import ClassifierHead
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import (
+    build_model_with_cfg,
+    checkpoint_seq,
+    generate_default_cfgs,
+    register_model,
+)
+from timm.models._features import feature_take_indices
 from torch import nn
 
 from segnext_pafpn.layers import ELAN, ConvNeXtBlock, ConvNormAct, Downsample
@@ -68,11 +74,13 @@ class ELANeXt(nn.Module):
             raise ValueError(f"output_stride must be 8, 16 or 32, found {output_stride}.")
         self.num_classes = num_classes
         self.in_chans = in_chans
-        self.num_features = self.head_hidden_size = widths[-1]
+        self.num_features = widths[-1]
+        self.grad_checkpointing = False
 
         self.stem = ConvNormAct(in_chans, widths[0], kernel_size=3, stride=2, norm=norm)
         self.feature_info = [dict(num_chs=widths[0], reduction=2, module="stem")]
-        rates = torch.linspace(0, drop_path_rate, sum(depths) + 2 * sum(elan_depths)).tolist()
+        count = sum(depths) + 2 * sum(elan_depths)
+        rates = torch.linspace(0, drop_path_rate, count, device="cpu").tolist()  # timm builds on the meta device too
         stages, reduction = [], 2
         for i, (in_channels, out_channels) in enumerate(pairwise(widths)):
             stride = 2 if reduction < output_stride else 1
@@ -88,11 +96,25 @@ class ELANeXt(nn.Module):
             self.feature_info.append(dict(num_chs=out_channels, reduction=reduction, module=f"stages.{i}"))
         self.stages = nn.Sequential(*stages)
         self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
+        self.head_hidden_size = _pooled_width(self.head)
         self.apply(_init_weights)
+
+    def forward_levels(self, x: torch.Tensor, count: int = 5) -> list[torch.Tensor]:
+        """Image ``(B, in_chans, H, W)`` to its first ``count`` feature levels, each ``(B, widths[i], H_i, W_i)``."""
+        x = self.stem(x)
+        levels = [x]
+        for i, stage in enumerate(self.stages):
+            if i + 1 < count:
+                if self.grad_checkpointing and not torch.jit.is_scripting():
+                    x = checkpoint_seq(stage, x)
+                else:
+                    x = stage(x)
+                levels.append(x)
+        return levels
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, in_chans, H, W)`` to ``(B, widths[-1], H / 32, W / 32)``."""
-        return self.stages(self.stem(x))
+        return self.forward_levels(x)[-1]
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         return self.head(x, pre_logits=pre_logits)
@@ -100,13 +122,71 @@ class ELANeXt(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.forward_head(self.forward_features(x))
 
+    def forward_intermediates(
+        self,
+        x: torch.Tensor,
+        indices: int | list[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[torch.Tensor] | tuple[torch.Tensor, list[torch.Tensor]]:
+        """The feature levels with these indices (0 is the stem), and the last level unless ``intermediates_only``.
+
+        Args:
+            x: image, ``(B, in_chans, H, W)``.
+            indices: a list, or how many of the last; None for all.
+            norm: nothing changes: no norm stands between the last stage and the head.
+            stop_early: compute no level beyond the last of ``indices``; that level is then the one returned first.
+            output_fmt: NCHW, the only one.
+            intermediates_only: return the list alone.
+
+        Raises:
+            ValueError: for another ``output_fmt``.
+            AssertionError: for an index that does not exist (timm's own).
+        """
+        if output_fmt != "NCHW":
+            raise ValueError(f"ELANeXt gives features as NCHW alone, found output_fmt='{output_fmt}'.")
+        count = 1 + len(self.stages)
+        taken, last = feature_take_indices(count, indices)
+        levels = self.forward_levels(x, last + 1 if stop_early else count)
+        intermediates = [level for i, level in enumerate(levels) if i in taken]
+        return intermediates if intermediates_only else (levels[-1], intermediates)
+
+    def prune_intermediate_layers(
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop the stages that the levels with these indices do not need, and the head; return the indices.
+
+        The head goes in any case where the last stage does. There is no norm to prune.
+        """
+        taken, last = feature_take_indices(1 + len(self.stages), indices)
+        is_shorter = last < len(self.stages)
+        del self.stages[last:]
+        if is_shorter:
+            self.num_features = self.head.in_features = self.feature_info[last]["num_chs"]
+        if prune_head or is_shorter:
+            self.reset_classifier(0, "")
+        return taken
+
+    @torch.jit.ignore
     def get_classifier(self) -> nn.Module:
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         self.num_classes = num_classes
         self.head.reset(num_classes, global_pool)
+        self.head_hidden_size = _pooled_width(self.head)
 
+    @torch.jit.ignore
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the stages in the backward pass instead of keeping their activations.
+
+        BatchNorm sees each batch twice then, so its running statistics move twice as fast.
+        """
+        self.grad_checkpointing = enable
+
+    @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict:
         """timm's grouping of parameters into layers, for layer-wise learning rates: a block or ELAN is a layer.
 
@@ -116,9 +196,15 @@ class ELANeXt(nn.Module):
             return {"stem": r"^stem", "blocks": r"^stages\.(\d+)"}
         return {"stem": r"^stem", "blocks": [(r"^stages\.(\d+)\.[01]\.", (1,)), (r"^stages\.(\d+)\.(\d+)", None)]}
 
+    @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that take no weight decay besides norms and biases: the LayerScales."""
         return {name for name, _ in self.named_parameters() if name.endswith("gamma")}
+
+
+def _pooled_width(head: ClassifierHead) -> int:
+    """What the classifier takes; timm has poolings that concatenate two."""
+    return head.in_features * head.global_pool.feat_mult()
 
 
 def _init_weights(module: nn.Module) -> None:

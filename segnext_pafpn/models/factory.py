@@ -40,7 +40,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
         raise UserError(
             f"model.arch: '{config.arch}' is not known.{nearest(config.arch.lower(), known)} Known: {', '.join(known)}."
         )
-    _check_encoder_name(config.encoder_name)
+    check_encoder_name(config.encoder_name)
     _check_options(config, known[config.arch.lower()])
     try:
         return smp.create_model(
@@ -55,7 +55,8 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
         raise UserError(f"model: {config.arch} with encoder {config.encoder_name}: {reason}") from error
 
 
-def _check_encoder_name(name: str) -> None:
+def check_encoder_name(name: str) -> None:
+    """Raise a UserError that names the nearest known encoder, unless smp or timm has this one."""
     if name.startswith("tu-"):
         timm_name = name.removeprefix("tu-")
         if not timm.is_model(timm_name):

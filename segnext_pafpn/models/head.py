@@ -26,9 +26,10 @@ class FuseHead(nn.Module):
 
     def forward(self, levels: list[torch.Tensor]) -> torch.Tensor:
         fused = self.convs[0](levels[0])
-        for conv, level in zip(self.convs[1:], levels[1:], strict=True):
-            level = conv(level)
-            fused = fused + F.interpolate(level, size=fused.shape[-2:], mode="bilinear", align_corners=False)
+        for i, conv in enumerate(self.convs):
+            if i > 0:
+                level = conv(levels[i])
+                fused = fused + F.interpolate(level, size=fused.shape[-2:], mode="bilinear", align_corners=False)
         return self.dropout(fused)
 
 

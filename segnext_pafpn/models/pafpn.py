@@ -1,6 +1,6 @@
 """PAFPN: a feature pyramid with a second, bottom-up path (PANet, arXiv 1803.01534), built from ELANs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -56,22 +56,31 @@ class PAFPN(nn.Module):
         self.sppcspc = SPPCSPC(
             c5, channels, hidden_channels=channels, dilations=dilations, norm=norm, layer_scale=layer_scale
         )
-        self.laterals = nn.ModuleList(ConvNormAct(c, channels, norm=norm) for c in finer)
-        self.reduces = nn.ModuleList(ConvNormAct(channels, channels, norm=norm) for _ in finer)
-        self.top_down = nn.ModuleList(elan() for _ in finer)
+        self.laterals = _coarse_to_fine(ConvNormAct(c, channels, norm=norm) for c in finer)
+        self.reduces = _coarse_to_fine(ConvNormAct(channels, channels, norm=norm) for _ in finer)
+        self.top_down = _coarse_to_fine(elan() for _ in finer)
         self.conv_n3 = ConvNormAct(channels, channels, norm=norm)
         self.downs = nn.ModuleList(Downsample(channels, channels, norm=norm) for _ in range(2))
         self.bottom_up = nn.ModuleList(elan() for _ in range(2))
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         pyramid = [self.sppcspc(features[-1])]
-        for i in range(len(self.laterals) - 1, -1, -1):
-            lateral = self.laterals[i](features[i])
-            coarser = F.interpolate(self.reduces[i](pyramid[0]), size=lateral.shape[-2:], mode="nearest")
-            pyramid.insert(0, self.top_down[i](torch.cat([lateral, coarser], dim=1)))
+        steps = zip(self.laterals.values(), self.reduces.values(), self.top_down.values())  # noqa: B905
+        for i, (lateral, reduce, elan) in enumerate(steps):
+            finer = lateral(features[-2 - i])
+            coarser = F.interpolate(reduce(pyramid[0]), size=finer.shape[-2:], mode="nearest")
+            pyramid.insert(0, elan(torch.cat([finer, coarser], dim=1)))
         outputs = pyramid[:-3]
         p4, p5 = pyramid[-2:]
         n3 = self.conv_n3(pyramid[-3])
         n4 = self.bottom_up[0](torch.cat([p4, self.downs[0](n3)], dim=1))
         n5 = self.bottom_up[1](torch.cat([p5, self.downs[1](n4)], dim=1))
-        return [*outputs, n3, n4, n5]
+        return outputs + [n3, n4, n5]
+
+
+def _coarse_to_fine(modules: Iterable[nn.Module]) -> nn.ModuleDict:
+    """Modules of the levels, given finest first, in the order of the top-down path; TorchScript cannot reverse a list.
+
+    Each keeps its place in the given order as its name.
+    """
+    return nn.ModuleDict({str(i): module for i, module in reversed(list(enumerate(modules)))})

@@ -18,7 +18,15 @@ class _BuiltDilated(EncoderMixin):
         self._out_channels = [3, *widths]
 
     def make_dilated(self, output_stride: int) -> None:
-        """Nothing to do: the constructor already built the encoder at its ``output_stride``."""
+        """Nothing to do: the constructor already built the encoder at its ``output_stride``.
+
+        Raises:
+            ValueError: for another output stride than that.
+        """
+        if output_stride != self._output_stride:
+            raise ValueError(
+                f"The encoder was built for output_stride={self._output_stride}; for {output_stride} build another."
+            )
 
 
 class ELANeXtEncoder(ELANeXt, _BuiltDilated):
@@ -36,13 +44,7 @@ class ELANeXtEncoder(ELANeXt, _BuiltDilated):
         self._declare(depth, output_stride, [info["num_chs"] for info in self.feature_info])
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        features = [x]
-        x = self.stem(x)
-        features.append(x)
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features
+        return [x] + self.forward_levels(x)
 
 
 class MSCANEncoder(MSCAN, _BuiltDilated):

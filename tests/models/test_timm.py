@@ -1,0 +1,284 @@
+"""ELANeXt in timm: every test runs on timm's own ConvNeXt too, so that what is asked for is what timm does."""
+
+import re
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.data import IMAGENET_DEFAULT_MEAN, resolve_model_data_config
+from timm.models import group_parameters
+from timm.models._features import FeatureGetterNet
+from torch import nn
+
+from segnext_pafpn.models import ELANEXT_VARIANTS
+
+OURS = list(ELANEXT_VARIANTS)
+NAMES = [*OURS, "convnext_atto"]
+SMALL = ["elanext_nano", "convnext_atto"]
+
+
+def build(name: str, **options) -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model(name, **options).eval()
+
+
+def expected(model: nn.Module, side: int = 64) -> list[tuple[int, ...]]:
+    """Shapes of all levels for a square image, as ``feature_info`` declares them."""
+    return [(2, row["num_chs"], side // row["reduction"], side // row["reduction"]) for row in model.feature_info]
+
+
+def shapes(features: list[torch.Tensor]) -> list[tuple[int, ...]]:
+    return [tuple(f.shape) for f in features]
+
+
+@pytest.fixture(scope="module")
+def x() -> torch.Tensor:
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_size_is_listed_without_pretrained_weights(name):
+    assert name in timm.list_models("elanext*", module="elanext")
+    assert timm.is_model(name)
+    assert not timm.models.is_model_pretrained(name)
+    with pytest.raises(RuntimeError, match="No pretrained weights"):
+        timm.create_model(name, pretrained=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_configuration_names_layers_that_exist(name):
+    model = build(name)
+    config = model.pretrained_cfg
+    modules = dict(model.named_modules())
+    assert modules[config["first_conv"]].in_channels == 3
+    assert modules[config["classifier"]] is model.get_classifier()
+    data = resolve_model_data_config(model)
+    assert data["mean"] == IMAGENET_DEFAULT_MEAN and data["input_size"][0] == 3
+    assert config["num_classes"] == model.num_classes == 1000
+    side = config["input_size"][-1]
+    assert config["pool_size"] == (side // 32, side // 32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_classifier_and_features_fit_together(x, name):
+    model = build(name, num_classes=7)
+    with torch.no_grad():
+        features = model.forward_features(x)
+        assert features.shape == (2, model.num_features, 2, 2)
+        assert model.forward_head(features, pre_logits=True).shape == (2, model.head_hidden_size)
+        torch.testing.assert_close(model.forward_head(features), model(x))
+        assert model(x).shape == (2, 7)
+    assert model.get_classifier().out_features == 7
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_image_channels(name, channels):
+    assert build(name, in_chans=channels)(torch.randn(1, channels, 64, 64)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("pool", ["avg", "max", ""])
+def test_poolings_without_a_classifier(x, name, pool):
+    model = build(name, num_classes=0, global_pool=pool)
+    with torch.no_grad():
+        found = model(x)
+        features = model.forward_features(x)
+    assert found.shape == ((2, model.num_features, 2, 2) if pool == "" else (2, model.num_features))
+    if name == "elanext_nano":  # nothing but the pooling stands behind our features
+        pooled = {"avg": features.mean((2, 3)), "max": features.amax((2, 3)), "": features}
+        torch.testing.assert_close(found, pooled[pool])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_classifier_can_be_replaced(x, name):
+    model = build(name)
+    for classes, pool, shape in ((5, None, (2, 5)), (0, None, (2, model.num_features)), (4, "max", (2, 4))):
+        model.reset_classifier(classes, pool)
+        assert model(x).shape == shape
+        assert model.num_classes == classes
+    model.reset_classifier(0, "")
+    assert model(x).shape == (2, model.num_features, 2, 2)
+    assert isinstance(model.get_classifier(), nn.Identity)
+
+
+def test_a_pooling_that_widens_is_followed_by_a_wider_classifier(x):
+    """timm's ConvNeXt refuses this one."""
+    for model in (build("elanext_nano", num_classes=3, global_pool="catavgmax"), build("elanext_nano")):
+        model.reset_classifier(3, "catavgmax")
+        assert model.head_hidden_size == 2 * model.num_features == model.get_classifier().in_features
+        assert model.forward_head(model.forward_features(x), pre_logits=True).shape == (2, model.head_hidden_size)
+        assert model(x).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("indices", [None, (0,), (1, 3), (-1,), (-2, -1)])
+def test_features_of_chosen_levels(x, name, indices):
+    options = {} if indices is None else {"out_indices": indices}
+    model = build(name)
+    features = build(name, features_only=True, **options)
+    rows = list(range(len(model.feature_info))) if indices is None else indices
+    with torch.no_grad():
+        found = features(x)
+        _, all_levels = model.forward_intermediates(x)
+    assert shapes(found) == [expected(model)[i] for i in rows]
+    assert features.feature_info.channels() == [f.shape[1] for f in found]
+    assert features.feature_info.reduction() == [64 // f.shape[2] for f in found]
+    for level, i in zip(found, rows, strict=True):
+        torch.testing.assert_close(level, all_levels[i])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_smaller_output_strides(x, name, output_stride):
+    features = build(name, features_only=True, output_stride=output_stride)
+    reductions = features.feature_info.reduction()
+    full = [row["reduction"] for row in build(name).feature_info]
+    assert reductions == [min(r, output_stride) for r in full]
+    with torch.no_grad():
+        assert [64 // f.shape[-1] for f in features(x)] == reductions
+        assert build(name, output_stride=output_stride).forward_features(x).shape[-1] == 64 // output_stride
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("indices", [None, 1, 2, [0, 2], [-1], [3, 1]])
+def test_intermediates_are_the_levels_asked_for(x, name, indices):
+    model = build(name)
+    every = list(range(len(model.feature_info)))
+    last = every[-indices:] if isinstance(indices, int) else every
+    rows = sorted(every[i] for i in indices) if isinstance(indices, list) else last
+    with torch.no_grad():
+        final, levels = model.forward_intermediates(x, indices=indices)
+        alone = model.forward_intermediates(x, indices=indices, intermediates_only=True)
+        early, stopped = model.forward_intermediates(x, indices=indices, stop_early=True)
+        _, normed = model.forward_intermediates(x, indices=indices, norm=True)
+        torch.testing.assert_close(final, model.forward_features(x))
+    assert shapes(levels) == [expected(model)[i] for i in rows]
+    for other in (alone, stopped, normed):
+        assert all(torch.equal(a, b) for a, b in zip(levels, other, strict=True))
+    torch.testing.assert_close(early, levels[-1])
+
+
+@pytest.mark.parametrize(("name", "error"), [("elanext_nano", ValueError), ("convnext_atto", AssertionError)])
+def test_intermediates_come_as_nchw_alone_and_only_levels_that_exist(x, name, error):
+    model = build(name)
+    with pytest.raises(error, match="NCHW"):
+        model.forward_intermediates(x, output_fmt="NLC")
+    with pytest.raises(AssertionError, match="out of range"):
+        model.forward_intermediates(x, indices=[7])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("indices", [1, [0, 2], [1]])
+def test_pruned_networks_keep_the_levels_and_lose_the_rest(x, name, indices):
+    model, pruned = build(name), build(name)
+    taken = pruned.prune_intermediate_layers(indices)
+    count = len(model.feature_info)
+    assert taken == ([count - 1] if indices == 1 else indices)
+    with torch.no_grad():
+        before = model.forward_intermediates(x, taken, intermediates_only=True)
+        after = pruned.forward_intermediates(x, taken, intermediates_only=True)
+        assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+        assert pruned(x).shape == expected(model)[max(taken)]  # no pooling, no classifier
+    assert pruned.num_features == model.feature_info[max(taken)]["num_chs"]
+    sizes = [sum(p.numel() for p in m.parameters()) for m in (pruned, model)]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_head_stays_if_asked_and_possible(x, name):
+    model = build(name, num_classes=4)
+    model.prune_intermediate_layers(1, prune_head=False)
+    assert model(x).shape == (2, 4)
+    model.prune_intermediate_layers([1], prune_head=False)
+    model.reset_classifier(6, "avg")
+    assert model(x).shape == (2, 6)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_timms_getter_gives_the_same_features_as_its_list(x, name):
+    getter = build(name, features_only=True, feature_cls="getter", out_indices=(1, 2))
+    assert isinstance(getter, FeatureGetterNet)
+    with torch.no_grad():
+        for a, b in zip(getter(x), build(name, features_only=True, out_indices=(1, 2))(x), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_checkpointing_recomputes_and_changes_no_gradient(x, name, monkeypatch):
+    model = build(name, num_classes=3)
+    calls = []
+    original = torch.utils.checkpoint.checkpoint
+    monkeypatch.setattr(torch.utils.checkpoint, "checkpoint", lambda *a, **k: calls.append(1) or original(*a, **k))
+    gradients = []
+    for enable in (False, True):
+        model.set_grad_checkpointing(enable)
+        model.zero_grad()
+        model(x).square().mean().backward()
+        assert bool(calls) == enable
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_groups_rise_with_the_depth_and_hold_every_parameter_once(name, coarse):
+    model = build(name)
+    groups = group_parameters(model, model.group_matcher(coarse=coarse))
+    names = [parameter for group in groups.values() for parameter in group]
+    assert sorted(names) == sorted(n for n, _ in model.named_parameters())
+    of = {parameter: key for key, group in groups.items() for parameter in group}
+    stages = [min(v for k, v in of.items() if k.startswith(f"stages.{i}.")) for i in range(4)]
+    stem = max(v for k, v in of.items() if k.startswith("stem"))
+    head = min(v for k, v in of.items() if k.startswith("head.fc"))
+    assert [stem, *stages, head] == sorted({stem, *stages, head})
+    if coarse:
+        assert len(set(of.values())) == 6  # stem, four stages, head
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_blocks_of_a_stage_have_groups_of_their_own(name):
+    model = build(name)
+    fine = group_parameters(model, model.group_matcher())
+    blocks_and_elan = sum(depth + 1 for depth in ELANEXT_VARIANTS[name]["depths"])  # downsampling goes with the first
+    assert len(fine) == 2 + blocks_and_elan
+
+
+def test_layer_scales_are_kept_from_weight_decay():
+    assert build("elanext_nano").no_weight_decay() == set()
+    names = build("elanext_nano", layer_scale=1e-6).no_weight_decay()
+    assert names and all(re.search(r"stages\.\d\..*gamma$", name) for name in names)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("features_only", [False, True])
+def test_torchscript_computes_the_same(x, name, features_only):
+    model = build(name, features_only=features_only)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(model)(x), model(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_from_a_file_fit_other_channels_and_classes(tmp_path, x, name):
+    """What timm does with pretrained weights: the first convolution is summed over RGB, the classifier left out."""
+    source = build(name)
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    overlay = {"file": str(tmp_path / "model.safetensors")}
+    grey = timm.create_model(
+        name, pretrained=True, pretrained_cfg_overlay=overlay, in_chans=1, num_classes=3, global_pool="max"
+    ).eval()
+    first = source.pretrained_cfg["first_conv"]
+    kernel = source.get_submodule(first).weight
+    torch.testing.assert_close(grey.get_submodule(first).weight, kernel.sum(1, keepdim=True))
+    ours, theirs = grey.stages.state_dict(), source.stages.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    assert grey(x[:, :1]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_networks_are_built_on_the_meta_device(name):
+    with torch.device("meta"):
+        model = timm.create_model(name, features_only=True)
+        assert shapes(model(torch.empty(2, 3, 64, 64))) == expected(build(name))
