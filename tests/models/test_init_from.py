@@ -5,16 +5,17 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 
-from segnext_pafpn import PAFPNeXt, UserError
+from segnext_pafpn import ELANeXtEncoder, PAFPNeXt, UserError
 from segnext_pafpn.layers import ConvNeXtBlock, LayerNorm2d
 from segnext_pafpn.models.bundle import Preprocessing, save_bundle
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.models.init_from import init_from
 from tests.layers.random_weights import randomise_vectors
 
-# elanext_nano has 40, 80, 160 and 256 channels at strides 4 to 32, convnext_atto 40, 80, 160 and 320
+# at strides 4 to 32 the network below has 40, 80, 160 and 64 channels, convnext_atto 40, 80, 160 and 320
 ATTO_PREFIXES = ("stages.0.blocks", "stages.1.downsample", "stages.1.blocks", "stages.2.downsample", "stages.2.blocks")
 
 
@@ -31,7 +32,14 @@ def atto_file(atto, tmp_path_factory) -> str:
     return str(path)
 
 
-def network(encoder: str = "elanext_nano", seed: int = 0, **options) -> PAFPNeXt:
+@pytest.fixture(autouse=True)
+def encoder_of_40_channels(monkeypatch):
+    variant = dict(widths=(16, 40, 80, 160, 64), depths=(2, 1, 1, 1))
+    row = {"encoder": ELANeXtEncoder, "pretrained_settings": {}, "params": variant}
+    monkeypatch.setitem(encoders, "elanext_40", row)
+
+
+def network(encoder: str = "elanext_40", seed: int = 0, **options) -> PAFPNeXt:
     torch.manual_seed(seed)
     return PAFPNeXt(encoder, decoder_channels=16, head_channels=16, classes=3, **options)
 
@@ -114,7 +122,7 @@ def test_weights_in_the_papers_own_form_are_read_too(atto, atto_file, tmp_path):
 
 def test_all_other_weights_are_those_of_a_network_without_init_from(atto_file, caplog):
     options = {"decoder_channels": 16, "head_channels": 16}
-    config = ModelConfig(encoder_name="elanext_nano", options=options)
+    config = ModelConfig(encoder_name="elanext_40", options=options)
     torch.manual_seed(0)
     plain = build_model(config, classes=3)
     drawn = torch.rand(1)
@@ -161,7 +169,7 @@ def test_where_nothing_fits_the_widths_of_both_are_named(atto_file, tmp_path):
         stage[0][1] = nn.Conv2d(stage[0][1].in_channels, stage[0][1].out_channels, 3, stride=2)
     with pytest.raises(UserError, match=r"40 \(7x7\).* 320 \(7x7\) channels; .*has ConvNeXt blocks of 40 \(5x5\), 80"):
         init_from(model, f"timm:convnext_atto@{atto_file}")
-    with pytest.raises(UserError, match=r"ResNetEncoder has the widths \[3, 64.*ELANeXtEncoder has \[3, 24, 40"):
+    with pytest.raises(UserError, match=r"ResNetEncoder has the widths \[3, 64.*ELANeXtEncoder has \[3, 16, 40"):
         init_from(network(), save_run(network("resnet18"), tmp_path))
 
 
