@@ -43,6 +43,18 @@ def test_every_part_holds_channels_of_all_groups():
     assert _shuffle_and_merge(x, 2).flatten().tolist() == [2.0, 20.0, 2.0, 20.0]
 
 
+@torch.no_grad()
+def test_eelan_is_expand_shuffle_and_merge_as_the_paper_tells_it():
+    elan = ELAN(6, 16, groups=2).eval()
+    x = torch.randn(2, 6, 9, 11)
+    a, b = elan.conv1(x), elan.conv2(x)
+    c = elan.chain1(b)
+    e = elan.chain2(c)
+    parts = [nn.ChannelShuffle(2)(branch).chunk(2, dim=1) for branch in (a, b, c, e)]
+    merged = sum(torch.cat(group, dim=1) for group in zip(*parts, strict=True))
+    torch.testing.assert_close(elan(x), elan.conv3(merged))
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_chains_of_different_groups_do_not_see_each_other(block):
     """The cardinality of E-ELAN: g chains side by side."""
