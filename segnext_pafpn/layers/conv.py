@@ -2,18 +2,19 @@
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from segnext_pafpn.layers.act import build_act
+from segnext_pafpn.layers.foldable import Foldable, fold_norm
 from segnext_pafpn.layers.norm import build_norm
 
 
-class ConvNormAct(nn.Module):
-    """Convolution -> norm -> GELU, keeping H and W at stride 1.
+class ConvNormAct(Foldable):
+    """Convolution -> norm -> activation, keeping H and W at stride 1. BatchNorm folds into the convolution.
 
     Args:
         kernel_size: odd; padding keeps the size.
         norm: see :func:`~segnext_pafpn.layers.norm.build_norm`.
-        act: GELU at the end, or nothing.
+        act: see :func:`~segnext_pafpn.layers.act.build_act`; None for none.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class ConvNormAct(nn.Module):
         dilation: int = 1,
         groups: int = 1,
         norm: str = "batch",
-        act: bool = True,
+        act: str | bool | None = "gelu",
     ):
         super().__init__()
         self.conv = nn.Conv2d(
@@ -39,16 +40,13 @@ class ConvNormAct(nn.Module):
             bias=False,
         )
         self.norm = build_norm(norm, out_channels)
-        self.act = nn.GELU() if act else nn.Identity()
+        self.act = build_act(act)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.act(self.norm(self.conv(x)))
 
-    def fuse(self) -> None:
-        """Fold a BatchNorm into the convolution; other norms stay. Call in evaluation mode."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
-            self.norm = nn.Identity()
+    def _fold(self) -> None:
+        self.conv, self.norm = fold_norm(self.conv, self.norm)
 
 
 class Downsample(nn.Sequential):

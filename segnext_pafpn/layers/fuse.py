@@ -2,9 +2,7 @@
 
 from torch import nn
 
-from segnext_pafpn.layers.conv import ConvNormAct
-from segnext_pafpn.layers.convnext import ConvNeXtBlock
-from segnext_pafpn.layers.rep_conv import RepConv
+from segnext_pafpn.layers.foldable import Foldable, refuse_training
 
 
 def fuse_layers(module: nn.Module) -> nn.Module:
@@ -13,9 +11,8 @@ def fuse_layers(module: nn.Module) -> nn.Module:
     Raises:
         RuntimeError: in training mode, where a BatchNorm's statistics are still those of the batch.
     """
-    if module.training:
-        raise RuntimeError("fuse() is for inference: call model.eval() first. A fused model cannot be trained.")
+    refuse_training(module)
     for layer in list(module.modules()):
-        if isinstance(layer, (ConvNormAct, ConvNeXtBlock, RepConv)):
+        if isinstance(layer, Foldable):
             layer.fuse()
     return module

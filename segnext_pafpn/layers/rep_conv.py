@@ -5,15 +5,20 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from segnext_pafpn.layers.act import build_act
+from segnext_pafpn.layers.foldable import Foldable
 
-class RepConv(nn.Module):
-    """gelu(bn(conv3x3(x)) + bn(conv1x1(x)) + bn(x)); the last branch where input and output widths agree.
+
+class RepConv(Foldable):
+    """act(bn(conv3x3(x)) + bn(conv1x1(x)) + bn(x)); the last branch where input and output widths agree.
+
+    With ``act="silu"`` this is YOLOv7's (arXiv 2207.02696).
 
     The norm is BatchNorm by design: in evaluation it is linear, so the branches fold *exactly* into
     one 3x3 convolution (:meth:`fuse`). The published network used LayerNorm here, which cannot fold.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, act: bool = True):
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, act: str | bool | None = "gelu"):
         super().__init__()
         self.conv3 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.norm3 = nn.BatchNorm2d(out_channels)
@@ -21,7 +26,7 @@ class RepConv(nn.Module):
         self.norm1 = nn.BatchNorm2d(out_channels)
         has_identity = in_channels == out_channels and stride == 1
         self.norm0 = nn.BatchNorm2d(out_channels) if has_identity else None
-        self.act = nn.GELU() if act else nn.Identity()
+        self.act = build_act(act)
         self.folded: nn.Conv2d | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -45,15 +50,14 @@ class RepConv(nn.Module):
             kernel, bias = kernel + branch_kernel, bias + branch_bias
         return kernel, bias
 
-    def fuse(self) -> None:
-        """Replace the branches by the folded convolution. Evaluation mode only; a second call does nothing."""
+    def _fold(self) -> None:
         if self.folded is not None:
             return
         kernel, bias = self.folded_kernel()
         folded = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, stride=self.conv3.stride, padding=1)
-        folded = folded.to(kernel.device, kernel.dtype)
-        folded.weight.data.copy_(kernel)
-        folded.bias.data.copy_(bias)
+        folded = folded.to(kernel.device, kernel.dtype).eval()
+        folded.weight.copy_(kernel)
+        folded.bias.copy_(bias)
         self.folded = folded
         del self.conv3, self.norm3, self.conv1, self.norm1, self.norm0
 

@@ -1,6 +1,7 @@
 """A network from its configuration: ours or any of segmentation_models_pytorch, by name."""
 
 import inspect
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,9 @@ from segmentation_models_pytorch.base import SegmentationModel
 from segmentation_models_pytorch.encoders import get_encoder_names
 
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.models.init_from import init_from
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -20,12 +24,15 @@ class ModelConfig:
         arch: decoder: pafpnext, segnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
         encoder_name: elanext_nano, elanext_tiny, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
         encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
+        init_from: weights that the encoder starts from where they fit: timm:convnext_tiny (or another ConvNeXt of
+            timm, fetched by it), timm:NAME@FILE.safetensors, or the folder of a run; null for none.
         options: further arguments of the architecture, by their names in its documentation.
     """
 
     arch: str = "pafpnext"
     encoder_name: str = "elanext_tiny"
     encoder_weights: str | None = None
+    init_from: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -33,7 +40,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     """Build the network, its logits ``classes`` wide.
 
     Raises:
-        UserError: naming an unknown architecture, encoder, option or set of weights.
+        UserError: naming an unknown architecture, encoder, option or set of weights, or a source that does not fit.
     """
     known = smp.MODEL_ARCHITECTURES_MAPPING
     if config.arch.lower() not in known:
@@ -43,7 +50,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     check_encoder_name(config.encoder_name)
     _check_options(config, known[config.arch.lower()])
     try:
-        return smp.create_model(
+        model = smp.create_model(
             config.arch,
             encoder_name=config.encoder_name,
             encoder_weights=config.encoder_weights,
@@ -53,6 +60,9 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
         reason = error.args[0] if error.args else error
         raise UserError(f"model: {config.arch} with encoder {config.encoder_name}: {reason}") from error
+    if config.init_from is not None:
+        log.info(init_from(model, config.init_from).summary())
+    return model
 
 
 def check_encoder_name(name: str) -> None:

@@ -53,7 +53,8 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     preprocessing = Preprocessing(
         class_names=data.card.class_names, class_colors=data.card.class_colors, image_size=config.data.image_size
     )
-    model = build_model(config.model, classes=len(data.card.classes))
+    # a resumed run takes all weights from its checkpoint
+    model = build_model(replace(config.model, init_from=None) if resume else config.model, len(data.card.classes))
     if config.weights is not None:
         _load_weights(model, config.weights)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
