@@ -72,7 +72,8 @@ class ELAN(nn.Module):
         c = self.chain1(b)
         e = self.chain2(c)
         if self.groups > 1:
-            a, b, c, e = (_shuffle_and_merge(branch, self.groups) for branch in (a, b, c, e))
+            a, b = _shuffle_and_merge(a, self.groups), _shuffle_and_merge(b, self.groups)
+            c, e = _shuffle_and_merge(c, self.groups), _shuffle_and_merge(e, self.groups)
         return self.conv3(torch.cat([a, b, c, e], dim=1))
 
 

@@ -19,15 +19,18 @@ from timm.models import (
 from timm.models._features import feature_take_indices
 from torch import nn
 
-from segnext_pafpn.layers import ELAN, ConvNeXtBlock, ConvNormAct, Downsample
+from segnext_pafpn.layers import ELAN, ConvNormAct, Downsample, build_block
 
 __all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
 
-# widths: channels at strides 2, 4, 8, 16, 32; depths: ConvNeXt blocks of a stage before its ELAN;
-# elan_depths: ConvNeXt blocks in each of the ELAN's two chains.
+# widths: channels at strides 2, 4, 8, 16, 32; depths: blocks of a stage before its ELAN;
+# elan_depths: blocks in each of the ELAN's two chains. nano and tiny were chosen by measuring (see docs/networks.md);
+# small and base carry them on and have not been trained yet.
 ELANEXT_VARIANTS: dict[str, dict] = {
     "elanext_nano": dict(widths=(24, 40, 80, 160, 256), depths=(2, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
     "elanext_tiny": dict(widths=(32, 64, 128, 256, 384), depths=(3, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
+    "elanext_small": dict(widths=(48, 80, 160, 320, 512), depths=(3, 2, 4, 2), elan_depths=(1, 1, 2, 1)),
+    "elanext_base": dict(widths=(64, 128, 256, 512, 768), depths=(3, 2, 4, 2), elan_depths=(1, 1, 2, 1)),
 }
 
 
@@ -36,14 +39,16 @@ class ELANeXt(nn.Module):
 
     Args:
         widths: channels of the five feature levels, strides 2 to 32.
-        depths: ConvNeXt blocks before the ELAN, at strides 4 to 32.
-        elan_depths: ConvNeXt blocks in each of the ELAN's two chains, at strides 4 to 32.
+        depths: blocks before the ELAN, at strides 4 to 32.
+        elan_depths: blocks in each of the ELAN's two chains, at strides 4 to 32.
         in_chans: image channels.
         num_classes: of the classification head; 0 for none.
         global_pool: timm's pooling name of the classification head.
         output_stride: 32, 16 or 8; below 32 the last stages keep the resolution and dilate their
             depthwise convolutions instead.
-        kernel_size: side of the depthwise convolutions.
+        block: ``convnext``, ``cspnext``, or ``one`` as published (without a shortcut, so with drop_path_rate=0).
+        elan_groups: 1 for ELAN, more for the extended ELAN; see :class:`~segnext_pafpn.layers.ELAN`.
+        kernel_size: side of the large kernels; None for the block's own.
         norm: ``batch`` (default), ``layer`` or ``group``.
         layer_scale: initial LayerScale, or None for none.
         drop_rate: dropout before the classifier.
@@ -59,7 +64,9 @@ class ELANeXt(nn.Module):
         num_classes: int = 1000,
         global_pool: str = "avg",
         output_stride: int = 32,
-        kernel_size: int = 7,
+        block: str = "convnext",
+        elan_groups: int = 1,
+        kernel_size: int | None = 7,
         norm: str = "batch",
         layer_scale: float | None = None,
         drop_rate: float = 0.0,
@@ -89,9 +96,10 @@ class ELANeXt(nn.Module):
                 kernel_size=kernel_size, dilation=2 ** (i + 2) // reduction, norm=norm, layer_scale=layer_scale
             )
             downsample = Downsample(in_channels, out_channels, stride=stride, norm=norm)
-            blocks = [ConvNeXtBlock(out_channels, drop_path=rates.pop(0), **options) for _ in range(depths[i])]
+            blocks = [build_block(block, out_channels, drop_path=rates.pop(0), **options) for _ in range(depths[i])]
             chain_rates = [rates.pop(0) for _ in range(2 * elan_depths[i])]
-            elan = ELAN(out_channels, out_channels, depth=elan_depths[i], drop_path=chain_rates, **options)
+            options.update(depth=elan_depths[i], block=block, groups=elan_groups)
+            elan = ELAN(out_channels, out_channels, drop_path=chain_rates, **options)
             stages.append(nn.Sequential(downsample, *blocks, elan))
             self.feature_info.append(dict(num_chs=out_channels, reduction=reduction, module=f"stages.{i}"))
         self.stages = nn.Sequential(*stages)
