@@ -13,9 +13,11 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.training.callbacks import DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
+from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights
 
@@ -77,8 +79,12 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
-def build_callbacks(config: TrainConfig) -> list[Callback]:
-    """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it."""
+def build_callbacks(config: TrainConfig, network: nn.Module, preprocessing: Preprocessing) -> list[Callback]:
+    """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it.
+
+    Args:
+        network: a copy of the model on the CPU, for writing ``model/``.
+    """
     folder = config.run_dir / "checkpoints"
     callbacks: list[Callback] = [
         NonFiniteLossGuard(),
@@ -88,18 +94,20 @@ def build_callbacks(config: TrainConfig) -> list[Callback]:
         callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
     if config.optim.ema_decay is not None:
         callbacks.append(EMAWeights(config.optim.ema_decay))
+    best = ModelCheckpoint(
+        folder,
+        "best",
+        monitor="val/mIoU",
+        mode="max",
+        every_n_epochs=config.trainer.check_val_every_n_epoch,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
     callbacks += [
         DataWait(),  # after the averaging, which belongs to the step
         EvaluationLine(),
-        ModelCheckpoint(
-            folder,
-            "best",
-            monitor="val/mIoU",
-            mode="max",
-            every_n_epochs=config.trainer.check_val_every_n_epoch,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
+        best,
+        BestModel(best, network, preprocessing, config.run_dir / "model"),
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
     return callbacks
