@@ -6,6 +6,7 @@ N images, K classes. Scores are fractions, 0..1.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -115,7 +116,7 @@ def load_images(path: Path) -> ImageMatrices:
                 class_names=tuple(file["class_names"].tolist()),
                 split=str(file["split"]),
             )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(
             f"{path}: not a readable file of per-image scores ({' '.join(str(error).split())[:120]}). "
             f"Delete it and run segnext-pafpn val again."

@@ -136,12 +136,7 @@ def spoil_truncated_jpeg(root):
 def spoil_empty_split(root):
     for path in (root / "images/val").iterdir():
         path.unlink()
-    return (
-        {},
-        ["images/val", "holds no image", "Expected the images of 'val' there", "see the card's layout"],
-        None,
-        False,
-    )
+    return {}, ["images/val", "holds no image", "Expected the images of 'val' there", "see the card's layout"], False
 
 
 def spoil_orphan_mask(root):
