@@ -91,10 +91,14 @@ def main() -> None:
     ways: dict[str, Callable[[], np.ndarray]] = {
         "plain loop, 1 process": partial(plain_loop, samples),
         "check before training, 1 thread": partial(check, False, 1),
-        f"check before training, {workers} threads": partial(check, False, workers),
-        f"check before training, {workers} processes": partial(in_processes, samples, card, reader, workers),
-        f"check command, {workers} threads": partial(check, True, workers),
+        "check command, 1 thread": partial(check, True, 1),
     }
+    if workers > 1:
+        ways |= {
+            f"check before training, {workers} threads": partial(check, False, workers),
+            f"check before training, {workers} processes": partial(in_processes, samples, card, reader, workers),
+            f"check command, {workers} threads": partial(check, True, workers),
+        }
     seconds, load = _measure(ways, arguments.rounds)
     rows = [
         {"way": name, "seconds": round(best, 3), "pairs_per_second": round(len(samples) / best, 1)}

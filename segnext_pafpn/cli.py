@@ -30,6 +30,8 @@ from segnext_pafpn.training.run import Result, evaluate, fit
 
 console = Console()
 
+_MAX_WARNINGS = 40
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, or 2 and one line on standard error for what a user can mend."""
@@ -169,8 +171,10 @@ def check(argv: list[str]) -> int:
     if arguments.html:
         write_check_page(found, data.reader, Path(arguments.html))
         console.print(f"The page is {arguments.html}.", highlight=False, soft_wrap=True)
-    for line in found.warnings:
+    for line in found.warnings[:_MAX_WARNINGS]:
         console.print(f"warning: {line}", highlight=False, soft_wrap=True, markup=False)
+    if (more := len(found.warnings) - _MAX_WARNINGS) > 0:
+        console.print(f"warning: {more} more; --json PATH lists all", highlight=False)
     for line in found.problems:
         print(f"error: {line}", file=sys.stderr)
     for cause in found.causes:
@@ -256,6 +260,8 @@ def _refuse_problems(reports: Sequence[SplitReport]) -> None:
     problems = [line for report in reports for line in report.problems]
     for line in problems[1:20]:
         print(f"error: {line}", file=sys.stderr)
+    for cause in [cause for report in reports for cause in report.causes][:1]:
+        print(f"likely cause: {cause.text}\n{cause.yaml}", file=sys.stderr)
     if problems:
         more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
         raise UserError(problems[0] + more)

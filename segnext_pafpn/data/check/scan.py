@@ -28,8 +28,8 @@ def check_split(
 ) -> SplitReport:
     """Read every pair of ``split`` and compare it with the card.
 
-    The work is done by threads: decoding, counting and hashing leave Python's lock alone, and a process would
-    first have to import what this one has imported.
+    The work is done by threads: decoders, counters and hashes let go of Python's lock while they work. See
+    benchmarks/check.py, which times threads beside processes.
 
     Args:
         track: wraps the iteration, given the number of items and a title; for a progress bar.
