@@ -12,7 +12,7 @@ from rich.progress import track
 
 from segnext_pafpn import __version__
 from segnext_pafpn.arguments import parse, rewrite
-from segnext_pafpn.data.check import SplitReport, check_data, check_split, check_table, check_values
+from segnext_pafpn.data.check import Cause, SplitReport, check_data, check_split, check_table, check_values
 from segnext_pafpn.data.check.duplicates import find_twins
 from segnext_pafpn.data.check.page import write_check_page
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
@@ -178,7 +178,7 @@ def check(argv: list[str]) -> int:
     for line in found.problems:
         print(f"error: {line}", file=sys.stderr)
     for cause in found.causes:
-        console.print(f"likely cause: {cause.text}\n{cause.yaml}", highlight=False, soft_wrap=True, markup=False)
+        _say_cause(cause)
     if found.problems:
         return 2
     console.print("Nothing is wrong: training may start.")
@@ -256,12 +256,16 @@ def _track(items: Iterable, total: int, title: str) -> Iterable:
     )
 
 
+def _say_cause(cause: Cause) -> None:
+    console.print(f"likely cause: {cause.text}\n{cause.yaml}", highlight=False, soft_wrap=True, markup=False)
+
+
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:
     problems = [line for report in reports for line in report.problems]
     for line in problems[1:20]:
         print(f"error: {line}", file=sys.stderr)
     for cause in [cause for report in reports for cause in report.causes][:1]:
-        print(f"likely cause: {cause.text}\n{cause.yaml}", file=sys.stderr)
+        _say_cause(cause)
     if problems:
         more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
         raise UserError(problems[0] + more)

@@ -39,6 +39,8 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        for path in temporary.iterdir():
+            path.chmod(0o644)
         if not folder.is_dir():
             os.rename(temporary, folder)
             return

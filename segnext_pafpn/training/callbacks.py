@@ -145,6 +145,11 @@ class BestModel(Checkpoint):
         self.folder = folder
         self._score: float | None = None
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        score = self.best.best_model_score
+        if score is not None and self.folder.is_dir():  # a resumed run, whose best model is there already
+            self._score = float(score)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         score = self.best.best_model_score
         if score is None or not trainer.is_global_zero or float(score) == self._score:

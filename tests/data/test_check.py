@@ -309,6 +309,24 @@ def test_the_command_writes_json_and_page_and_exits_with_what_they_say(capsys, d
     assert not values["training_may_start"] and "ids: [8]" in values["likely_causes"][0]["yaml"]
 
 
+def test_training_says_the_likely_cause_before_it_refuses(capsys, dataset, tmp_path):
+    spoil_off_by_one(dataset)
+    assert main(["train", "--data", str(dataset / "card.yaml"), "--output_dir", str(tmp_path / "runs")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.count("likely cause: ") == 1 and "ids: [8]}" in captured.out
+    lines = captured.err.strip().splitlines()
+    assert lines[-1].startswith("error: ") and "value 8 is not in the card" in lines[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_warnings_without_number_do_not_bury_the_rest(capsys, dataset):
+    for i in range(50):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(dataset / f"masks/train/orphan{i}.png")
+    assert main(["check", "--data", str(dataset / "card.yaml")]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(lines) == 41 and lines[-1] == "warning: 10 more; --json PATH lists all"
+
+
 def test_a_split_that_training_needs_may_not_be_missing(capsys, dataset):
     for folder in ("images/val", "masks/val"):
         shutil.rmtree(dataset / folder)

@@ -200,6 +200,7 @@ def test_a_folder_is_never_seen_half_written(tmp_path):
     with write_folder_atomic(target) as folder:
         (folder / "a").write_text("new")
     assert (target / "a").read_text() == "new"
+    assert target.stat().st_mode & 0o777 == 0o755 and (target / "a").stat().st_mode & 0o777 == 0o644
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
