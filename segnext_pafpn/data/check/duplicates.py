@@ -7,7 +7,7 @@ import numpy as np
 
 from segnext_pafpn.data.check.report import SplitReport, Twins
 
-NEAR_BITS = 16  # of 256 differences between neighbouring pixels of the fingerprint
+NEAR_BITS = 24  # of 256 differences between neighbouring pixels of the fingerprint
 NEAR_LEVELS = 3.0  # mean absolute difference of the fingerprints, in grey levels of 255
 _FLAT = 4.0  # standard deviation below which a fingerprint says nothing
 _ROWS = 256  # of the first split at a time, to bound memory
@@ -18,7 +18,7 @@ def find_twins(splits: Sequence[SplitReport], near: bool = True) -> list[Twins]:
 
     The fingerprint is the difference hash: each picture shrunk to 16 x 17 in grey, a bit per pair of neighbours
     that says which is the brighter (N. Krawetz, "Kind of Like That", 2013, there of 8 x 9). Two count as nearly
-    the same if at most 16 of 256 bits differ and the shrunk pictures differ by at most 3 levels on average.
+    the same if at most 24 of 256 bits differ and the shrunk pictures differ by at most 3 levels on average.
     """
     found: list[Twins] = []
     for first, second in combinations(splits, 2):
