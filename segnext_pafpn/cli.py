@@ -13,11 +13,16 @@ from rich.progress import track
 
 from segnext_pafpn import __version__
 from segnext_pafpn.arguments import parse, rewrite
-from segnext_pafpn.data.check import SplitReport, check_split, check_table
+from segnext_pafpn.data.check import Cause, SplitReport, check_data, check_split, check_table, check_values
+from segnext_pafpn.data.check.duplicates import find_twins
+from segnext_pafpn.data.check.page import write_check_page
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.doctor import doctor_table
 from segnext_pafpn.errors import UserError, nearest, one_line
+from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
+from segnext_pafpn.evaluation.per_image import load_images
 from segnext_pafpn.evaluation.report import scores_table
+from segnext_pafpn.files import write_json
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import save_mask, save_rgb
 from segnext_pafpn.models.classifier import encoder_name
@@ -29,6 +34,8 @@ from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 from segnext_pafpn.training.run import Result, evaluate, fit
 
 console = Console()
+
+_MAX_WARNINGS = 40
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,8 +83,8 @@ def train(argv: list[str]) -> int:
     if is_first_process():
         _show(result)
         console.print(
-            f"Weights, logs and pictures are in {config.run_dir}: see predictions.png, curves.png and "
-            f"metrics_{result.split}.json.\n"
+            f"Weights, logs and pictures are in {config.run_dir}: see metrics_{result.split}.html, "
+            f"predictions.png, curves.png and metrics_{result.split}.json.\n"
             f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS",
             highlight=False,
             soft_wrap=True,
@@ -119,15 +126,39 @@ def val(argv: list[str]) -> int:
     parser.add_argument("--split", type=str | None, help="split to score; default: the run's val_split.")
     parser.add_argument("--data", type=DataConfig, default=DataConfig())
     parser.add_argument("--trainer", type=TrainerConfig, default=TrainerConfig())
+    parser.add_argument("--report", action="store_true", help="also write a page with the best and worst pictures.")
     folder = _value_of("--checkpoint", argv)
     if folder is not None:
         config = yaml.safe_load(Path(_config_of(Path(folder))).read_text(encoding="utf-8"))
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
     split = arguments.split or arguments.data.val_split
-    result = evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer)
+    result = evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report)
     if is_first_process():
         _show(result)
+        if result.page is not None:
+            console.print(f"The report is {result.page}.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def compare(argv: list[str]) -> int:
+    """say how far apart two runs are, and whether by chance"""
+    parser = _parser("compare", "Compare two runs on one split, class by class, with an interval of the difference.")
+    parser.add_argument("runs", type=str, nargs=2, help="folders of two runs that val has scored on the split.")
+    parser.add_argument("--split", type=str, default="val", help="split to compare on.")
+    parser.add_argument("--resamples", type=int, default=2000, help="of the images, for the interval.")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
+    parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
+    arguments = parse(parser, argv)
+    if arguments.resamples < 100:
+        raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
+    first, second = (load_images(Path(run) / f"metrics_{arguments.split}_images.npz") for run in arguments.runs)
+    comparison = compare_images(first, second, arguments.resamples, arguments.seed)
+    names = (arguments.runs[0], arguments.runs[1])
+    console.print(comparison_table(comparison, names))
+    console.print(verdict(comparison), highlight=False, soft_wrap=True)
+    if arguments.json:
+        write_json(comparison_values(comparison, names), Path(arguments.json))
     return 0
 
 
@@ -154,18 +185,29 @@ def check(argv: list[str]) -> int:
     parser = _parser("check", "Read a data set once and say what is wrong with which file. Exit code 2: do not train.")
     parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
     parser.add_class_arguments(TrainConfig)
+    parser.add_argument("--json", type=str | None, help="also write everything that was found to this file.")
+    parser.add_argument("--html", type=str | None, help="also write a page with charts and thumbnails to this file.")
     arguments = parse(parser, argv)
     data = SegmentationDataModule(arguments.data)
-    splits = data.reader.splits() or [arguments.data.train_split]
-    reports = [check_split(data.card, data.reader, split, _track) for split in splits]
+    config = arguments.data
+    splits = list(dict.fromkeys([*data.reader.splits(), config.train_split, config.val_split]))
+    reports = [check_split(data.card, data.reader, split, _track, details=True) for split in splits]
+    found = check_data(data.card, reports, find_twins(reports))
     console.print(check_table(data.card, reports))
-    for report in reports:
-        for line in report.warnings:
-            console.print(f"warning: {line}", highlight=False, soft_wrap=True)
-    problems = [line for report in reports for line in report.problems]
-    for line in problems:
+    if arguments.json:
+        write_json(check_values(found), Path(arguments.json))
+    if arguments.html:
+        write_check_page(found, data.reader, Path(arguments.html))
+        console.print(f"The page is {arguments.html}.", highlight=False, soft_wrap=True)
+    for line in found.warnings[:_MAX_WARNINGS]:
+        console.print(f"warning: {line}", highlight=False, soft_wrap=True, markup=False)
+    if (more := len(found.warnings) - _MAX_WARNINGS) > 0:
+        console.print(f"warning: {more} more; --json PATH lists all", highlight=False)
+    for line in found.problems:
         print(f"error: {line}", file=sys.stderr)
-    if problems:
+    for cause in found.causes:
+        _say_cause(cause)
+    if found.problems:
         return 2
     console.print("Nothing is wrong: training may start.")
     return 0
@@ -220,7 +262,7 @@ def doctor(argv: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    command.__name__: command for command in (train, pretrain, val, predict, check, samples, models, doctor)
+    command.__name__: command for command in (train, pretrain, val, compare, predict, check, samples, models, doctor)
 }
 
 
@@ -276,10 +318,16 @@ def _track(items: Iterable, total: int, title: str) -> Iterable:
     )
 
 
+def _say_cause(cause: Cause) -> None:
+    console.print(f"likely cause: {cause.text}\n{cause.yaml}", highlight=False, soft_wrap=True, markup=False)
+
+
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:
     problems = [line for report in reports for line in report.problems]
     for line in problems[1:20]:
         print(f"error: {line}", file=sys.stderr)
+    for cause in [cause for report in reports for cause in report.causes][:1]:
+        _say_cause(cause)
     if problems:
         more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
         raise UserError(problems[0] + more)

@@ -1,8 +1,10 @@
 """Writing files so that nobody ever sees half of one, and finding the files that travel with the package."""
 
+import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +24,37 @@ def write_atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_atomic(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder``; on success it becomes ``folder``, on failure it goes.
+
+    One rename where there is no ``folder`` yet. No system call that Python has swaps two folders, and to move the old
+    one away first would leave a moment without any: so in one that is there each file takes its namesake's place.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        for path in temporary.iterdir():
+            path.chmod(0o644)
+        if not folder.is_dir():
+            os.rename(temporary, folder)
+            return
+        for path in sorted(temporary.iterdir()):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(content: Mapping, path: Path) -> None:
+    """Write what JSON can hold, NaN excepted, whole or not at all."""
+    with write_atomic(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def shipped_folder(name: str) -> Path:

@@ -128,7 +128,7 @@ def picture_sheet(
     top = height - TITLE_HEIGHT
     for row, panel_height in zip(rows, heights, strict=True):
         truth, prediction = (colorize(mask, class_colors, ignore_index) for mask in (row.truth, row.prediction))
-        panels = (row.image, truth, prediction, _errors(row, ignore_index))
+        panels = (row.image, truth, prediction, error_picture(row, ignore_index))
         bottom = top - panel_height
         for column, panel in enumerate(panels):
             left = MARGIN + column * (PANEL_WIDTH + GAP)
@@ -171,7 +171,7 @@ def colorize(mask: np.ndarray, class_colors: Colors, ignore_index: int = 255) ->
     return table[mask]
 
 
-def _errors(row: SheetRow, ignore_index: int) -> np.ndarray:
+def error_picture(row: SheetRow, ignore_index: int) -> np.ndarray:
     """Picture (H, W, 3) uint8: the image in grey, wrong pixels red, pixels that do not count hatched."""
     grey = row.image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     picture = np.repeat((40 + 0.6 * grey).astype(np.uint8)[..., None], 3, axis=2)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import write_folder_atomic
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,10 +42,16 @@ class Preprocessing:
 def save_bundle(
     model: SegmentationModel, preprocessing: Preprocessing, folder: Path, metrics: dict | None = None
 ) -> None:
-    """Write model and preprocessing into ``folder``; ``metrics`` go into the model card."""
-    model.save_pretrained(folder, metrics=metrics)
-    with write_atomic(Path(folder) / "preprocessing.json") as path:
-        path.write_text(json.dumps(asdict(preprocessing), indent=2) + "\n", encoding="utf-8")
+    """Write model and preprocessing into ``folder``; ``metrics`` go into the model card.
+
+    A process that is killed meanwhile leaves the folder as it was, or with all of the new files, or, of a folder that
+    an earlier save of the same network has filled, with some of them: each is whole, and weights of the same network
+    are all that differs.
+    """
+    with write_folder_atomic(Path(folder)) as temporary:
+        model.save_pretrained(temporary, metrics=metrics)
+        text = json.dumps(asdict(preprocessing), indent=2) + "\n"
+        (temporary / "preprocessing.json").write_text(text, encoding="utf-8")
 
 
 def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:

@@ -4,14 +4,17 @@ import logging
 import random
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
+from torch import nn
 
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.bundle import Preprocessing, save_bundle
 
 log = logging.getLogger(__name__)
 
@@ -139,3 +142,38 @@ class EvaluationLine(Callback):
             f"lr {max(group['lr'] for group in trainer.optimizers[0].param_groups):.1e}  "
             f"waiting for data {100 * metrics['data_wait']:.0f} %  {time.perf_counter() - self._start:.0f} s"
         )
+
+
+class BestModel(Checkpoint):
+    """Writes ``model/`` whenever the best checkpoint is written, so that a run that is killed can be used all the same.
+
+    The weights are the checkpoint's, the averaged ones where there are such. It is a ``Checkpoint`` so that Lightning
+    calls it after the one it follows.
+
+    Args:
+        best: must stand before this one among the callbacks.
+        network: a copy of the model, on the CPU, to carry the weights into the file.
+        folder: ``model/``.
+    """
+
+    def __init__(self, best: ModelCheckpoint, network: nn.Module, preprocessing: Preprocessing, folder: Path):
+        self.best = best
+        self.network = network
+        self.preprocessing = preprocessing
+        self.folder = folder
+        self._score: float | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        score = self.best.best_model_score
+        if score is not None and self.folder.is_dir():  # a resumed run, whose best model is there already
+            self._score = float(score)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        score = self.best.best_model_score
+        if score is None or not trainer.is_global_zero or float(score) == self._score:
+            return
+        self._score = float(score)
+        state = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        weights = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+        self.network.load_state_dict(weights)
+        save_bundle(self.network, self.preprocessing, self.folder, {"best so far": f"mIoU {100 * self._score:.2f} %"})

@@ -13,9 +13,11 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.training.callbacks import DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
+from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
 from segnext_pafpn.training.config import RunConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights
 
@@ -85,11 +87,19 @@ def planned_steps(config: TrainerConfig, batches: int) -> tuple[int, int]:
     return per_epoch, min(limits)
 
 
-def build_callbacks(config: RunConfig, score: str = "val/mIoU") -> list[Callback]:
+def build_callbacks(
+    config: RunConfig,
+    score: str = "val/mIoU",
+    network: nn.Module | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> list[Callback]:
     """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it.
 
     Args:
         score: the metric whose highest value marks the best weights.
+        network: a copy of the model on the CPU, with whose form ``model/`` is written at each new best; None
+            for a run without ``model/``.
+        preprocessing: what goes into ``model/`` beside it.
     """
     folder = config.run_dir / "checkpoints"
     callbacks: list[Callback] = [
@@ -100,20 +110,23 @@ def build_callbacks(config: RunConfig, score: str = "val/mIoU") -> list[Callback
         callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
     if config.optim.ema_decay is not None:
         callbacks.append(EMAWeights(config.optim.ema_decay))
+    best = ModelCheckpoint(
+        folder,
+        "best",
+        monitor=score,
+        mode="max",
+        every_n_epochs=config.trainer.check_val_every_n_epoch,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
     callbacks += [
         DataWait(),  # after the averaging, which belongs to the step
         EvaluationLine(score),
-        ModelCheckpoint(
-            folder,
-            "best",
-            monitor=score,
-            mode="max",
-            every_n_epochs=config.trainer.check_val_every_n_epoch,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
+        best,
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
+    if network is not None:
+        callbacks.append(BestModel(best, network, preprocessing, config.run_dir / "model"))
     return callbacks
 
 

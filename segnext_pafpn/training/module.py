@@ -6,6 +6,7 @@ from torch import nn
 
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, Scores, scores_from_matrix
+from segnext_pafpn.evaluation.per_image import count_each_image
 from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
 from segnext_pafpn.training.optim import OptimConfig, build_optimizer
 
@@ -40,6 +41,9 @@ class SegmentationModule(L.LightningModule):
         self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=False)
         self.confusion = ConfusionMatrix(num_classes)
         self.matrix: torch.Tensor | None = None
+        self.keep_images = False  # also count each image of an evaluation by itself
+        self._counted: list[tuple[list[str], torch.Tensor]] = []
+        self.images: tuple[list[str], torch.Tensor] | None = None
 
     def normalize(self, image: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` uint8 to normalised floats."""
@@ -66,11 +70,18 @@ class SegmentationModule(L.LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], prog_bar=True)
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        self._counted = []
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self(batch["image"])
         loss = self.loss(logits, batch["mask"])
         self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["image"]))
-        self.confusion.update(logits.argmax(dim=1), batch["mask"])
+        prediction = logits.argmax(dim=1)
+        self.confusion.update(prediction, batch["mask"])
+        if self.keep_images:
+            counts = count_each_image(prediction, batch["mask"], self.confusion.num_classes)
+            self._counted.append((batch["name"], counts))
 
     def on_validation_epoch_end(self) -> None:
         self.matrix = self.confusion.compute()
@@ -79,11 +90,22 @@ class SegmentationModule(L.LightningModule):
         self.log("val/mIoU", scores.mIoU, prog_bar=True)
         self.log("val/aAcc", scores.aAcc)
         self.log("val/mAcc", scores.mAcc)
+        if self.keep_images:
+            self.images = self._gather_images()
 
     def scores(self) -> Scores:
         """What the last evaluation found, over the whole split and all processes."""
         assert self.matrix is not None, "no evaluation has run yet"
         return scores_from_matrix(self.matrix)
+
+    def _gather_images(self) -> tuple[list[str], torch.Tensor]:
+        """Names and confusion matrices (N, K, K) of all processes' images, on the CPU; the device is read once."""
+        names = [name for batch, _ in self._counted for name in batch]
+        parts = [(names, torch.cat([counts for _, counts in self._counted]).cpu())]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            own, parts = parts[0], [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(parts, own)
+        return [name for names, _ in parts for name in names], torch.cat([counts for _, counts in parts])
 
     def configure_optimizers(self) -> dict:
         total_steps = int(self.trainer.estimated_stepping_batches)

@@ -1,5 +1,6 @@
 """A run from its configuration to its folder; the evaluation of a finished one."""
 
+import copy
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,17 +26,19 @@ from segnext_pafpn.training.losses import LossConfig, balanced_weights
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, check_warmup
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
+from segnext_pafpn.training.report import image_scores, write_images, write_report
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, and the names its rows go by."""
+    """What an evaluation found, the names its rows go by, and its page where one was written."""
 
     scores: Scores
     class_names: tuple[str, ...]
     split: str
+    page: Path | None = None
 
 
 def fit(config: TrainConfig, resume: bool = False) -> Result:
@@ -57,9 +60,11 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     model = build_model(replace(config.model, init_from=None) if resume else config.model, len(data.card.classes))
     if config.weights is not None:
         _load_weights(model, config.weights)
+    copied = copy.deepcopy(model)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
     last = checkpoint_to_resume(config) if resume else None
-    trainer = build_trainer(config.trainer, build_callbacks(config), root=config.run_dir)
+    callbacks = build_callbacks(config, network=copied, preprocessing=preprocessing)
+    trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
     check_warmup(config.optim, planned_steps(config.trainer, batches=len(data.train_dataloader()))[1])
     if resume:
@@ -73,21 +78,31 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     trainer.loggers = []  # the final evaluation is no row of the curves,
     trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
     load_best(module, config.run_dir)
+    module.keep_images = True
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
-    result = Result(module.scores(), data.card.class_names, config.data.val_split)
+    split = config.data.val_split
+    images = image_scores(module, data, split)
+    stem = f"metrics_{split}"
+    result = Result(module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html")
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
-        stem = f"metrics_{result.split}"
         write_scores(result.scores, result.class_names, config.run_dir, stem, {"split": result.split})
         write_confusion(module.matrix, result.class_names, config.run_dir, stem)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
+        write_images(images, config.run_dir, stem)
         draw_curves(config.run_dir)
-        draw_sheet(config.run_dir, data, config.data.val_split, device=str(trainer.strategy.root_device))
+        draw_sheet(config.run_dir, data, split, device=str(trainer.strategy.root_device))
+        write_report(module, data, images, config.run_dir, stem, trainer.strategy.root_device)
     return result
 
 
-def evaluate(checkpoint: str, data_config: DataConfig, split: str, trainer_config: TrainerConfig) -> Result:
+def evaluate(
+    checkpoint: str, data_config: DataConfig, split: str, trainer_config: TrainerConfig, report: bool = False
+) -> Result:
     """Score a finished run's ``model/`` on a split; writes ``metrics_<split>.json`` and ``.csv`` into its folder.
+
+    Args:
+        report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures.
 
     Raises:
         UserError: if the model has not as many classes as the card.
@@ -102,14 +117,19 @@ def evaluate(checkpoint: str, data_config: DataConfig, split: str, trainer_confi
         )
     module = _build_module(model, preprocessing, LossConfig(), OptimConfig(), trainer_config)
     trainer = build_trainer(trainer_config, callbacks=[], root=Path(checkpoint))
+    module.keep_images = True
     trainer.validate(module, dataloaders=_EvalLoader(data, split), verbose=False)
-    result = Result(module.scores(), names, split)
+    images = image_scores(module, data, split)
+    folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
+    stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+    result = Result(module.scores(), names, split, folder / f"{stem}.html" if report else None)
     if trainer.is_global_zero:
-        folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-        stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
         extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
         write_scores(result.scores, names, folder, stem, extra)
         write_confusion(module.matrix, names, folder, stem)
+        write_images(images, folder, stem)
+        if report:
+            write_report(module, data, images, folder, stem, trainer.strategy.root_device)
     return result
 
 

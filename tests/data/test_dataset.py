@@ -175,7 +175,9 @@ def test_check_names_every_bad_file(dataset):
 def test_check_warns_of_classes_that_never_occur(dataset):
     names = [{"name": str(i)} for i in range(9)]
     report, _ = check(dataset, classes=names)
-    assert report.warnings == ["split 'train': class '8' has no pixel."]
+    assert report.warnings == [
+        "split 'train': class '8' has no pixel, expected id 8 in its masks. Correct its ids, or split the data anew."
+    ]
 
 
 def test_check_refuses_a_split_without_labels(dataset):

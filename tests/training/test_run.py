@@ -5,12 +5,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from segnext_pafpn.data.datamodule import AugmentConfig, DataConfig
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.per_image import load_images
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
@@ -142,14 +144,18 @@ def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path, monkeyp
 def test_two_processes_score_what_one_does(finished):
     root, run = finished
     single = json.loads((run / "metrics_val.json").read_text())
+    images = load_images(run / "metrics_val_images.npz")
     result = run_cli(
-        "val", "--checkpoint", run, "--data.num_workers", 0, "--data.val_batch_size", 1,
+        "val", "--checkpoint", run, "--report", "--data.num_workers", 0, "--data.val_batch_size", 1,
         "--trainer.accelerator", "cpu", "--trainer.devices", 2, "--trainer.strategy", "ddp",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     double = json.loads((run / "metrics_val.json").read_text())
     keys = ("aAcc", "mIoU", "mAcc", "mDice", "per_class")
     assert {k: double[k] for k in keys} == {k: single[k] for k in keys}
+    again = load_images(run / "metrics_val_images.npz")
+    assert again.names == images.names and np.array_equal(again.matrices, images.matrices)
+    assert (run / "metrics_val.html").is_file()
 
 
 def test_two_processes_train_one_network(dataset, tmp_path):

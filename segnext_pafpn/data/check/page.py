@@ -1,0 +1,125 @@
+"""A check's findings as one HTML page with charts and thumbnails."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segnext_pafpn import page
+from segnext_pafpn.data.card import IGNORE_INDEX, Card
+from segnext_pafpn.data.check.report import DataReport, SplitReport, Twins
+from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, ignored_share
+from segnext_pafpn.data.labels import UNKNOWN, LabelMap
+from segnext_pafpn.data.readers import Reader, Sample
+
+_SHOWN = 60  # lines of a kind; the JSON has all
+_THUMBS, _TWINS = 6, 6
+_WIDTH = 300  # pixels of a thumbnail
+_UNKNOWN_COLOR = (255, 0, 255)
+
+
+def write_check_page(data: DataReport, reader: Reader, path: Path) -> None:
+    """Write the page: verdict, causes, problems, numbers, class shares, shared pictures and thumbnails."""
+    card = data.card
+    parts = [
+        page.heading(card.title or card.name, 1),
+        page.paragraph(f"{card.path or card.name}", "soft"),
+        page.paragraph("Training may start.", "good")
+        if not data.problems
+        else page.paragraph(f"Training may not start: {len(data.problems)} problem(s).", "bad"),
+        page.tiles(
+            [
+                *((str(split.num_samples), f"pairs in {split.name}") for split in data.splits),
+                (str(len(card.classes)), "classes"),
+                (str(len(data.problems)), "problems"),
+                (str(len(data.warnings)), "warnings"),
+            ]
+        ),
+    ]
+    if data.causes:
+        parts.append(page.heading("Likely causes"))
+        for cause in data.causes:
+            parts += [page.paragraph(cause.text)] + ([page.code(cause.yaml)] if cause.yaml else [])
+    parts += _lines("Problems", data.problems, "bad") + _lines("Warnings", data.warnings, "warn")
+    parts += [page.heading("Splits"), _overview(data)] + _shares(data.splits, card)
+    parts += _twins(data.twins, reader)
+    parts += [page.heading("Pictures and masks"), page.legend(card.class_names, card.class_colors)]
+    for split in data.splits:
+        parts += _thumbnails(split, card, reader)
+    page.write_page(path, f"check of {card.name}", parts)
+
+
+def _lines(title: str, lines: Sequence[str], kind: str) -> list[str]:
+    if not lines:
+        return []
+    more = [f"and {len(lines) - _SHOWN} more; check --json lists all"] if len(lines) > _SHOWN else []
+    return [page.heading(f"{title}: {len(lines)}"), page.bullets([*lines[:_SHOWN], *more], kind)]
+
+
+def _overview(data: DataReport) -> str:
+    splits = data.splits
+    rows = [
+        ["pairs", *(str(split.num_samples) for split in splits)],
+        ["width x height", *(describe_counts(split.sizes, 4) for split in splits)],
+        *([name, *(read(split) for split in splits)] for name, read in (COUNTS | KINDS).items()),
+        ["ignored, % of all pixels", *(ignored_share(split) for split in splits)],
+        ["ids in the masks", *(_ids(split) for split in splits)],
+    ]
+    text = page.table(["", *(split.name for split in splits)], rows, text_columns=len(splits) + 1)
+    if not np.isfinite(data.mean).all():
+        return text
+    channels = ", ".join(f"{value:.3f}" for value in data.mean), ", ".join(f"{value:.3f}" for value in data.std)
+    return text + page.paragraph(
+        f"Images: values {data.low} to {data.high}; mean of the channels {channels[0]}, standard deviation "
+        f"{channels[1]}, of values between 0 and 1.",
+        "soft",
+    )
+
+
+def _ids(split: SplitReport) -> str:
+    ids = np.flatnonzero(split.raw_ids)
+    return ", ".join(map(str, ids[:24])) + (f" and {len(ids) - 24} more" if len(ids) > 24 else "") if ids.size else "-"
+
+
+def _shares(splits: Sequence[SplitReport], card: Card) -> list[str]:
+    read = [split for split in splits if len(split.pixels) and split.pixels[:-1].any()]
+    if not read:
+        return []
+    shares = {split.name: 100 * split.pixels[:-1] / split.pixels[:-1].sum() for split in read}
+    largest = max(float(values.max()) for values in shares.values())
+    chart = page.bars(card.class_names, shares, largest, " %")
+    return [page.heading("Share of each class in the labelled pixels"), chart]
+
+
+def _twins(twins: Sequence[Twins], reader: Reader) -> list[str]:
+    if not twins:
+        return []
+    exact = sum(pair.exact for pair in twins)
+    parts = [
+        page.heading("Pictures that two splits share"),
+        page.paragraph(f"{exact} pair(s) equal in every pixel, {len(twins) - exact} nearly equal.", "warn"),
+    ]
+    for pair in twins[:_TWINS]:
+        both = [page.picture(reader.read_image(sample), _WIDTH, photo=True) for sample in (pair.first, pair.second)]
+        parts.append(page.figure(page.pictures([*both, "", ""], columns=4), str(pair)))
+    return parts
+
+
+def _thumbnails(split: SplitReport, card: Card, reader: Reader) -> list[str]:
+    """A few pairs, spread evenly over those that could be read."""
+    if not split.details:
+        return []
+    places = np.linspace(0, len(split.details) - 1, min(_THUMBS, len(split.details))).round().astype(int)
+    chosen = [split.details[i][0] for i in places]
+    images = [picture for sample in chosen for picture in _pair(sample, card, reader)]
+    return [page.heading(split.name, 3), page.pictures(images, columns=4)]
+
+
+def _pair(sample: Sample, card: Card, reader: Reader) -> list[str]:
+    image, raw = reader.read_image(sample), reader.read_mask(sample)
+    colors = np.zeros((256, 3), np.uint8)
+    colors[: len(card.classes)] = card.class_colors
+    colors[UNKNOWN] = _UNKNOWN_COLOR
+    colors[IGNORE_INDEX] = 0
+    mask = colors[LabelMap(card)(raw)]
+    return [page.picture(image, _WIDTH, photo=True), page.picture(mask, _WIDTH, photo=False)]

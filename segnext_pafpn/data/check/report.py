@@ -1,0 +1,130 @@
+"""What a check found, split by split, and over all splits together."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.check.sample import Details
+from segnext_pafpn.data.readers import Sample
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What most likely lies behind the problems: a sentence, and lines for the card if they would mend it."""
+
+    text: str
+    yaml: str = ""
+
+
+@dataclass
+class SplitReport:
+    """What was found in one split.
+
+    Args:
+        name: of the split.
+        num_samples: complete pairs.
+        num_unpaired: images without a mask and masks without an image.
+        num_empty: masks with one class or none, ignored pixels aside.
+        problems: what keeps training from starting, a line each.
+        warnings: what is odd, a line each.
+        unreadable: those of the problems that are of files that cannot be read.
+        causes: what most likely lies behind them.
+        pixels: of each class (K,), and after them the ignored ones.
+        pictures: how many pictures hold each class (K,).
+        picture_pixels: labelled pixels of the pictures that hold each class (K,).
+        raw_ids: pixels of each id as the files have it, (65536,).
+        sizes: how many pictures have which (height, width).
+        details: measurements of each readable pair, where they were asked for.
+    """
+
+    name: str
+    num_samples: int = 0
+    num_unpaired: int = 0
+    num_empty: int = 0
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(65536, dtype=np.int64))
+    sizes: Counter = field(default_factory=Counter)
+    details: list[tuple[Sample, Details]] = field(default_factory=list)
+
+    def kinds(self, which: str) -> Counter:
+        """How many files are of which kind; ``which`` is image_kind or mask_kind."""
+        return Counter(getattr(details, which) for _, details in self.details)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two pictures of different splits that are the same, or nearly; ``exact`` if every pixel is."""
+
+    first_split: str
+    first: Sample
+    second_split: str
+    second: Sample
+    exact: bool
+
+    def __str__(self) -> str:
+        what = "the same picture as" if self.exact else "nearly the same picture as"
+        return (
+            f"{self.second.label} ({self.second_split}): {what} {self.first.label} ({self.first_split}), expected "
+            f"splits that share none. Remove it from one, or scores will be too good."
+        )
+
+
+@dataclass
+class DataReport:
+    """All splits of a card's data.
+
+    Args:
+        mean, std: of the images' channels over all splits, of values between 0 and 1; NaN if none was read.
+        low, high: smallest and largest value in the images.
+    """
+
+    card: Card
+    splits: list[SplitReport]
+    twins: list[Twins]
+    mean: np.ndarray
+    std: np.ndarray
+    low: int
+    high: int
+
+    @property
+    def problems(self) -> list[str]:
+        """Of all splits; training may start if there are none."""
+        return [line for split in self.splits for line in split.problems]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Of all splits, and one for each pair of pictures that two splits share."""
+        return [line for split in self.splits for line in split.warnings] + [str(twins) for twins in self.twins]
+
+    @property
+    def causes(self) -> list[Cause]:
+        """Of all splits, each once per remedy."""
+        found: dict[str, Cause] = {}
+        for cause in (cause for split in self.splits for cause in split.causes):
+            found.setdefault(cause.yaml or cause.text, cause)
+        return list(found.values())
+
+
+def check_data(card: Card, splits: Sequence[SplitReport], twins: list[Twins]) -> DataReport:
+    """Put together what was found in the splits."""
+    details = [found for split in splits for _, found in split.details]
+    channels = len(details[0].sums) if details else 3
+    same = [found for found in details if len(found.sums) == channels]
+    pixels = sum(found.pixels for found in same)
+    mean = std = np.full(channels, np.nan)
+    if pixels:
+        mean = sum(found.sums for found in same) / pixels / 255
+        squares = sum(found.squares for found in same) / pixels / 255**2
+        std = np.sqrt(np.maximum(squares - mean**2, 0))
+    low = min((found.low for found in details), default=0)
+    high = max((found.high for found in details), default=0)
+    return DataReport(card, list(splits), twins, mean, std, low, high)

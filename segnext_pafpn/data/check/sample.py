@@ -1,0 +1,121 @@
+"""What can be seen of one pair: its size, its ids, and, where asked for, its pixels' statistics and fingerprints."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
+from segnext_pafpn.data.labels import UNKNOWN, LabelMap
+from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.errors import UserError
+
+THUMB = (16, 17)  # rows and columns of the fingerprint: 16 x 16 differences between neighbours
+_EXACT_COUNTS = 2**24  # OpenCV counts in float32
+
+
+@dataclass(frozen=True)
+class Details:
+    """What the check of a training run leaves out.
+
+    Args:
+        image_kind, mask_kind: format, mode and decoded type, such as ``JPEG RGB, 3 x uint8``.
+        low, high: smallest and largest value of the image.
+        sums, squares: of the values of each channel, and of their squares, (C,).
+        pixels: of the image.
+        digest: hash of the image's decoded pixels and size.
+        thumb: the image in grey, shrunk to 16 x 17, for finding copies that are not exact.
+    """
+
+    image_kind: str
+    mask_kind: str
+    low: int
+    high: int
+    sums: np.ndarray
+    squares: np.ndarray
+    pixels: int
+    digest: bytes
+    thumb: np.ndarray
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One pair. ``ids`` are the raw ids in its mask and ``counts`` their pixels; both are empty if it was not read."""
+
+    sample: Sample
+    problem: str | None = None
+    readable: bool = True
+    size: tuple[int, int] | None = None
+    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    details: Details | None = None
+
+
+def look_at(sample: Sample, reader: Reader, labels: LabelMap, details: bool) -> Finding:
+    """Read a pair and compare it with the card; nothing is raised for what is wrong with its files."""
+    size = None
+    try:
+        image = reader.read_image(sample)
+        size = image.shape[:2]
+        raw = reader.read_mask(sample)
+    except UserError as error:
+        return Finding(sample, str(error), readable=False, size=size)
+    ids, counts = count_ids(raw)
+    seen = _details(sample, image, raw) if details else None
+    problem = None
+    where = sample.mask or sample.label
+    if raw.shape != size:
+        problem = f"{where}: {describe_sizes(image, raw)}"
+    elif (unknown := ids[labels.table[ids] == UNKNOWN]).size:
+        problem = f"{where}: {describe_unknown(unknown.tolist(), labels)}"
+    return Finding(sample, problem, True, size, ids, counts, seen)
+
+
+def count_ids(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different values of a mask (H, W) uint8 or uint16, ascending, and how many pixels have each."""
+    if raw.dtype == np.uint8 and raw.size < _EXACT_COUNTS:  # twice as fast as bincount, which widens to int64 first
+        bins = cv2.calcHist([raw], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    else:
+        bins = np.bincount(raw.ravel())
+    ids = np.flatnonzero(bins)
+    return ids, bins[ids]
+
+
+def _details(sample: Sample, image: np.ndarray, raw: np.ndarray) -> Details:
+    mean, deviation = (values.ravel() for values in cv2.meanStdDev(image))
+    pixels = image.shape[0] * image.shape[1]
+    image = np.ascontiguousarray(image)
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(image)
+    return Details(
+        image_kind=f"{_file_kind(sample.image)}{image.shape[2]} x {image.dtype}",
+        mask_kind=f"{_file_kind(sample.mask)}1 x {raw.dtype}",
+        low=int(image.min()),
+        high=int(image.max()),
+        sums=pixels * mean,
+        squares=pixels * (deviation**2 + mean**2),
+        pixels=pixels,
+        digest=digest.digest(),
+        thumb=_thumb(image),
+    )
+
+
+def _thumb(image: np.ndarray) -> np.ndarray:
+    rows, columns = THUMB
+    # in two steps: averaging the whole picture at once takes five times as long
+    small = cv2.resize(image, (8 * columns, 8 * rows), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA)
+    return small.reshape(rows, columns, -1).mean(axis=2).round().astype(np.uint8)
+
+
+def _file_kind(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        with Image.open(path) as image:
+            return f"{image.format} {image.mode}, "
+    except (OSError, ValueError):  # a format of a reader that does not use Pillow
+        return f"{path.suffix.lstrip('.').upper()}, "

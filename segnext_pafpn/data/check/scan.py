@@ -1,0 +1,112 @@
+"""Reading every pair of a split once, several at a time."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from segnext_pafpn.data.card import IGNORE_INDEX, Card
+from segnext_pafpn.data.check.causes import find_causes, unnamed_255
+from segnext_pafpn.data.check.report import SplitReport
+from segnext_pafpn.data.check.sample import Finding, look_at
+from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.readers import Reader
+from segnext_pafpn.errors import UserError
+
+Track = Callable[[Iterable, int, str], Iterable]
+
+_KEPT = 8  # failing pairs that the search for causes looks at again
+
+
+def check_split(
+    card: Card,
+    reader: Reader,
+    split: str,
+    track: Track | None = None,
+    details: bool = False,
+    workers: int | None = None,
+) -> SplitReport:
+    """Read every pair of ``split`` and compare it with the card.
+
+    The work is done by threads: decoders, counters and hashes let go of Python's lock while they work. See
+    benchmarks/check.py, which times threads beside processes.
+
+    Args:
+        track: wraps the iteration, given the number of items and a title; for a progress bar.
+        details: also measure the images and take their fingerprints, which a training run can do without.
+        workers: threads; None for Python's default, a few more than cores.
+    """
+    report = SplitReport(split)
+    try:
+        listing = reader.list_samples(split)
+    except UserError as error:
+        report.problems.append(str(error))
+        return report
+    report.problems += listing.problems
+    report.warnings += listing.warnings
+    report.num_unpaired = len(listing.problems) + len(listing.warnings)
+    report.num_samples = len(listing.samples)
+    labels = LabelMap(card)
+    num_classes = len(card.classes)
+    report.pictures, report.picture_pixels = np.zeros((2, num_classes), dtype=np.int64)
+    failing: list[Finding] = []
+    with ThreadPoolExecutor(workers) as pool:
+        findings = pool.map(lambda sample: look_at(sample, reader, labels, details), listing.samples)
+        if track is not None:
+            findings = track(findings, len(listing.samples), f"check {split}")
+        for finding in findings:
+            _add(finding, report, labels)
+            if finding.problem and len(failing) < _KEPT:
+                failing.append(finding)
+    bins = np.bincount(labels.table, weights=report.raw_ids, minlength=256).astype(np.int64)
+    report.pixels = np.append(bins[:num_classes], bins[IGNORE_INDEX])
+    if not report.problems:
+        _judge_pixels(card, report)
+    report.causes = find_causes(card, reader, report, failing or _first(listing.samples))
+    return report
+
+
+def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
+    if finding.problem:
+        report.problems.append(finding.problem)
+        if not finding.readable:
+            report.unreadable.append(finding.problem)
+    if finding.size:
+        report.sizes[finding.size] += 1
+    if finding.ids.size:
+        report.raw_ids[finding.ids] += finding.counts
+        pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
+        held = pixels[: len(report.pictures)] > 0
+        report.num_empty += np.count_nonzero(pixels[:IGNORE_INDEX]) <= 1
+        report.pictures += held
+        report.picture_pixels += held * pixels[: len(held)].sum()
+    if finding.details is not None:
+        report.details.append((finding.sample, finding.details))
+
+
+def _first(samples: list) -> list[Finding]:
+    return [Finding(samples[0])] if samples else []
+
+
+def _judge_pixels(card: Card, report: SplitReport) -> None:
+    """Say which classes never occur; a split from which nothing could be learnt is a problem."""
+    split = report.name
+    labelled = report.pixels[: len(card.classes)]
+    if not labelled.any():
+        report.problems.append(f"split '{split}': every pixel is ignored. Map at least one id to a class.")
+    elif unnamed_255(card, report):
+        report.problems.append(
+            f"split '{split}': the masks hold 0 and 255 alone, and 255 is ignored because no class has it, so class "
+            f"'{card.classes[1].name}' has no pixel. Give it ids: [255], or name 255 in ignore if that is meant."
+        )
+        return
+    report.warnings += [
+        f"split '{split}': class '{row.name}' has no pixel, expected id {_listed(row.ids)} in its masks. "
+        f"Correct its ids, or split the data anew."
+        for row, count in zip(card.classes, labelled, strict=True)
+        if count == 0
+    ]
+
+
+def _listed(ids: tuple[int, ...]) -> str:
+    return " or ".join(map(str, ids[:6])) + (" ..." if len(ids) > 6 else "")

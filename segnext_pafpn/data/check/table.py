@@ -1,0 +1,112 @@
+"""A check's findings on the terminal and as JSON."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.check.report import DataReport, SplitReport
+
+
+def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
+    """Class shares per split, in percent of the pixels that are not ignored."""
+    table = Table(title=f"{card.title or card.name}: share of each class in percent of the labelled pixels")
+    table.add_column("class")
+    for report in reports:
+        table.add_column(report.name, justify="right")
+    for index, row in enumerate(card.classes):
+        table.add_row(row.name, *(class_share(report, index) for report in reports))
+    table.add_section()
+    table.add_row("ignored, of all pixels", *(ignored_share(report) for report in reports))
+    table.add_row("pictures", *(str(report.num_samples) for report in reports))
+    table.add_row("width x height", *(describe_counts(report.sizes, 1) for report in reports))
+    for name, read in COUNTS.items():
+        values = [read(report) for report in reports]
+        if any(value not in ("0", "-") for value in values):
+            table.add_row(name, *values)
+    return table
+
+
+def class_share(report: SplitReport, index: int) -> str:
+    """Percent of the labelled pixels that are of a class."""
+    if index >= len(report.pixels) or not report.pixels[index]:
+        return "-"
+    return f"{100 * report.pixels[index] / report.pixels[:-1].sum():.2f}"
+
+
+def ignored_share(report: SplitReport) -> str:
+    """Percent of all pixels that are ignored."""
+    if not report.pixels.sum():
+        return "-"
+    return f"{100 * report.pixels[-1] / report.pixels.sum():.2f}"
+
+
+def describe_counts(counts: Counter, most: int) -> str:
+    """The commonest kinds and how many there are besides; sizes as width x height."""
+    if not counts:
+        return "-"
+    kinds = [f"{kind[1]}x{kind[0]}" if isinstance(kind, tuple) else str(kind) for kind, _ in counts.most_common(most)]
+    return "; ".join(kinds) + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+
+def _empty(report: SplitReport) -> str:
+    if not report.num_empty:
+        return "0"
+    return f"{report.num_empty} ({100 * report.num_empty / report.num_samples:.0f} %)"
+
+
+COUNTS = {
+    "files without a partner": lambda report: str(report.num_unpaired),
+    "files that cannot be read": lambda report: str(len(report.unreadable)),
+    "masks of one class or none": _empty,
+}
+KINDS = {
+    "images are": lambda report: describe_counts(report.kinds("image_kind"), 2),
+    "masks are": lambda report: describe_counts(report.kinds("mask_kind"), 2),
+}
+
+
+def check_values(data: DataReport) -> dict:
+    """Everything that was found, as JSON can hold it."""
+    return {
+        "card": data.card.name,
+        "training_may_start": not data.problems,
+        "image_mean": _rounded(data.mean),
+        "image_std": _rounded(data.std),
+        "image_range": [data.low, data.high],
+        "splits": [_split(report, data.card) for report in data.splits],
+        "shared_between_splits": [
+            {
+                "exact": twins.exact,
+                twins.first_split: str(twins.first.label),
+                twins.second_split: str(twins.second.label),
+            }
+            for twins in data.twins
+        ],
+        "likely_causes": [{"text": cause.text, "yaml": cause.yaml} for cause in data.causes],
+    }
+
+
+def _split(report: SplitReport, card: Card) -> dict:
+    pixels = report.pixels.tolist() or [0] * (len(card.classes) + 1)
+    return {
+        "name": report.name,
+        "pairs": report.num_samples,
+        "files_without_partner": report.num_unpaired,
+        "masks_of_one_class_or_none": report.num_empty,
+        "class_pixels": dict(zip(card.class_names, pixels[:-1], strict=True)),
+        "ignored_pixels": pixels[-1],
+        "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},
+        "sizes": {f"{width}x{height}": count for (height, width), count in report.sizes.most_common()},
+        "image_kinds": dict(report.kinds("image_kind")),
+        "mask_kinds": dict(report.kinds("mask_kind")),
+        "problems": report.problems,
+        "unreadable": report.unreadable,
+        "warnings": report.warnings,
+    }
+
+
+def _rounded(values: np.ndarray) -> list[float | None]:
+    return [round(float(value), 4) if np.isfinite(value) else None for value in values]

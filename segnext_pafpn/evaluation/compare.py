@@ -1,0 +1,174 @@
+"""Two runs on the same images: how far apart, class by class, and whether these images can tell them apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.metrics import Scores, scores_from_matrix
+from segnext_pafpn.evaluation.per_image import ImageMatrices, right_and_union
+
+_ROUND = 256  # resamples at a time, to bound memory
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The second run against the first.
+
+    Args:
+        class_names: K.
+        first, second: scores of the two over all images.
+        difference: mIoU of the second less that of the first, a fraction.
+        low, high: ends of the difference's 95 % interval over resampled images.
+        better: share of the resamples in which the second scores higher.
+        num_images, num_resamples, seed: what the interval rests on.
+    """
+
+    class_names: tuple[str, ...]
+    first: Scores
+    second: Scores
+    difference: float
+    low: float
+    high: float
+    better: float
+    num_images: int
+    num_resamples: int
+    seed: int
+
+
+def compare_images(first: ImageMatrices, second: ImageMatrices, num_resamples: int = 2000, seed: int = 0) -> Comparison:
+    """Scores of both, and a paired bootstrap of the difference in mIoU over images.
+
+    Each resample draws as many images as there are, with replacement, the same ones for both runs; its mIoU is that
+    of the drawn images' pixels together, as the score itself is. The interval holds the middle 95 % of the
+    differences (the percentile interval of B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
+    It says how the score moves with the images, not with the seed of the training.
+
+    scipy.stats.bootstrap would gather every drawn image's counts; drawing how often each image comes makes one
+    matrix product of a resample.
+
+    Raises:
+        UserError: if the two are of other classes, splits or images, or their truths differ.
+        ValueError: if num_resamples is less than 100.
+    """
+    if num_resamples < 100:
+        raise ValueError(f"num_resamples is {num_resamples}, expected at least 100.")
+    second = _same_images(first, second)
+    rng = np.random.default_rng(seed)
+    count = len(first.names)
+    counts = [np.concatenate(right_and_union(images.matrices), axis=1).astype(np.float64) for images in (first, second)]
+    differences = []
+    for start in range(0, num_resamples, _ROUND):
+        draws = rng.multinomial(count, np.full(count, 1 / count), size=min(_ROUND, num_resamples - start))
+        weights = draws.astype(np.float64)
+        differences.append(_miou(weights @ counts[1]) - _miou(weights @ counts[0]))
+    spread = np.concatenate(differences)
+    low, high = np.nanpercentile(spread, [2.5, 97.5])
+    scores = [scores_from_matrix(images.matrices.sum(axis=0, dtype=np.int64)) for images in (first, second)]
+    return Comparison(
+        class_names=first.class_names,
+        first=scores[0],
+        second=scores[1],
+        difference=scores[1].mIoU - scores[0].mIoU,
+        low=float(low),
+        high=float(high),
+        better=float((spread > 0).mean()),
+        num_images=count,
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+
+
+def _miou(counts: np.ndarray) -> np.ndarray:
+    """Mean IoU (R,) over the measured classes, from TP and unions side by side, (R, 2 K)."""
+    right, union = np.split(counts, 2, axis=1)
+    iou = np.divide(right, union, out=np.zeros_like(right), where=union > 0)
+    measured = (union > 0).sum(axis=1)
+    return np.divide(iou.sum(axis=1), measured, out=np.full(len(iou), np.nan), where=measured > 0)
+
+
+def _same_images(first: ImageMatrices, second: ImageMatrices) -> ImageMatrices:
+    """The second in the first's order."""
+    if first.class_names != second.class_names:
+        raise UserError(
+            f"the first run has the classes {', '.join(first.class_names)}; "
+            f"the second {', '.join(second.class_names)}, expected the same. Compare runs of one card."
+        )
+    place = {name: i for i, name in enumerate(second.names)}
+    missing = [name for name in first.names if name not in place]
+    if missing or len(first.names) != len(second.names):
+        example = f", '{missing[0]}' not among the second's" if missing else ""
+        raise UserError(
+            f"the first run was scored on {len(first.names)} images, the second on {len(second.names)}{example}; "
+            f"expected the same images. Score both with segnext-pafpn val on one split."
+        )
+    matrices = second.matrices[[place[name] for name in first.names]]
+    differ = np.flatnonzero((first.matrices.sum(axis=2) != matrices.sum(axis=2)).any(axis=1))
+    if differ.size:
+        raise UserError(
+            f"{first.names[differ[0]]}: its truth has other pixels in the two runs ({len(differ)} such images), "
+            f"expected the same masks at the same size. Score both with segnext-pafpn val and the same data options."
+        )
+    return ImageMatrices(first.names, matrices, second.class_names, second.split)
+
+
+def verdict(comparison: Comparison) -> str:
+    """What the interval allows to say, in a sentence."""
+    c = comparison
+    what = (
+        f"mIoU {100 * c.difference:+.2f} points, 95 % interval {100 * c.low:+.2f} to {100 * c.high:+.2f} "
+        f"(paired bootstrap of {c.num_images} images, {c.num_resamples} resamples, seed {c.seed})"
+    )
+    if c.low > 0:
+        return f"{what}: on images like these the second is better."
+    if c.high < 0:
+        return f"{what}: on images like these the first is better."
+    return f"{what}: these images cannot tell the two apart."
+
+
+def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
+    """IoU of each class in percent, side by side, and the difference in points."""
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
+    table.add_column("IoU, %", "mIoU", overflow="ellipsis")
+    first, second = comparison.first, comparison.second
+    footers = (_text(first.mIoU), _text(second.mIoU), _signed(comparison.difference))
+    for heading, footer in zip((*names, "difference"), footers, strict=True):
+        table.add_column(Text(heading), footer, justify="right")
+    for name, a, b in zip(comparison.class_names, first.iou, second.iou, strict=True):
+        table.add_row(Text(name), _text(a), _text(b), _signed(b - a))
+    return table
+
+
+def comparison_values(comparison: Comparison, names: tuple[str, str]) -> Mapping[str, object]:
+    """What JSON can hold of it, in percent."""
+    c = comparison
+
+    def percent(value: float) -> float | None:
+        return None if np.isnan(value) else round(100 * float(value), 4)
+
+    return {
+        "runs": list(names),
+        "mIoU": [percent(c.first.mIoU), percent(c.second.mIoU)],
+        "difference": percent(c.difference),
+        "interval_95": [percent(c.low), percent(c.high)],
+        "share_of_resamples_second_better": round(c.better, 4),
+        "images": c.num_images,
+        "resamples": c.num_resamples,
+        "seed": c.seed,
+        "per_class": [
+            {"name": name, "IoU": [percent(a), percent(b)], "difference": percent(b - a)}
+            for name, a, b in zip(c.class_names, c.first.iou, c.second.iou, strict=True)
+        ],
+    }
+
+
+def _text(fraction: float) -> str:
+    return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"
+
+
+def _signed(fraction: float) -> str:
+    return "-" if np.isnan(fraction) else f"{100 * fraction:+.2f}"

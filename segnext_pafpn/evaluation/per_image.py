@@ -1,0 +1,141 @@
+"""A confusion matrix for every image: which ones a network does badly on, and how far its score would move with others.
+
+N images, K classes. Scores are fractions, 0..1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import write_atomic
+
+
+def count_each_image(
+    prediction: torch.Tensor, target: torch.Tensor, num_classes: int, ignore_index: int = 255
+) -> torch.Tensor:
+    """Confusion matrices (B, K, K) int32 on the device of two batches (B, H, W) of classes; nothing is read back.
+
+    Rows are the truth, columns the prediction. Pixels that are ignored, or outside 0..K-1, do not count.
+    """
+    batch, cells = len(target), num_classes**2
+    prediction, target = prediction.reshape(batch, -1).long(), target.reshape(batch, -1).long()
+    counted = target != ignore_index
+    for labels in (target, prediction):
+        counted &= (labels >= 0) & (labels < num_classes)
+    place = torch.where(counted, target * num_classes + prediction, cells)
+    bins = torch.zeros(batch, cells + 1, dtype=torch.int32, device=place.device)
+    bins.scatter_add_(1, place, torch.ones((), dtype=torch.int32, device=place.device).expand_as(place))
+    return bins[:, :cells].view(batch, num_classes, num_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageMatrices:
+    """One evaluation, image by image.
+
+    Args:
+        names: N labels of the images, each different.
+        matrices: (N, K, K) pixel counts, rows truth, columns prediction.
+        class_names: K.
+        split: that was scored.
+    """
+
+    names: tuple[str, ...]
+    matrices: np.ndarray
+    class_names: tuple[str, ...]
+    split: str
+
+    def __post_init__(self):
+        count, classes = len(self.names), len(self.class_names)
+        if self.matrices.shape != (count, classes, classes):
+            raise ValueError(f"matrices are {self.matrices.shape}, expected {(count, classes, classes)}.")
+
+    def iou(self) -> np.ndarray:
+        """IoU of each class in each image, (N, K), NaN where the class is in neither truth nor prediction."""
+        right, union = right_and_union(self.matrices)
+        return np.divide(right, union, out=np.full(union.shape, np.nan), where=union > 0)
+
+    def miou(self) -> np.ndarray:
+        """Mean of each image's own IoUs, (N,), NaN where no pixel counts."""
+        iou = self.iou()
+        measured = ~np.isnan(iou)
+        count = measured.sum(axis=1)
+        return np.divide(np.where(measured, iou, 0).sum(axis=1), count, out=np.full(len(iou), np.nan), where=count > 0)
+
+    def accuracy(self) -> np.ndarray:
+        """Share of each image's pixels that are right, (N,), NaN where no pixel counts."""
+        right = np.trace(self.matrices, axis1=1, axis2=2)
+        total = self.matrices.sum(axis=(1, 2))
+        return np.divide(right, total, out=np.full(len(total), np.nan), where=total > 0)
+
+    def worst_first(self) -> np.ndarray:
+        """Places of the images that can be scored, from the lowest mIoU to the highest."""
+        miou = self.miou()
+        order = np.argsort(miou, kind="stable")
+        return order[~np.isnan(miou[order])]
+
+
+def right_and_union(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """TP and TP + FP + FN of each class, twice (..., K) int64, from matrices (..., K, K)."""
+    right = np.diagonal(matrices, axis1=-2, axis2=-1).astype(np.int64)
+    return right, matrices.sum(axis=-1, dtype=np.int64) + matrices.sum(axis=-2, dtype=np.int64) - right
+
+
+def save_images(images: ImageMatrices, path: Path) -> None:
+    """Write a compressed ``.npz`` that :func:`load_images` reads; made whole or not at all."""
+    with write_atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            names=np.array(images.names, dtype=np.str_),
+            matrices=images.matrices.astype(np.int32),
+            class_names=np.array(images.class_names, dtype=np.str_),
+            split=np.array(images.split),
+        )
+
+
+def load_images(path: Path) -> ImageMatrices:
+    """Read what :func:`save_images` wrote.
+
+    Raises:
+        UserError: naming a file that is missing or is not such a file.
+    """
+    if not Path(path).is_file():
+        raise UserError(
+            f"{path}: no such file, expected the scores of every image. Write it with: "
+            f"segnext-pafpn val --checkpoint {Path(path).parent} --split {_split_of(path)}"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return ImageMatrices(
+                names=tuple(file["names"].tolist()),
+                matrices=file["matrices"],
+                class_names=tuple(file["class_names"].tolist()),
+                split=str(file["split"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"{path}: not a readable file of per-image scores ({' '.join(str(error).split())[:120]}). "
+            f"Delete it and run segnext-pafpn val again."
+        ) from error
+
+
+def _split_of(path: Path) -> str:
+    return Path(path).stem.removeprefix("metrics_").removesuffix("_images")
+
+
+def image_rows(images: ImageMatrices) -> list[Sequence[object]]:
+    """A row per image from the worst up: name, mIoU and pixel accuracy in percent, and its worst class."""
+    iou, miou, accuracy = images.iou(), images.miou(), images.accuracy()
+    return [
+        (
+            images.names[i],
+            round(100 * float(miou[i]), 2),
+            round(100 * float(accuracy[i]), 2),
+            images.class_names[int(np.nanargmin(iou[i]))],
+        )
+        for i in images.worst_first()
+    ]

@@ -1,0 +1,136 @@
+"""What a run did, as one HTML page: scores, confusions, its best and worst pictures, and how to do it again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from segnext_pafpn import page
+from segnext_pafpn.evaluation.figures import Colors, SheetRow, colorize, error_picture
+from segnext_pafpn.evaluation.metrics import Scores, scores_from_matrix
+from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows
+
+IGNORE_INDEX = 255
+_WIDTH = 360  # pixels of a picture
+_LISTED = 20  # images in the list of failures; the CSV has all
+_NUMBERED = 24  # classes up to which the confusion matrix is a table of numbers
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunReport:
+    """What the page is made from.
+
+    Args:
+        title: of the page.
+        images: the evaluation, image by image; everything that is counted comes from it.
+        class_colors: one per class, RGB.
+        worst, best: pictures to show, with their mIoU in ``images``.
+        curves: PNG of the training's curves, or None.
+        config: the run's configuration, as YAML.
+        environment: what it ran on: names and values.
+        commands: to do it again.
+        csv: name of the file that lists all images.
+    """
+
+    title: str
+    images: ImageMatrices
+    class_colors: Colors
+    worst: Sequence[SheetRow]
+    best: Sequence[SheetRow]
+    curves: Path | None
+    config: str
+    environment: Mapping[str, str]
+    commands: Sequence[str]
+    csv: str
+
+
+def write_run_page(report: RunReport, path: Path) -> None:
+    """Write the page, whole or not at all."""
+    images = report.images
+    matrix = images.matrices.sum(axis=0, dtype=np.int64)
+    scores = scores_from_matrix(matrix)
+    parts = [
+        page.heading(report.title, 1),
+        page.paragraph(f"Scored on split '{images.split}', {len(images.names)} images.", "soft"),
+        page.tiles([(_percent(getattr(scores, name)), f"{name}, %") for name in ("mIoU", "aAcc", "mAcc", "mDice")]),
+    ]
+    if report.curves is not None:
+        parts += [page.heading("Training"), page.picture_file(report.curves)]
+    parts += [page.heading("IoU of each class"), page.bars(images.class_names, {"IoU": 100 * scores.iou}, 100, " %")]
+    parts += [_class_table(scores, images.class_names)]
+    parts += [page.heading("Confusion"), _confusion(matrix, images.class_names)]
+    parts += _cases("Worst pictures", report.worst, report) + _cases("Best pictures", report.best, report)
+    parts += _failures(report)
+    parts += [page.heading("To do it again"), page.code("\n".join(report.commands))]
+    parts += [page.heading("Environment"), page.table(["", ""], list(report.environment.items()), text_columns=2)]
+    parts += [page.heading("Configuration"), page.code(report.config)]
+    page.write_page(path, report.title, parts)
+
+
+def _class_table(scores: Scores, class_names: Sequence[str]) -> str:
+    total = max(int(scores.truth_pixels.sum()), 1)
+    rows = [
+        [name, *(_percent(values[i]) for values in (scores.iou, scores.dice, scores.accuracy)),
+         f"{100 * scores.truth_pixels[i] / total:.2f}"]
+        for i, name in enumerate(class_names)
+    ]  # fmt: skip
+    return page.table(["class", "IoU, %", "Dice, %", "accuracy, %", "% of truth"], rows)
+
+
+def _confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:
+    """Of each true class (row), the share of its pixels that were given each class (column)."""
+    total = matrix.sum(axis=1, keepdims=True)
+    share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+    note = page.paragraph("Percent of the pixels of each true class (row) that were given each class (column).", "soft")
+    if len(class_names) > _NUMBERED:
+        shade = (255 * (1 - share[..., None] * (1 - np.array([43, 108, 176]) / 255))).round().astype(np.uint8)
+        enlarged = shade.repeat(max(1, 900 // len(shade)), axis=0).repeat(max(1, 900 // len(shade)), axis=1)
+        return note + page.picture(enlarged, 900, photo=False)
+    head = "".join(f'<th class="number">{escape(name)}</th>' for name in class_names)
+    lines = [f"<tr><th></th>{head}</tr>"]
+    for i, name in enumerate(class_names):
+        cells = "".join(_cell(share[i, j], i == j) for j in range(len(class_names)))
+        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    return note + f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _cell(share: float, right: bool) -> str:
+    color = "43, 108, 176" if right else "221, 107, 32"
+    text = "" if share < 0.0005 else f"{100 * share:.1f}"
+    return f'<td class="cell" style="background: rgba({color}, {0.6 * share:.3f})">{text}</td>'
+
+
+def _cases(title: str, rows: Sequence[SheetRow], report: RunReport) -> list[str]:
+    if not rows:
+        return []
+    names = report.images.class_names
+    parts = [page.heading(title)]
+    parts.append(page.paragraph("Image, truth, prediction, errors: red is wrong, hatched does not count.", "soft"))
+    parts.append(page.legend(names, report.class_colors))
+    miou = dict(zip(report.images.names, report.images.miou(), strict=True))
+    for row in rows:
+        panels = [
+            page.picture(row.image, _WIDTH, photo=True),
+            *(
+                page.picture(colorize(mask, report.class_colors, IGNORE_INDEX), _WIDTH, photo=False)
+                for mask in (row.truth, row.prediction)
+            ),
+            page.picture(error_picture(row, IGNORE_INDEX), _WIDTH, photo=True),
+        ]
+        parts.append(page.figure(page.pictures(panels, columns=4), f"{row.name}: mIoU {_percent(miou[row.name])} %"))
+    return parts
+
+
+def _failures(report: RunReport) -> list[str]:
+    rows = image_rows(report.images)[:_LISTED]
+    return [
+        page.heading("Lowest scores"),
+        page.paragraph(f"mIoU over the classes in each image's truth or prediction. All images: {report.csv}.", "soft"),
+        page.table(["image", "mIoU, %", "pixel accuracy, %", "worst class"], [[str(v) for v in row] for row in rows]),
+    ]
+
+
+def _percent(fraction: float) -> str:
+    return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"

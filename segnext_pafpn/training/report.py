@@ -1,0 +1,122 @@
+"""The report of a run: its scores image by image, and a page with everything that one wants to see of it."""
+
+import csv
+import importlib.metadata
+import platform
+import shlex
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from segnext_pafpn.data.datamodule import SegmentationDataModule
+from segnext_pafpn.data.dataset import SegmentationDataset
+from segnext_pafpn.data.transforms import eval_transform
+from segnext_pafpn.evaluation.figures import SheetRow
+from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
+from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
+from segnext_pafpn.files import write_atomic
+from segnext_pafpn.training.module import SegmentationModule
+
+_PACKAGES = ("segnext-pafpn", "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
+_CASES = 4  # pictures from each end
+
+
+def image_scores(module: SegmentationModule, data: SegmentationDataModule, split: str) -> ImageMatrices:
+    """What the last evaluation counted in each image, over all processes, in the split's order.
+
+    The images go by their names in the data set, which do not depend on the folder it lies in.
+    """
+    assert module.images is not None, "no evaluation has run with keep_images"
+    labels, matrices = module.images
+    place = {label: i for i, label in enumerate(labels)}
+    scored = [sample for sample in data.samples(split) if sample.label in place]
+    order = [place[sample.label] for sample in scored]
+    names = tuple(sample.name for sample in scored)
+    return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split)
+
+
+def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
+    """``<stem>_images.npz`` for comparing runs, and ``<stem>_images.csv``, worst image first, for looking at them."""
+    save_images(images, folder / f"{stem}_images.npz")
+    with (
+        write_atomic(folder / f"{stem}_images.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", "mIoU", "aAcc", "worst_class"))
+        writer.writerows(image_rows(images))
+
+
+def write_report(
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    images: ImageMatrices,
+    folder: Path,
+    stem: str,
+    device: torch.device,
+) -> Path:
+    """``<stem>.html``; costs up to eight more predictions, by the network that was scored and at the same size."""
+    module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
+    order = images.worst_first().tolist()
+    worst = order[:_CASES]
+    best = [i for i in order[::-1][:_CASES] if i not in worst]
+    samples = {sample.name: sample for sample in data.samples(images.split)}
+    chosen = [samples[images.names[i]] for i in (*worst, *best)]
+    dataset = SegmentationDataset(data.reader, chosen, data.labels, eval_transform(data.config.image_size))
+    rows = [_predicted(module, dataset, index, sample.name) for index, sample in enumerate(chosen)]
+    curves, config = folder / "curves.png", folder / "config.yaml"
+    path = folder / f"{stem}.html"
+    write_run_page(
+        RunReport(
+            title=f"{folder.name} on {data.card.title or data.card.name}",
+            images=images,
+            class_colors=data.card.class_colors,
+            worst=rows[: len(worst)],
+            best=rows[len(worst) :],
+            curves=curves if curves.is_file() else None,
+            config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
+            environment=describe_environment(module.device),
+            commands=_commands(folder, images.split),
+            csv=f"{stem}_images.csv",
+        ),
+        path,
+    )
+    return path
+
+
+@torch.inference_mode()
+def _predicted(module: SegmentationModule, dataset: Dataset, index: int, name: str) -> SheetRow:
+    item = dataset[0, index]
+    prediction = module(item["image"][None].to(module.device)).argmax(dim=1)[0]
+    image = item["image"].permute(1, 2, 0).numpy()
+    return SheetRow(name, image, item["mask"].numpy(), prediction.to(torch.uint8).cpu().numpy())
+
+
+def describe_environment(device: torch.device) -> dict[str, str]:
+    """Device, system and versions."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return {
+        "device": f"{device} {gpu}".strip(),
+        "threads": str(torch.get_num_threads()),
+        "system": platform.platform(),
+        "Python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
+        return "not installed"
+
+
+def _commands(folder: Path, split: str) -> list[str]:
+    run = shlex.quote(str(folder))
+    again = shlex.quote(f"{folder.name}-again")
+    return [
+        f"segnext-pafpn train --config {shlex.quote(str(folder / 'config.yaml'))} --name {again}",
+        f"segnext-pafpn val --checkpoint {run} --split {split} --report",
+        f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS",
+    ]
