@@ -91,10 +91,10 @@ def _check_sample(
     except UserError as error:
         return str(error), size, counts
     if raw.shape != size:
-        return f"{sample.mask}: {describe_sizes(image, raw)}", size, counts
+        return f"{sample.mask_label}: {describe_sizes(image, raw)}", size, counts
     counts += np.bincount(labels(raw).ravel(), minlength=256)
     if counts[UNKNOWN]:
-        return f"{sample.mask}: {describe_unknown(labels.unknown_ids(raw), labels)}", size, counts
+        return f"{sample.mask_label}: {describe_unknown(labels.unknown_ids(raw), labels)}", size, counts
     return None, size, counts
 
 
