@@ -99,6 +99,12 @@ class FolderReader(ImageSetReader):
                 f"image_suffix, mask_suffix or the file type."
             )
 
+    def splits(self) -> list[str]:
+        """A test split without a folder of masks is left out: there is nothing to check it against or score it by."""
+        source = self._source("test")
+        labelled = all(pattern.folder(self.root, source).is_dir() for pattern in self.mask_patterns.values())
+        return [split for split in super().splits() if split != "test" or labelled]
+
     def find_images(self, split: str) -> dict[str, str]:
         images = super().find_images(split)
         source = self._source(split)
