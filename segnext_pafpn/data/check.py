@@ -94,7 +94,7 @@ def _check_sample(
         return f"{sample.mask_label}: {describe_sizes(image, raw)}", size, counts
     counts += np.bincount(labels(raw).ravel(), minlength=256)
     if counts[UNKNOWN]:
-        return f"{sample.mask_label}: {describe_unknown(labels.unknown_ids(raw), labels)}", size, counts
+        return f"{sample.mask_label}: {describe_unknown(labels.unknown_ids(raw), labels, sample.mask)}", size, counts
     return None, size, counts
 
 
