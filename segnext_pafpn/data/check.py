@@ -68,6 +68,7 @@ def check_split(card: Card, reader: Reader, split: str, track: Track | None = No
     num_classes = len(card.classes)
     report.pixels = np.append(bins[:num_classes], bins[IGNORE_INDEX])
     if not report.problems:
+        report.problems += _two_tones(card, report, labels)
         report.warnings += [
             f"split '{split}': class '{row.name}' has no pixel."
             for row, count in zip(card.classes, report.pixels, strict=False)
@@ -76,6 +77,20 @@ def check_split(card: Card, reader: Reader, split: str, track: Track | None = No
         if not report.pixels[:num_classes].any():
             report.problems.append(f"split '{split}': every pixel is ignored. Map at least one id to a class.")
     return report
+
+
+def _two_tones(card: Card, report: SplitReport, labels: LabelMap) -> list[str]:
+    """A problem if masks of 0 and 255 meet a card of 0 and 1: its second class would be ignored everywhere."""
+    if len(card.classes) != 2 or IGNORE_INDEX in labels.ids or card.layout.get("mask_format", "index") != "index":
+        return []
+    first, second, ignored = report.pixels
+    if second or not first or not ignored:
+        return []
+    name = card.classes[1].name
+    return [
+        f"split '{report.name}': class '{name}' has no pixel, but {_ignored(report)} % of the pixels are ignored, "
+        f"as 255 is. If 255 means '{name}', write ids: [255] in its row; if not, write ignore: [255]."
+    ]
 
 
 def _check_sample(

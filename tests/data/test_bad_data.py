@@ -160,6 +160,9 @@ def test_more_folds_than_groups(folder):
         ({"mask_format": "files"}, "mask_format: files and class_suffixes belong together"),
         ({"mask_format": "files", "class_suffixes": {"yess": "_y"}}, "'yess' is no class. Did you mean 'yes'"),
         ({"masks": "i"}, "images and masks are both 'i/{name}.*'"),
+        ({"images": "/data/i"}, "'/data/i': expected a path below the root"),
+        ({"images": "{1st}/{name}.png"}, "'{1st}' in '{1st}/{name}.png' is no field"),
+        ({"valid": "v"}, "v: no such folder. Expected the valid regions of 'train' there"),
         ({"images": "i/*.png"}, "has no {name}"),
         ({"images": "i/{name}.png", "recursive": True}, "is a pattern already"),
         ({"images": "{who}/{name}.png"}, "must have the same fields, found who, name and name"),
@@ -320,3 +323,15 @@ def test_colours_in_cards_are_checked(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             load_card(str(write_card(tmp_path, **changes)))
+
+
+def test_masks_of_0_and_255_under_a_card_of_0_and_1(folder):
+    for i in range(6):
+        save(folder / f"m/p{i // 2}_{i}.png", blocks(i, [0, 255]))
+    only(problems(folder), "class 'yes' has no pixel, but 48.57 % of the pixels are ignored", "write ids: [255]")
+    assert problems(folder, card={"ignore": [255]}) == []
+
+
+def test_the_mask_of_a_nested_image_is_expected_beside_its_namesakes(folder):
+    photo(folder / "i/x/y/9.png", seed=9)
+    only(problems(folder, recursive=True, mask_suffix=""), "i/x/y/9.png: no mask for this image", "/m/x/y/9.png.")

@@ -1,20 +1,26 @@
 """Data sets as their owners give them out: what is listed, what masks become, and that training starts from them."""
 
+import json
+import pickle
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.card import load_card, shipped_cards
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from tests.conftest import SMALL_RUN
-from tests.data.layouts import BUILDERS, SIZE, blocks, build, shifted
+from tests.data.layouts import BUILDERS, CARD_OF, SIZE, blocks, build, isbi2012, shifted
+from tests.test_cli import make_camvid
 
 COUNTS = {
     "cityscapes": {"train": 4, "val": 2},
@@ -160,6 +166,21 @@ def test_coco_draws_small_objects_over_large_ones_and_ignores_crowds(tmp_path):
     assert np.array_equal(mask, expected)
 
 
+def test_coco_reads_its_packed_run_lengths(tmp_path):
+    from pycocotools import mask as api
+
+    card, reader = opened("coco", tmp_path)
+    expected = blocks(3, [0, 1])
+    packed = api.encode(np.asfortranarray(expected))
+    path = tmp_path / "coco/annotations/val.json"
+    content = json.loads(path.read_text())
+    shape = {"size": list(SIZE), "counts": packed["counts"].decode()}
+    content["annotations"] = [{"id": 1, "image_id": 0, "category_id": 44, "segmentation": shape}]
+    path.write_text(json.dumps(content))
+    sample = reader.list_samples("val").samples[0]
+    assert np.array_equal(LabelMap(card)(reader.read_mask(sample)), 2 * expected)
+
+
 def test_run_lengths_go_down_the_columns_from_one(tmp_path):
     mask, _ = first_mask("rle", tmp_path)
     expected = np.zeros(SIZE, np.uint8)  # columns of 40 pixels: 1 40 is the first, 81 20 half the third
@@ -178,18 +199,48 @@ def test_run_lengths_along_rows_from_zero(tmp_path):
     assert reader.read_mask(samples["001"]).sum() == 0
 
 
+@pytest.mark.parametrize("name", BUILDERS)
+def test_readers_can_be_sent_to_worker_processes(name, tmp_path):
+    _, reader = opened(name, tmp_path)
+    sample = reader.list_samples("train").samples[0]
+    sent_reader, sent_sample = pickle.loads(pickle.dumps((reader, sample)))
+    assert np.array_equal(sent_reader.read_mask(sent_sample), reader.read_mask(sample))
+
+
+def test_a_single_coco_file_can_be_divided(tmp_path):
+    _, reader = opened("coco", tmp_path, annotations="annotations/train.json", images="images/train", val_fraction=0.25)
+    assert reader.splits() == ["train", "val"]
+    assert [len(reader.list_samples(split).samples) for split in ("train", "val")] == [3, 1]
+
+
+def readme_commands() -> list[list[str]]:
+    text = (Path(__file__).parents[2] / "datasets/README.md").read_text()
+    lines = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines]
+
+
+def test_the_readme_has_a_command_for_every_card_that_needs_data():
+    named = {word for words in readme_commands() for word in words} | {"camvid", "isbi2012"}
+    assert set(shipped_cards()) - {"streets", "cells"} <= named
+
+
 def test_training_starts_from_every_layout(tmp_path):
-    """One process for all: two steps each by the command line, then a score."""
-    options = [o for o in SMALL_RUN if "crop_size" not in o] + [
-        "--data.crop_size=[32, 32]", "--data.val_batch_size=2", "--data.samples_per_epoch=4",
+    """The commands of datasets/README.md, cut to two steps, and the layouts without a card; one process for all."""
+    smaller = [
+        *SMALL_RUN, "--data.crop_size=[32, 32]", "--data.val_batch_size=2", "--data.samples_per_epoch=4",
         "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1", "--trainer.limit_val_batches=1",
     ]  # fmt: skip
     runs = []
-    for name in BUILDERS:
-        card = build(name, tmp_path)
-        runs.append(["train", "--data", str(card.path), "--data.root", str(tmp_path / name), "--name", name, *options])
-    code = f"import sys; from segnext_pafpn.cli import main\nfor a in {runs!r}: assert main(a) == 0, a"
+    for words in readme_commands():
+        given = dict(zip(words[2::2], words[3::2], strict=True))
+        name = given.get("--data") or given["--config"].removesuffix("-cpu")
+        {**BUILDERS, "camvid": make_camvid, "isbi2012": isbi2012}[name](tmp_path / name)
+        given |= {"--data.root": str(tmp_path / name), "--name": name}
+        runs.append(["train", *[word for pair in given.items() for word in pair], *smaller])
+    for name in CARD_OF:
+        runs.append(["train", "--data", str(build(name, tmp_path).path), "--name", name, *smaller])
+    code = f"from segnext_pafpn.cli import main\nfor arguments in {runs!r}: assert main(arguments) == 0, arguments"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
-    for name in BUILDERS:
-        assert (tmp_path / "runs" / name / "metrics_val.json").is_file()
+    finished = {path.parent.name for path in tmp_path.glob("runs/*/metrics_val.json")}
+    assert finished == {*BUILDERS, "camvid", "isbi2012"}

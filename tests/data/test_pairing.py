@@ -5,6 +5,7 @@ import os
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +82,13 @@ def test_lists_may_name_pictures_in_several_ways(tmp_path):
     assert list(pairs(tmp_path, **options)[0]) == ["a", "b", "c"]
     assert list(pairs(tmp_path, "val", **options)[0]) == ["d"]
     assert FolderReader(root=tmp_path, **options).splits() == ["train", "val"]
+
+
+def test_lists_work_from_the_folder_itself(tmp_path, monkeypatch):
+    touch(tmp_path, "i/a.jpg", "m/a.png")
+    (tmp_path / "train.txt").write_text("i/a.jpg\n")
+    monkeypatch.chdir(tmp_path)
+    assert list(pairs(Path("."), images="i", masks="m", lists="{split}.txt")[0]) == ["a"]
 
 
 def test_split_folders_may_have_other_names(tmp_path):

@@ -52,7 +52,7 @@ class Reader(ABC):
 
     @abstractmethod
     def splits(self) -> list[str]:
-        """The splits that are there, of ``train``, ``val`` and ``test``."""
+        """The splits that are there and have labels: of ``train``, ``val``, ``test``, and what a layout has besides."""
 
     @abstractmethod
     def list_samples(self, split: str) -> Listing:

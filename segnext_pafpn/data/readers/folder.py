@@ -32,7 +32,7 @@ class FolderReader(ImageSetReader):
         class_suffixes: for ``files``: class name to suffix, one mask file each, as in ``{vessel: _vessel}``. Where
             they overlap, the later row of the card wins; what none claims is the card's first class without suffix.
         allow_missing: for ``files``: a class without its file does not occur in the image.
-        valid: pattern of files that are 0 where a picture is not to be learnt or scored, such as a field of view.
+        valid: folder or pattern of files that are 0 where a picture does not count, such as outside a field of view.
     """
 
     masks: str = "masks/{split}"
@@ -51,7 +51,7 @@ class FolderReader(ImageSetReader):
                 f"layout: '{{split}}' must stand in both images '{self.images}' and masks '{self.masks}' or neither."
             )
         self.mask_patterns = self._mask_patterns()
-        self.valid_pattern = PathPattern(self.valid.strip("/"), _MASK_SUFFIXES) if self.valid else None
+        self.valid_pattern = self._pattern(self.valid, "", "", "valid") if self.valid else None
         for pattern in (*self.mask_patterns.values(), *([self.valid_pattern] if self.valid else [])):
             self._check_fields(pattern)
         given = set(self.mask_patterns)
@@ -80,11 +80,11 @@ class FolderReader(ImageSetReader):
         text = self.masks
         if "{class}" in text:  # a written pattern says where the suffix goes
             text, suffix = text.replace("{class}", suffix), ""
-        return folder_pattern(text, self.mask_prefix, suffix, self._masks_recursive, _MASK_SUFFIXES, "masks")
+        return self._pattern(text, self.mask_prefix, suffix, "masks")
 
-    @property
-    def _masks_recursive(self) -> bool:
-        return self.recursive and "{name}" not in self.masks
+    def _pattern(self, text: str, prefix: str, suffix: str, option: str) -> PathPattern:
+        recursive = self.recursive and "{name}" not in text
+        return folder_pattern(text, prefix, suffix, recursive, _MASK_SUFFIXES, option)
 
     def _check_fields(self, pattern: PathPattern) -> None:
         ours, theirs = self.image_pattern, pattern
@@ -118,10 +118,10 @@ class FolderReader(ImageSetReader):
     def list_samples(self, split: str) -> Listing:
         self._require(split)
         source = self._source(split)
-        masks = {index: self._find_masks(pattern, split) for index, pattern in self.mask_patterns.items()}
+        masks = {index: self._find(pattern, split, "mask") for index, pattern in self.mask_patterns.items()}
         images = self.find_images(split)
         names, problems = self.select(split, images)
-        valid = by_name(self.valid_pattern, self.root, source, "valid region", self._fields) if self.valid else {}
+        valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
         samples = []
         for name in names:
             found = {index: by_class[name] for index, by_class in masks.items() if name in by_class}
@@ -137,15 +137,14 @@ class FolderReader(ImageSetReader):
         orphans = [] if self.lists else self._orphans(images, masks, source)
         return Listing(samples, problems, orphans)
 
-    @property
-    def _fields(self) -> tuple[str, ...]:
-        return self.image_pattern.fields
-
-    def _find_masks(self, pattern: PathPattern, split: str) -> dict[str, str]:
+    def _find(self, pattern: PathPattern, split: str, what: str) -> dict[str, str]:
+        """The files that fit ``pattern``, by the names that their images have."""
         folder = pattern.folder(self.root, self._source(split))
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder. Expected the masks of '{split}' there; see the card's layout.")
-        return by_name(pattern, self.root, self._source(split), "mask", self._fields)
+            raise UserError(
+                f"{folder}: no such folder. Expected the {what}s of '{split}' there; see the card's layout."
+            )
+        return by_name(pattern, self.root, self._source(split), what, self.image_pattern.fields)
 
     def _orphans(self, images: dict[str, str], masks: dict[int, dict[str, str]], source: str) -> list[str]:
         known = set(images.values())  # images beside masks may fit the masks' pattern

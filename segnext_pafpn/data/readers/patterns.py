@@ -113,7 +113,12 @@ def folder_pattern(
     Raises:
         UserError: if a written pattern is accompanied by what only a folder can have.
     """
+    if text.startswith(("/", "~")) or "\\" in text:
+        raise UserError(f"layout.{option}: '{text}': expected a path below the root, with / between folders.")
     text = text.strip("/")
+    for name in re.findall(r"\{(.*?)\}", text):
+        if not name.isidentifier():
+            raise UserError(f"layout.{option}: '{{{name}}}' in '{text}' is no field. Use letters, as in {{patient}}.")
     if "{name}" in text:
         if prefix or suffix or recursive:
             raise UserError(

@@ -146,9 +146,8 @@ def listed_names(path: Path, files: Mapping[str, str], root: Path) -> tuple[list
 def _keys(files: Mapping[str, str], root: Path) -> dict[str, list[str]]:
     """The names by everything that a line may call them."""
     keys = defaultdict(list)
-    start = len(str(root)) + 1
     for name, path in files.items():
-        relative = path[start:].replace("\\", "/")
+        relative = Path(path).relative_to(root).as_posix()
         base = relative.rsplit("/", 1)[-1]
         stems = {relative.rsplit(".", 1)[0], base.rsplit(".", 1)[0]}
         for key in {name, relative, base} | stems:
