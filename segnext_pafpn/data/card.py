@@ -10,8 +10,8 @@
     root: my-data                              # relative to this file
     layout: {reader: folder, images: "images/{split}", masks: "masks/{split}"}
 
-Where masks hold colours (``mask_format: rgb`` in the layout), a row's ``mask_colors`` are those that mean the class, and
-``ignore_colors`` stands beside ``ignore``.
+Where masks hold colours (``mask_format: rgb`` in the layout), a row's ``mask_colors`` are those that mean the class,
+and ``ignore_colors`` stands beside ``ignore``.
 """
 
 from dataclasses import dataclass, field
