@@ -9,6 +9,9 @@
     ignore: [2]                                # raw ids that are neither learnt nor scored
     root: my-data                              # relative to this file
     layout: {reader: folder, images: "images/{split}", masks: "masks/{split}"}
+
+Where masks hold colours (``mask_format: rgb`` in the layout), a row's ``mask_colors`` are those that mean the class,
+and ``ignore_colors`` stands beside ``ignore``.
 """
 
 from dataclasses import dataclass, field
@@ -21,16 +24,22 @@ from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
 
 IGNORE_INDEX = 255
+IGNORED_ID = 65535  # a raw id that readers give to pixels that are not to count; 255 may be a class in mask files
+_ROW_KEYS = ("name", "color", "ids", "mask_colors")
 MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: its name, its colour in pictures (RGB), and the ids that stand for it in the mask files."""
+    """One class: its name, its colour in pictures (RGB), and the ids that stand for it in the mask files.
+
+    ``mask_colors`` are the colours that stand for it in mask files of colours; its own if none are given.
+    """
 
     name: str
     color: tuple[int, int, int]
     ids: tuple[int, ...]
+    mask_colors: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Card:
     classes: tuple[ClassRow, ...]
     layout: dict[str, Any]
     ignore: tuple[int, ...] = ()
+    ignore_colors: tuple[tuple[int, int, int], ...] = ()
     root: Path | None = None
     title: str = ""
     source: str = ""
@@ -89,7 +99,7 @@ def load_card(name_or_path: str) -> Card:
 def _parse_card(content: Any, path: Path) -> Card:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping with 'classes' and 'layout', found {type(content).__name__}.")
-    known = ("name", "title", "source", "terms", "classes", "ignore", "root", "layout")
+    known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors", "root", "layout")
     for key in content:
         if key not in known:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
@@ -116,6 +126,7 @@ def _parse_card(content: Any, path: Path) -> Card:
         terms=str(content.get("terms", "")),
         classes=classes,
         ignore=ignore,
+        ignore_colors=_parse_colors(content.get("ignore_colors", []), f"{path}: ignore_colors"),
         layout=layout,
         root=None if root is None else path.parent / str(root),
         path=path,
@@ -127,17 +138,25 @@ def _parse_row(row: Any, index: int, path: Path) -> ClassRow:
     if not isinstance(row, dict) or "name" not in row:
         raise UserError(f"{where}: expected {{name: ..., color: [r, g, b], ids: [...]}}, found {_brief(row)}.")
     for key in row:
-        if key not in ("name", "color", "ids"):
-            raise UserError(f"{where}: unknown key '{key}'.{nearest(str(key), ('name', 'color', 'ids'))}")
-    color = row.get("color", _default_color(index))
-    if (
-        not isinstance(color, list | tuple)
-        or len(color) != 3
-        or not all(isinstance(c, int) and 0 <= c <= 255 for c in color)
-    ):
-        raise UserError(f"{where}: color: expected three integers of 0 to 255, found {_brief(color)}.")
+        if key not in _ROW_KEYS:
+            raise UserError(f"{where}: unknown key '{key}'.{nearest(str(key), _ROW_KEYS)}")
+    (color,) = _parse_colors([row.get("color", _default_color(index))], f"{where}: color")
     ids = _parse_ids(row.get("ids", [index]), f"classes[{index}].ids", path)
-    return ClassRow(name=str(row["name"]), color=tuple(color), ids=tuple(ids))
+    mask_colors = _parse_colors(row.get("mask_colors", [color]), f"{where}: mask_colors")
+    return ClassRow(name=str(row["name"]), color=color, ids=tuple(ids), mask_colors=mask_colors)
+
+
+def _parse_colors(colors: Any, where: str) -> tuple[tuple[int, int, int], ...]:
+    if not isinstance(colors, list):
+        raise UserError(f"{where}: expected a list of [r, g, b], found {_brief(colors)}.")
+    for color in colors:
+        if (
+            not isinstance(color, list | tuple)
+            or len(color) != 3
+            or not all(isinstance(c, int) and 0 <= c <= 255 for c in color)
+        ):
+            raise UserError(f"{where}: expected three integers of 0 to 255, found {_brief(color)}.")
+    return tuple(tuple(color) for color in colors)
 
 
 def _parse_ids(ids: Any, where: str, path: Path) -> list[int]:

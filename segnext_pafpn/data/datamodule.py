@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightning as L
 import torch
@@ -22,6 +23,7 @@ class DataConfig:
     Args:
         card: name of a shipped card or path of a YAML card.
         root: the data set's folder, in place of the one in the card.
+        layout: options of the card's layout in place of its own, such as ``{fold: 1}``.
         train_split: split to train on.
         val_split: split to choose the best weights on.
         image_size: height and width to which every picture is resized first, or null to keep its own.
@@ -36,6 +38,7 @@ class DataConfig:
 
     card: str = "streets"
     root: str | None = None
+    layout: dict[str, Any] = field(default_factory=dict)
     train_split: str = "train"
     val_split: str = "val"
     image_size: tuple[int, int] | None = None
@@ -58,7 +61,7 @@ class SegmentationDataModule(L.LightningDataModule):
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
         self.card: Card = load_card(config.card)
-        self.reader: Reader = build_reader(self.card, config.root)
+        self.reader: Reader = build_reader(self.card, config.root, config.layout)
         self.labels = LabelMap(self.card)
 
     def samples(self, split: str) -> list[Sample]:

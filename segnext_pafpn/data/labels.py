@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX, Card
+from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID, Card
 
 UNKNOWN = 254  # a raw id that the card does not name; never reaches the network
 
@@ -16,12 +16,13 @@ class LabelMap:
 
     def __init__(self, card: Card):
         self.table = np.full(65536, UNKNOWN, dtype=np.uint8)
-        self.table[IGNORE_INDEX] = IGNORE_INDEX
+        self.table[[IGNORE_INDEX, IGNORED_ID]] = IGNORE_INDEX
         self.table[list(card.ignore)] = IGNORE_INDEX
         for index, row in enumerate(card.classes):
             self.table[list(row.ids)] = index
         named = [i for row in card.classes for i in row.ids] + list(card.ignore)
-        self.known = _ranges(sorted(named))
+        self.ids = sorted(named)
+        self.known = _ranges(self.ids)
 
     def __call__(self, mask: np.ndarray) -> np.ndarray:
         """Raw ids ``(H, W)``, an unsigned integer type, to training ids ``(H, W)`` uint8."""

@@ -40,6 +40,8 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
 def unnamed_255(card: Card, report: SplitReport) -> bool:
     """Whether the masks are 0 and 255 alone, the card has two classes, and 255 is ignored without its saying so."""
     named = {i for row in card.classes for i in row.ids} | set(card.ignore)
+    if card.layout.get("mask_format", "index") != "index":
+        return False
     found = np.flatnonzero(report.raw_ids).tolist()
     return len(card.classes) == 2 and IGNORE_INDEX not in named and IGNORE_INDEX in found and found in ([0, 255], [255])
 

@@ -66,11 +66,11 @@ def look_at(sample: Sample, reader: Reader, labels: LabelMap, details: bool) -> 
     ids, counts = count_ids(raw)
     seen = _details(sample, image, raw) if details else None
     problem = None
-    where = sample.mask or sample.label
+    where = sample.mask_label
     if raw.shape != size:
         problem = f"{where}: {describe_sizes(image, raw)}"
     elif (unknown := ids[labels.table[ids] == UNKNOWN]).size:
-        problem = f"{where}: {describe_unknown(unknown.tolist(), labels)}"
+        problem = f"{where}: {describe_unknown(unknown.tolist(), labels, sample.mask)}"
     return Finding(sample, problem, True, size, ids, counts, seen)
 
 

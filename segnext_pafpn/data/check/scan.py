@@ -77,7 +77,7 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
         report.raw_ids[finding.ids] += finding.counts
         pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
         held = pixels[: len(report.pictures)] > 0
-        report.num_empty += np.count_nonzero(pixels[:IGNORE_INDEX]) <= 1
+        report.num_empty += int(np.count_nonzero(pixels[:IGNORE_INDEX]) <= 1)
         report.pictures += held
         report.picture_pixels += held * pixels[: len(held)].sum()
     if finding.details is not None:

@@ -14,19 +14,28 @@ class Sample:
     Args:
         name: unique within the split; becomes the stem of what is written about the sample.
         image: file of the image, None where there is none (made data).
-        mask: file of the mask, likewise.
+        mask: file of the mask, likewise; None too where truth is no file of its own.
         seed: from which a made sample is drawn.
+        class_masks: one mask file for each class that has one, as (index of the class, file).
+        valid: file that is 0 where the picture is not to be learnt or scored.
     """
 
     name: str
     image: Path | None = None
     mask: Path | None = None
     seed: int = 0
+    class_masks: tuple[tuple[int, Path], ...] = ()
+    valid: Path | None = None
 
     @property
     def label(self) -> str:
         """How messages call it."""
         return str(self.image or self.name)
+
+    @property
+    def mask_label(self) -> str:
+        """How messages call its truth."""
+        return str(self.mask or next((path for _, path in self.class_masks), self.label))
 
 
 @dataclass
@@ -43,7 +52,7 @@ class Reader(ABC):
 
     @abstractmethod
     def splits(self) -> list[str]:
-        """The splits that are there, of ``train``, ``val`` and ``test``."""
+        """The splits that are there and have labels: of ``train``, ``val``, ``test``, and what a layout has besides."""
 
     @abstractmethod
     def list_samples(self, split: str) -> Listing:

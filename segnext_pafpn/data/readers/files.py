@@ -28,7 +28,10 @@ def read_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5
+            # Pillow decodes a whole PNG before it looks for EXIF data, which may stand behind the pixels.
+            headers = image.format == "PNG" and not _has_late_metadata(path)
+            exif = Image.Image.getexif(image) if headers else image.getexif()
+            turned = exif.get(0x0112, 1) >= 5
     except _DECODE_ERRORS as error:
         raise _unreadable(path, error) from error
     return (width, height) if turned else (height, width)
@@ -46,6 +49,7 @@ def read_rgb(path: Path) -> np.ndarray:
                 raise UserError(
                     f"{path}: the image has more than 8 bits per channel, expected 8. Convert it to 8 bits first."
                 )
+            _refuse_pages(image, path)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:
         raise
@@ -57,26 +61,87 @@ def read_ids(path: Path) -> np.ndarray:
     """A mask file to ``(H, W)`` ids, uint8 or uint16. Palette files give their indices, not their colours.
 
     Raises:
-        UserError: naming a file that is missing, truncated, no image, or has several channels.
+        UserError: naming a file that is missing, truncated, no image, or has several channels or pages.
     """
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            mask = np.asarray(image.convert("L") if image.mode == "1" else image)
-    except _DECODE_ERRORS as error:
-        raise _unreadable(path, error) from error
+    if Path(path).suffix.lower() == ".npy":
+        return _read_npy(path)
+    mask = read_array(path)
     if mask.ndim == 3:
         if (mask[..., 1:3] == mask[..., :1]).all():
             return np.ascontiguousarray(mask[..., 0])
         raise UserError(
             f"{path}: the mask has {mask.shape[2]} channels of colours, expected one channel of class ids. "
-            f"Save it as a single-channel or palette PNG."
+            f"Save it as a single-channel or palette PNG, or set layout.mask_format: rgb if its colours are the card's."
         )
-    if mask.dtype == np.int32 and mask.min() >= 0 and mask.max() < 65536:
-        mask = mask.astype(np.uint16)
-    if mask.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"{path}: the mask holds {mask.dtype} values, expected integers of 0 to 65535.")
-    return mask
+    return _as_ids(mask, path)
+
+
+def read_array(path: Path, mode: str | None = None) -> np.ndarray:
+    """An image file as Pillow decodes it, upright: ``(H, W)``, or ``(H, W, C)``.
+
+    Args:
+        mode: Pillow's mode to convert to, such as RGB; None for the file's own.
+
+    Raises:
+        UserError: naming a file that is missing, truncated, no image, or has several pages.
+    """
+    try:
+        with Image.open(path) as image:
+            _refuse_pages(image, path)
+            image = ImageOps.exif_transpose(image)
+            if mode is None and image.mode == "1":
+                mode = "L"
+            return np.asarray(image if mode is None else image.convert(mode))
+    except UserError:
+        raise
+    except _DECODE_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(path, error) from error
+    if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[2]):
+        mask = mask[0] if mask.shape[0] == 1 else mask[..., 0]
+    if mask.ndim != 2:
+        raise UserError(f"{path}: the array has the shape {mask.shape}, expected (height, width) of class ids.")
+    return _as_ids(mask, path)
+
+
+def _as_ids(mask: np.ndarray, path: Path) -> np.ndarray:
+    """Integers of any width to uint8 or uint16."""
+    if mask.dtype in (np.uint8, np.uint16):
+        return mask
+    if mask.dtype == bool:
+        return mask.astype(np.uint8)
+    if mask.dtype.kind in "iu" and mask.size and mask.min() >= 0 and mask.max() < 65536:
+        return mask.astype(np.uint16)
+    span = f" of {mask.min():g} to {mask.max():g}" if mask.size and mask.dtype.kind in "iuf" else ""
+    hint = " Save whole numbers, mask.astype('uint8')." if mask.dtype.kind == "f" else ""
+    raise UserError(f"{path}: the mask holds {mask.dtype} values{span}, expected integers of 0 to 65535.{hint}")
+
+
+def _refuse_pages(image: Image.Image, path: Path) -> None:
+    """A stack of pages would lose all but its first without a word; a photograph's MPO preview may."""
+    pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF") else 1
+    if pages > 1:
+        raise UserError(f"{path}: holds {pages} pages, expected one picture. Save each page as a file of its own.")
+
+
+def _has_late_metadata(path: Path) -> bool:
+    """Whether a PNG file has text or EXIF chunks behind its pixels; reads chunk headers alone."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        pixels = False
+        while len(header := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", header)
+            if pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels = pixels or kind == b"IDAT"
+            file.seek(length + 4, 1)
+    return False
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -1,130 +1,168 @@
-"""A folder of images and a folder of masks whose names agree."""
+"""A folder of images and a folder of masks whose names agree, in any of the ways in which people keep them."""
 
-import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from segnext_pafpn.data.readers.base import Listing, Reader, Sample
-from segnext_pafpn.data.readers.files import image_files, read_ids, read_rgb, read_size
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.data.readers.base import Listing, Sample
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
+from segnext_pafpn.data.readers.images import ImageSetReader, by_name
+from segnext_pafpn.data.readers.masks import MaskDecoder, cut_to_valid
+from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
+from segnext_pafpn.errors import UserError, nearest
 
-_SPLITS = ("train", "val", "test")
+_MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 
 
 @dataclass(kw_only=True)
-class FolderReader(Reader):
-    """Images and masks paired by the stem of their names.
+class FolderReader(ImageSetReader):
+    """Images and masks paired by their names.
 
-    Either the folders are split already (``images: "images/{split}"``), or one folder is split by a
-    fraction drawn with ``seed``: the same names always give the same split, on every machine.
+    Either the folders are split already (``images: "images/{split}"``), or lists, a seed or folds divide them; see
+    :class:`~segnext_pafpn.data.readers.images.ImageSetReader` for that and for the options of the images.
 
     Args:
-        root: the data set's folder.
-        images: folder of images below the root; ``{split}`` stands for train, val and test.
-        masks: folder of masks, likewise.
-        image_suffix: what an image's stem has beyond the pair's name, as in ``0001_leftImg8bit.png``.
-        mask_suffix: what a mask's stem has beyond the pair's name, as in ``0001_mask.png``.
-        val_fraction: share of one unsplit folder that becomes ``val``.
-        test_fraction: share that becomes ``test``.
-        seed: of that draw.
+        masks: folder of masks below the root, or a pattern with the same fields as ``images``. Images and masks may
+            lie in one folder if their names tell them apart.
+        mask_prefix, mask_suffix: what a mask's stem has before and after the pair's name, as in ``0001_mask.png``.
+        mask_format: what the files hold: ``index``, ``rgb``, ``binary`` or ``files``; see
+            :class:`~segnext_pafpn.data.readers.masks.MaskDecoder`.
+        threshold: the highest value of a binary mask that still means the first class.
+        class_suffixes: for ``files``: class name to suffix, one mask file each, as in ``{vessel: _vessel}``. Where
+            they overlap, the later row of the card wins; what none claims is the card's first class without suffix.
+        allow_missing: for ``files``: a class without its file does not occur in the image.
+        valid: folder or pattern of files that are 0 where a picture does not count, such as outside a field of view.
     """
 
-    root: Path
-    images: str = "images/{split}"
     masks: str = "masks/{split}"
-    image_suffix: str = ""
+    mask_prefix: str = ""
     mask_suffix: str = ""
-    val_fraction: float = 0.0
-    test_fraction: float = 0.0
-    seed: int = 0
+    mask_format: str = "index"
+    threshold: int | None = None
+    class_suffixes: dict[str, str] = field(default_factory=dict)
+    allow_missing: bool = False
+    valid: str = ""
 
     def __post_init__(self) -> None:
-        if not self.root.is_dir():
-            raise UserError(
-                f"{self.root}: no such folder. Put the data set there, or say where it is with --data.root."
-            )
+        super().__post_init__()
         if ("{split}" in self.images) != ("{split}" in self.masks):
             raise UserError(
                 f"layout: '{{split}}' must stand in both images '{self.images}' and masks '{self.masks}' or neither."
             )
-        if "{split}" in self.images and (self.val_fraction or self.test_fraction):
-            raise UserError("layout: val_fraction and test_fraction are for unsplit folders; remove '{split}' or them.")
-        if not (self.val_fraction >= 0 and self.test_fraction >= 0 and self.val_fraction + self.test_fraction < 1):
+        self.mask_patterns = self._mask_patterns()
+        self.valid_pattern = self._pattern(self.valid, "", "", "valid") if self.valid else None
+        for pattern in (*self.mask_patterns.values(), *([self.valid_pattern] if self.valid else [])):
+            self._check_fields(pattern)
+        given = set(self.mask_patterns)
+        background = next((i for i in range(len(self.card.classes) if self.card else 0) if i not in given), None)
+        self.decoder = MaskDecoder(
+            format=self.mask_format, card=self.card, threshold=self.threshold, background=background
+        )
+
+    def _mask_patterns(self) -> dict[int, PathPattern]:
+        """One pattern by the index of its class, or the pattern of all classes under -1."""
+        if (self.mask_format == "files") != bool(self.class_suffixes):
+            raise UserError("layout: mask_format: files and class_suffixes belong together. Set both, or neither.")
+        if not self.class_suffixes:
+            return {-1: self._mask_pattern(self.mask_suffix)}
+        names = self.card.class_names
+        for name in self.class_suffixes:
+            if name not in names:
+                raise UserError(
+                    f"{self.card.path}: layout.class_suffixes: '{name}' is no class.{nearest(name, names)} "
+                    f"Known: {', '.join(names)}."
+                )
+        order = sorted(self.class_suffixes, key=names.index)
+        return {names.index(name): self._mask_pattern(self.mask_suffix + self.class_suffixes[name]) for name in order}
+
+    def _mask_pattern(self, suffix: str) -> PathPattern:
+        text = self.masks
+        if "{class}" in text:  # a written pattern says where the suffix goes
+            text, suffix = text.replace("{class}", suffix), ""
+        return self._pattern(text, self.mask_prefix, suffix, "masks")
+
+    def _pattern(self, text: str, prefix: str, suffix: str, option: str) -> PathPattern:
+        recursive = self.recursive and "{name}" not in text
+        return folder_pattern(text, prefix, suffix, recursive, _MASK_SUFFIXES, option)
+
+    def _check_fields(self, pattern: PathPattern) -> None:
+        ours, theirs = self.image_pattern, pattern
+        if set(ours.fields) != set(theirs.fields):
             raise UserError(
-                f"layout: val_fraction ({self.val_fraction}) and test_fraction ({self.test_fraction}) "
-                f"must be 0 or more and add up to less than 1."
+                f"layout: images '{ours.text}' and '{theirs.text}' must have the same fields, found "
+                f"{', '.join(ours.fields)} and {', '.join(theirs.fields)}. Write * for what says nothing."
+            )
+        if ours.text == theirs.text:
+            raise UserError(
+                f"layout: images and masks are both '{ours.text}', so a file may be either. Tell them apart by "
+                f"image_suffix, mask_suffix or the file type."
             )
 
     def splits(self) -> list[str]:
-        if "{split}" in self.images:
-            return [s for s in _SPLITS if (self.root / self.images.format(split=s)).is_dir()]
-        return [s for s, share in zip(_SPLITS, (1, self.val_fraction, self.test_fraction), strict=True) if share]
+        """A test split without a folder of masks is left out: there is nothing to check it against or score it by."""
+        source = self._source("test")
+        labelled = all(pattern.folder(self.root, source).is_dir() for pattern in self.mask_patterns.values())
+        return [split for split in super().splits() if split != "test" or labelled]
+
+    def find_images(self, split: str) -> dict[str, str]:
+        images = super().find_images(split)
+        source = self._source(split)
+        for pattern in self.mask_patterns.values():
+            same_folder = pattern.folder(self.root, source) == self.image_pattern.folder(self.root, source)
+            if same_folder and pattern.literal_length > self.image_pattern.literal_length:
+                taken = {path for _, path in pattern.files(self.root, source)}
+                images = {name: path for name, path in images.items() if path not in taken}
+        return images
 
     def list_samples(self, split: str) -> Listing:
-        image_folder = self.root / self.images.format(split=split)
-        mask_folder = self.root / self.masks.format(split=split)
-        if split not in self.splits():
-            found = ", ".join(self.splits()) or "none"
-            missing = f"{image_folder} is not there" if "{split}" in self.images else f"{split}_fraction is 0"
-            raise UserError(f"{self.root}: there is no split '{split}': {missing}. Found splits: {found}.")
-        if not mask_folder.is_dir():
+        self._require(split)
+        source = self._source(split)
+        masks = {index: self._find(pattern, split, "mask") for index, pattern in self.mask_patterns.items()}
+        images = self.find_images(split)
+        names, problems = self.select(split, images)
+        valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
+        samples = []
+        for name in names:
+            found = {index: by_class[name] for index, by_class in masks.items() if name in by_class}
+            missing = [self.mask_patterns[index] for index in masks if index not in found]
+            if missing and not (self.allow_missing and found):
+                expected = missing[0].show(self.root, name, source)
+                problems.append(f"{images[name]}: no mask for this image. Expected {expected}.")
+            elif self.valid and name not in valid:
+                expected = self.valid_pattern.show(self.root, name, source)
+                problems.append(f"{images[name]}: no valid region for this image. Expected {expected}.")
+            else:
+                samples.append(self._sample(name, images[name], found, valid.get(name)))
+        orphans = [] if self.lists else self._orphans(images, masks, source)
+        return Listing(samples, problems, orphans)
+
+    def _find(self, pattern: PathPattern, split: str, what: str) -> dict[str, str]:
+        """The files that fit ``pattern``, by the names that their images have."""
+        folder = pattern.folder(self.root, self._source(split))
+        if not folder.is_dir():
             raise UserError(
-                f"{mask_folder}: no such folder. Expected the masks of '{split}' there; see the card's layout."
+                f"{folder}: no such folder. Expected the {what}s of '{split}' there; see the card's layout."
             )
-        images = _by_name(image_folder, self.image_suffix)
-        masks = _by_name(mask_folder, self.mask_suffix)
-        if not images:
-            raise UserError(
-                f"{image_folder}: holds no image whose name ends in '{self.image_suffix or '.png, .jpg, ...'}'. "
-                f"Expected the images of '{split}' there; see the card's layout."
-            )
-        names = self._names_of(split, sorted(images))
-        problems = [
-            f"{images[name]}: no mask for this image. Expected {mask_folder / (name + self.mask_suffix)}.png."
-            for name in names
-            if name not in masks
+        return by_name(pattern, self.root, self._source(split), what, self.image_pattern.fields)
+
+    def _orphans(self, images: dict[str, str], masks: dict[int, dict[str, str]], source: str) -> list[str]:
+        known = set(images.values())  # images beside masks may fit the masks' pattern
+        return [
+            f"{path}: no image for this mask (expected {self.image_pattern.show(self.root, name, source)}); "
+            f"it is not used."
+            for by_class in masks.values()
+            for name, path in by_class.items()
+            if name not in images and path not in known
         ]
-        warnings = [
-            f"{path}: no image for this mask (expected {image_folder / (name + self.image_suffix)}.*); it is not used."
-            for name, path in masks.items()
-            if name not in images
-        ]
-        samples = [Sample(name, images[name], masks[name]) for name in names if name in masks]
-        return Listing(samples, problems, warnings)
 
-    def _names_of(self, split: str, names: list[str]) -> list[str]:
-        """The part of an unsplit folder that belongs to ``split``, in sorted order."""
-        if "{split}" in self.images:
-            return names
-        shuffled = random.Random(self.seed).sample(names, len(names))
-        num_val = round(self.val_fraction * len(names))
-        num_test = round(self.test_fraction * len(names))
-        parts = {
-            "val": shuffled[:num_val],
-            "test": shuffled[num_val : num_val + num_test],
-            "train": shuffled[num_val + num_test :],
-        }
-        return sorted(parts[split])
-
-    def size(self, sample: Sample) -> tuple[int, int]:
-        return read_size(sample.image)
-
-    def read_image(self, sample: Sample) -> np.ndarray:
-        return read_rgb(sample.image)
+    def _sample(self, name: str, image: str, masks: dict[int, str], valid: str | None) -> Sample:
+        region = None if valid is None else Path(valid)
+        if -1 in masks:
+            return Sample(name, Path(image), Path(masks[-1]), valid=region)
+        files = tuple((index, Path(path)) for index, path in masks.items())
+        return Sample(name, Path(image), class_masks=files, valid=region)
 
     def read_mask(self, sample: Sample) -> np.ndarray:
-        return read_ids(sample.mask)
-
-
-def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
-    """The pair's name (stem without ``suffix``) of every image file in ``folder``."""
-    found: dict[str, Path] = {}
-    for path in image_files(folder):
-        if not path.stem.endswith(suffix):
-            continue
-        first = found.setdefault(path.stem.removesuffix(suffix), path)
-        if first != path:
-            raise UserError(f"{first} and {path}: two files of one name, so their pair is not clear. Remove one.")
-    return found
+        mask = self.decoder.read(sample)
+        return mask if sample.valid is None else cut_to_valid(mask, sample.valid)

@@ -1,0 +1,178 @@
+"""What readers of photographs have in common: where the images are, and how they are divided into splits."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.readers.base import Reader, Sample
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb, read_size
+from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
+from segnext_pafpn.data.readers.splits import SPLITS, Draw, listed_names
+from segnext_pafpn.errors import UserError
+
+
+@dataclass(kw_only=True)
+class ImageSetReader(Reader):
+    """Images below a root, divided by folders, by list files, by a seed, or into folds.
+
+    Args:
+        root: the data set's folder.
+        card: whose layout this is; needed where masks hold no ids.
+        images: folder of images below the root, or a pattern (:mod:`~segnext_pafpn.data.readers.patterns`).
+        image_prefix, image_suffix: what an image's stem has before and after the pair's name.
+        recursive: search sub-folders too; a name then has them before it, as in ``aachen/0001``.
+        split_names: what ``{split}`` becomes, for data that call train ``training``.
+        lists: list file of each split below the root, such as ``lists/{split}.txt``.
+        val_fraction, test_fraction, seed, folds, fold, group: see
+            :class:`~segnext_pafpn.data.readers.splits.Draw`. With ``{split}`` in ``images`` they divide ``train``.
+    """
+
+    root: Path
+    card: Card | None = None
+    images: str = "images/{split}"
+    image_prefix: str = ""
+    image_suffix: str = ""
+    recursive: bool = False
+    split_names: dict[str, str] = field(default_factory=dict)
+    lists: str = ""
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+    seed: int = 0
+    folds: int = 0
+    fold: int = 0
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.root.is_dir():
+            raise UserError(
+                f"{self.root}: no such folder. Put the data set there, or say where it is with --data.root."
+            )
+        self.image_pattern = folder_pattern(
+            self.images, self.image_prefix, self.image_suffix, self.recursive, IMAGE_SUFFIXES, "images"
+        )
+        self.draw = Draw(
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.seed,
+            folds=self.folds,
+            fold=self.fold,
+            group=self.group,
+        )
+        self._check_division()
+
+    def _check_division(self) -> None:
+        drawn = self.draw.splits[1:]
+        if self.lists and (drawn or "{split}" not in self.lists):
+            raise UserError(
+                f"layout.lists: '{self.lists}' must have {{split}} in it, and folds or fractions must not be set: "
+                f"the lists say which picture is in which split."
+            )
+        for split in drawn if self._split_by_folder else ():
+            if self._is_there(split):
+                raise UserError(
+                    f"layout: folds, val_fraction and test_fraction are for unsplit folders, but "
+                    f"{self._place(split)} holds '{split}' already. Remove them, or '{{split}}'."
+                )
+
+    @property
+    def _split_by_folder(self) -> bool:
+        return "{split}" in self.image_pattern.text
+
+    def _folder_name(self, split: str) -> str:
+        """What ``{split}`` becomes in a path."""
+        return self.split_names.get(split, split)
+
+    def _source(self, split: str) -> str:
+        """What ``{split}`` becomes where the pictures of ``split`` lie: drawn ones come out of ``train``."""
+        return self._folder_name("train" if split in self.draw.splits[1:] else split)
+
+    def _place(self, split: str) -> Path:
+        """Where the pictures of a split by folder lie."""
+        return self.image_pattern.folder(self.root, self._folder_name(split))
+
+    def _is_there(self, split: str) -> bool:
+        """Whether a split by folder is there: its folder, or a file of it where splits share a folder."""
+        if not self._place(split).is_dir():
+            return False
+        if self._place(split) != self._place("?"):
+            return True
+        return next(self.image_pattern.files(self.root, self._folder_name(split)), None) is not None
+
+    def has(self, split: str) -> bool:
+        """Whether there is such a split."""
+        if self.lists:
+            return (self.root / self.lists.replace("{split}", self._folder_name(split))).is_file()
+        if split in self.draw.splits and not self._split_by_folder:
+            return True
+        return self._split_by_folder and self._is_there("train" if split in self.draw.splits[1:] else split)
+
+    def splits(self) -> list[str]:
+        return [split for split in SPLITS if self.has(split)]
+
+    def find_images(self, split: str) -> dict[str, str]:
+        """The path of every image among which those of ``split`` are, by name, sorted.
+
+        Raises:
+            UserError: if there is no such split or no image, or two images have one name.
+        """
+        source = self._source(split)
+        folder = self.image_pattern.folder(self.root, source)
+        self._require(split)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder. Expected the images of '{split}' there; see the card's layout.")
+        images = by_name(self.image_pattern, self.root, source, "image")
+        if not images:
+            what = f"'{self.image_suffix}'" if self.image_suffix else "'.png, .jpg, ...'"
+            pattern = f" that fits '{self.images}'" if "{name}" in self.images else f" whose name ends in {what}"
+            raise UserError(
+                f"{folder}: holds no image{pattern}. Expected the images of '{split}' there; see the card's layout."
+            )
+        return images
+
+    def select(self, split: str, images: dict[str, str]) -> tuple[list[str], list[str]]:
+        """The names of ``split`` among ``images``, and a problem for each listed name that is not there."""
+        if self.lists:
+            path = self.root / self.lists.replace("{split}", self._folder_name(split))
+            return listed_names(path, images, self.root)
+        if split in self.draw.splits and (not self._split_by_folder or len(self.draw.splits) > 1):
+            return self.draw.part(list(images), split), []
+        return sorted(images), []
+
+    def _require(self, split: str) -> None:
+        if not self.has(split):
+            found = ", ".join(self.splits()) or "none"
+            raise UserError(f"{self.root}: there is no split '{split}': {self._missing(split)}. Found splits: {found}.")
+
+    def _missing(self, split: str) -> str:
+        if self.lists:
+            return f"{self.root / self.lists.replace('{split}', self._folder_name(split))} is not there"
+        if self._split_by_folder:
+            return f"{self._place(split)} is not there"
+        return f"{split}_fraction is 0" + ("" if self.folds or split != "val" else " and folds is not set")
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        return read_size(sample.image)
+
+    def read_image(self, sample: Sample) -> np.ndarray:
+        return read_rgb(sample.image)
+
+
+def by_name(
+    pattern: PathPattern, root: Path, split: str, what: str, order: tuple[str, ...] | None = None
+) -> dict[str, str]:
+    """The path of every file that fits, by name, sorted.
+
+    Raises:
+        UserError: if two files have one name.
+    """
+    found: dict[str, str] = {}
+    for name, path in sorted(pattern.files(root, split, order)):
+        first = found.setdefault(name, path)
+        if first != path:
+            raise UserError(
+                f"{first} and {path}: two files of one name, so it is not clear which is the {what} '{name}'. "
+                f"Remove one, or tell them apart in the card's layout."
+            )
+    return found

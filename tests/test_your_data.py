@@ -1,0 +1,109 @@
+"""docs/your-data.md: every card on the page works with the folder that the page shows, by the page's own commands."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.check import check_split
+from segnext_pafpn.data.readers import build_reader
+from tests.conftest import SMALL_RUN
+from tests.data.layouts import SIZE, blocks, photo, save
+
+PAGE = (Path(__file__).parent.parent / "docs/your-data.md").read_text()
+CARDS = {text.split(".yaml")[0]: f"# {text}" for text in re.findall(r"```yaml\n# (.*?)```", PAGE, re.DOTALL)}
+
+
+def commands() -> list[list[str]]:
+    return [
+        shlex.split(line) for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
+    ]
+
+
+def field(root: Path) -> None:
+    for split, i in (("train", 0), ("train", 1), ("val", 2)):
+        photo(root / f"images/{split}/a{i}.jpg", seed=i)
+        save(root / f"masks/{split}/a{i}_mask.png", blocks(i, [0, 1, 2, 3, 9]))
+
+
+def town(root: Path) -> None:
+    colors = [(128, 64, 128), (70, 70, 70), (102, 102, 156), (107, 142, 35), (152, 251, 152), (0, 0, 0)]
+    for i in range(3):
+        photo(root / f"photos/{i:04}.png", seed=i)
+        save(root / f"colours/{i:04}.png", blocks(i, colors))
+    (root / "train.txt").write_text("0000\n0001\n")
+    (root / "val.txt").write_text("0002\n")
+
+
+def eyes(root: Path) -> None:
+    for i in range(10):
+        photo(root / f"images/r{i}.jpg", seed=i)
+        for number, name in enumerate(("disc", "cup", "bleeding")):
+            if name != "bleeding" or i % 2 == 0:
+                save(root / f"masks/r{i}_{name}.png", np.uint8(255) * (blocks(i, [0, 1, 2, 3]) == number + 1))
+
+
+def shop(root: Path) -> None:
+    names = ("bottle", "carton", "price tag")
+    for split, count in (("train", 2), ("val", 1)):
+        content = {"images": [], "annotations": [], "categories": [{"id": i, "name": n} for i, n in enumerate(names)]}
+        for i in range(count):
+            photo(root / f"images/{split}/{i}.jpg", seed=i)
+            content["images"].append({"id": i, "file_name": f"{i}.jpg", "height": SIZE[0], "width": SIZE[1]})
+            for category in range(3):
+                x = 4 + 16 * category
+                outline = {"segmentation": [[x, 5, x + 10, 5, x + 10, 20, x, 20]], "category_id": category}
+                content["annotations"].append({"id": len(content["annotations"]), "image_id": i, **outline})
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / f"annotations/instances_{split}.json").write_text(json.dumps(content))
+
+
+def clinic(root: Path) -> None:
+    for patient in range(5):
+        for i in range(1, 3):
+            stem = root / f"patient{patient:02}/scan_{i}"
+            photo(stem.with_suffix(".png"), seed=patient + i)
+            save(stem.with_name(f"scan_{i}_label.png"), blocks(i, [0, 255]))
+
+
+BUILDERS = {"field": field, "town": town, "eyes": eyes, "shop": shop, "clinic": clinic}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("your-data")
+    for name, build in BUILDERS.items():
+        build(path / name)
+        (path / f"{name}.yaml").write_text(CARDS[name])
+    return path
+
+
+def test_the_page_has_the_five_cards():
+    assert list(CARDS) == list(BUILDERS)
+    assert {re.search(r"(\w+)\.yaml", " ".join(words))[1] for words in commands()} == set(BUILDERS)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_card_of_the_page_fits_the_folder_it_shows(folder, name):
+    card = load_card(str(folder / f"{name}.yaml"))
+    for split in ("train", "val"):
+        report = check_split(card, build_reader(card), split)
+        assert report.problems == report.warnings == []
+        assert (report.pixels[:-1] > 0).all()
+
+
+def test_the_commands_of_the_page_run(folder):
+    """One process for all of them; two steps instead of a training."""
+    smaller = [*SMALL_RUN, "--data.crop_size=[32, 32]", "--data.samples_per_epoch=4", "--trainer.max_epochs=1"]
+    runs = [words[1:] + (smaller if words[1] == "train" else []) for words in commands()]
+    code = f"from segnext_pafpn.cli import main\nfor arguments in {runs!r}: assert main(arguments) == 0, arguments"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
+    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1"}
