@@ -51,7 +51,9 @@ def build_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> 
         UserError: if the warmup is longer than the run.
     """
     check_warmup(config, total_steps)
-    optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas)
+    # On a GPU torch chooses; there a fused step would unscale fp16's gradients itself, which rules out clipping.
+    fused = True if all(p.device.type == "cpu" for p in model.parameters()) else None
+    optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, fused=fused)
     return optimizer, warmup_cosine(optimizer, config.warmup_steps, config.min_lr / config.lr, total_steps)
 
 

@@ -1,6 +1,7 @@
 """The built-in data sets, drawn from a seed when they are read."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,7 +36,6 @@ class SyntheticReader(Reader):
             raise UserError(
                 f"layout.scene: '{self.scene}' is not known.{nearest(self.scene, _SCENES)} Known: streets, cells."
             )
-        self._drawn: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def splits(self) -> list[str]:
         return list(_FIRST_SEED)
@@ -52,13 +52,13 @@ class SyntheticReader(Reader):
         return self.height, self.width
 
     def read_image(self, sample: Sample) -> np.ndarray:
-        return self._draw(sample)[0]
+        return _draw(self.scene, sample.seed, self.height, self.width)[0]
 
     def read_mask(self, sample: Sample) -> np.ndarray:
-        return self._draw(sample)[1]
+        return _draw(self.scene, sample.seed, self.height, self.width)[1]
 
-    def _draw(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        # Drawing costs as much as decoding a large photograph, and every epoch asks again.
-        if sample.seed not in self._drawn:
-            self._drawn[sample.seed] = _SCENES[self.scene](sample.seed, (self.height, self.width))
-        return self._drawn[sample.seed]
+
+@lru_cache(maxsize=4096)
+def _draw(scene: str, seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Drawing costs as much as decoding a large photograph, and the check and every epoch ask again."""
+    return _SCENES[scene](seed, (height, width))
