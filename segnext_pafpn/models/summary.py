@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import segmentation_models_pytorch as smp
 import torch
+from rich import box
 from rich.table import Table
 from segmentation_models_pytorch.encoders import encoders, get_encoder
 from torch import nn
@@ -144,17 +145,18 @@ def summary_table(rows: list[NetworkSummary], size: tuple[int, int], classes: in
     """The networks as a table; what its figures mean stands in the title."""
     height, width = padded_size(size)
     title = f"one image of {size[1]} x {size[0]}, padded to {width} x {height}; {classes} classes; FLOP: {FLOPS}"
-    table = Table(title=title)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("network", "encoder"):
         table.add_column(column, no_wrap=True)
-    for column in ("M parameters", "G FLOP", "folded: M", "folded: G", "strides", "channels"):
+    for column in ("M par.", "G FLOP", "folded"):
         table.add_column(column, justify="right", no_wrap=True)
+    for column in ("strides", "channels"):
+        table.add_column(column, justify="right")
     for row in rows:
-        figures = (row.parameters / 1e6, row.flops / 1e9, row.folded_parameters, row.folded_flops)
-        folded = ("-", "-") if row.folded_flops is None else (f"{figures[2] / 1e6:.2f}", f"{figures[3] / 1e9:.2f}")
+        folded = "-" if row.folded_flops is None else f"{row.folded_flops / 1e9:.2f}"
         levels = (" ".join(map(str, row.strides)), " ".join(map(str, row.channels)))
         names = (row.arch or "encoder", row.encoder_name or "-")
-        table.add_row(*names, f"{figures[0]:.2f}", f"{figures[1]:.2f}", *folded, *levels)
+        table.add_row(*names, f"{row.parameters / 1e6:.2f}", f"{row.flops / 1e9:.2f}", folded, *levels)
     return table
 
 

@@ -44,15 +44,18 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> tuple[AdamW, LambdaLR]:
+def build_optimizer(
+    model: nn.Module, config: OptimConfig, total_steps: int, fused: bool | None = None
+) -> tuple[AdamW, LambdaLR]:
     """AdamW, and its schedule over ``total_steps`` optimizer steps.
+
+    Args:
+        fused: torch's choice of kernel, see its AdamW.
 
     Raises:
         UserError: if the warmup is longer than the run.
     """
     check_warmup(config, total_steps)
-    # On a GPU torch chooses; there a fused step would unscale fp16's gradients itself, which rules out clipping.
-    fused = True if all(p.device.type == "cpu" for p in model.parameters()) else None
     optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, fused=fused)
     return optimizer, warmup_cosine(optimizer, config.warmup_steps, config.min_lr / config.lr, total_steps)
 

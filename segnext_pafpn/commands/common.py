@@ -1,0 +1,51 @@
+"""What the commands share: the terminal, the parser, and where a run's configuration lies."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.progress import track as rich_track
+
+from segnext_pafpn.data.check import Cause
+from segnext_pafpn.errors import UserError
+
+console = Console()
+
+
+def build_parser(command: str, description: str) -> ArgumentParser:
+    """An empty parser of that command, with help and errors in the style of all."""
+    prog = f"segnext-pafpn {command}"
+    return ArgumentParser(
+        prog=prog, usage=f"{prog} [--KEY VALUE ...]", description=description, exit_on_error=False, allow_abbrev=False
+    )
+
+
+def value_of(option: str, argv: list[str]) -> str | None:
+    """What is given for ``option``, as ``--option VALUE`` or ``--option=VALUE``, before anything is parsed."""
+    for i, argument in enumerate(argv):
+        if argument == option and i + 1 < len(argv):
+            return argv[i + 1]
+        if argument.startswith(f"{option}="):
+            return argument.split("=", 1)[1]
+    return None
+
+
+def config_of(folder: Path) -> str:
+    """The resolved configuration of a run, given its folder or the ``model/`` in it."""
+    for candidate in (folder / "config.yaml", folder.parent / "config.yaml"):
+        if candidate.is_file():
+            return str(candidate)
+    raise UserError(f"{folder / 'config.yaml'}: no such file. Give the folder of a run, such as runs/NAME.")
+
+
+def track(items: Iterable, total: int, title: str) -> Iterable:
+    """The items, with a progress bar beside them where there is a terminal to show it."""
+    return rich_track(
+        items, description=title, total=total, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def say_cause(cause: Cause) -> None:
+    """Print what most likely lies behind a problem, and the lines for the card that would mend it."""
+    console.print(f"likely cause: {cause.text}\n{cause.yaml}", highlight=False, soft_wrap=True, markup=False)

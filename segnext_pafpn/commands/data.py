@@ -1,0 +1,71 @@
+"""check and samples: what reads a data set."""
+
+import sys
+from pathlib import Path
+
+from segnext_pafpn.arguments import parse
+from segnext_pafpn.commands.common import build_parser, console, say_cause, track
+from segnext_pafpn.data.check import check_data, check_split, check_table, check_values
+from segnext_pafpn.data.check.duplicates import find_twins
+from segnext_pafpn.data.check.page import write_check_page
+from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.files import write_json
+from segnext_pafpn.inference.writer import save_mask, save_rgb
+from segnext_pafpn.training.config import TrainConfig
+
+_MAX_WARNINGS = 40
+
+
+def check(argv: list[str]) -> int:
+    """read a data set once and say what is wrong with it"""
+    parser = build_parser(
+        "check", "Read a data set once and say what is wrong with which file. Exit code 2: do not train."
+    )
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_class_arguments(TrainConfig)
+    parser.add_argument("--json", type=str | None, help="also write everything that was found to this file.")
+    parser.add_argument("--html", type=str | None, help="also write a page with charts and thumbnails to this file.")
+    arguments = parse(parser, argv)
+    data = SegmentationDataModule(arguments.data)
+    config = arguments.data
+    splits = list(dict.fromkeys([*data.reader.splits(), config.train_split, config.val_split]))
+    reports = [check_split(data.card, data.reader, split, track, details=True) for split in splits]
+    found = check_data(data.card, reports, find_twins(reports))
+    console.print(check_table(data.card, reports))
+    if arguments.json:
+        write_json(check_values(found), Path(arguments.json))
+    if arguments.html:
+        write_check_page(found, data.reader, Path(arguments.html))
+        console.print(f"The page is {arguments.html}.", highlight=False, soft_wrap=True)
+    for line in found.warnings[:_MAX_WARNINGS]:
+        console.print(f"warning: {line}", highlight=False, soft_wrap=True, markup=False)
+    if (more := len(found.warnings) - _MAX_WARNINGS) > 0:
+        console.print(f"warning: {more} more; --json PATH lists all", highlight=False)
+    for line in found.problems:
+        print(f"error: {line}", file=sys.stderr)
+    for cause in found.causes:
+        say_cause(cause)
+    if found.problems:
+        return 2
+    console.print("Nothing is wrong: training may start.")
+    return 0
+
+
+def samples(argv: list[str]) -> int:
+    """write pictures and masks of a data set as files"""
+    parser = build_parser(
+        "samples", "Write pictures and their class-id masks as PNG files, the built-in data sets' too."
+    )
+    parser.add_argument("--data", type=DataConfig, default=DataConfig())
+    parser.add_argument("--split", type=str, default="test", help="split to write.")
+    parser.add_argument("--count", type=int, default=8, help="how many, from the split's beginning.")
+    parser.add_argument("--output", type=str, required=True, help="folder for images/ and masks/ (-o).")
+    arguments = parse(parser, argv)
+    data = SegmentationDataModule(arguments.data)
+    folder = Path(arguments.output)
+    chosen = data.samples(arguments.split)[: arguments.count]
+    for sample in track(chosen, len(chosen), "write"):
+        save_rgb(data.reader.read_image(sample), folder / "images" / f"{sample.name}.png")
+        save_mask(data.labels(data.reader.read_mask(sample)), folder / "masks" / f"{sample.name}.png")
+    console.print(f"{len(chosen)} pictures and masks are in {folder}.", highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,60 @@
+"""predict, models and doctor: what runs networks, and what tells about them and the machine."""
+
+import json
+import sys
+
+from segnext_pafpn.arguments import parse
+from segnext_pafpn.commands.common import build_parser, console, track
+from segnext_pafpn.doctor import doctor_table
+from segnext_pafpn.inference.run import PredictConfig, predict_files
+from segnext_pafpn.models.summary import summarise_all, summary_table, summary_values
+
+
+def predict(argv: list[str]) -> int:
+    """write class-id masks for images"""
+    parser = build_parser("predict", "Write a class-id PNG, with the stem and size of its image, for every image.")
+    parser.add_class_arguments(PredictConfig)
+    arguments = parse(parser, argv)
+    config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
+    report = predict_files(config, track=track)
+    for line in report.failed:
+        print(f"error: {line}", file=sys.stderr)
+    rate = len(report.written) / report.seconds
+    console.print(
+        f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 2 if report.failed else 0
+
+
+def models(argv: list[str]) -> int:
+    """print parameters and FLOPs of networks"""
+    parser = build_parser(
+        "models", "Print parameters, FLOPs, strides and channels of our networks, or of the one named."
+    )
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[480, 360], metavar=("WIDTH", "HEIGHT"), help="of an image."
+    )
+    parser.add_argument("--classes", type=int, default=11, help="logits per pixel.")
+    parser.add_argument("--arch", type=str | None, help="a decoder (unet, ...); without it, the encoder alone.")
+    parser.add_argument("--encoder_name", type=str | None, help="an encoder of ours, of smp, or of timm as tu-NAME.")
+    parser.add_argument("--json", action="store_true", help="print JSON.")
+    arguments = parse(parser, argv)
+    size = (arguments.size[1], arguments.size[0])
+    rows = summarise_all(size, arguments.classes, arguments.arch, arguments.encoder_name)
+    if arguments.json:
+        print(json.dumps(summary_values(rows, size, arguments.classes), indent=2))
+    else:
+        console.print(summary_table(rows, size, arguments.classes))
+    return 0
+
+
+def doctor(argv: list[str]) -> int:
+    """print versions and devices, and what is missing"""
+    parse(build_parser("doctor", "Print versions and devices, and what is missing."), argv)
+    table, problems = doctor_table()
+    console.print(table)
+    for line in problems:
+        print(f"error: {line}", file=sys.stderr)
+    return 2 if problems else 0

@@ -1,0 +1,158 @@
+"""train, pretrain, val and compare: what fills and reads the folder of a run."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from segnext_pafpn.arguments import parse
+from segnext_pafpn.commands.common import build_parser, config_of, console, say_cause, track, value_of
+from segnext_pafpn.data.check import SplitReport, check_split
+from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
+from segnext_pafpn.evaluation.per_image import load_images
+from segnext_pafpn.evaluation.report import scores_table
+from segnext_pafpn.files import write_json
+from segnext_pafpn.models.classifier import encoder_name
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.engine import is_first_process
+from segnext_pafpn.training.pretrain.config import PretrainConfig
+from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
+from segnext_pafpn.training.run import Result, evaluate, fit
+
+
+def train(argv: list[str]) -> int:
+    """train a network and fill runs/NAME"""
+    parser = build_parser(
+        "train", "Train a network, evaluate it, and fill runs/NAME with all there is to know about it."
+    )
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
+    parser.add_class_arguments(TrainConfig)
+    resume, argv = _resume(argv)
+    arguments = parse(parser, argv)
+    config = TrainConfig(**{key: arguments[key] for key in TrainConfig.__dataclass_fields__})
+    data = config.data
+    if data.check and is_first_process():
+        module = SegmentationDataModule(data)
+        splits = dict.fromkeys([data.train_split, data.val_split])
+        reports = [check_split(module.card, module.reader, split, track) for split in splits]
+        _refuse_problems(reports)
+    try:
+        result = fit(config, resume=resume)
+    except KeyboardInterrupt:
+        _say_how_to_go_on("train", config.run_dir)
+        raise
+    if is_first_process():
+        _show(result)
+        console.print(
+            f"Weights, logs and pictures are in {config.run_dir}: see metrics_{result.split}.html, "
+            f"predictions.png, curves.png and metrics_{result.split}.json.\n"
+            f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 0
+
+
+def pretrain(argv: list[str]) -> int:
+    """train an encoder to classify pictures, for train --weights to start from"""
+    parser = build_parser("pretrain", "Train an encoder on a folder of pictures by class, such as ImageNet's.")
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
+    parser.add_class_arguments(PretrainConfig)
+    resume, argv = _resume(argv)
+    arguments = parse(parser, argv)
+    config = PretrainConfig(**{key: arguments[key] for key in PretrainConfig.__dataclass_fields__})
+    try:
+        result = pretrain_encoder(config, resume=resume)
+    except KeyboardInterrupt:
+        _say_how_to_go_on("pretrain", config.run_dir)
+        raise
+    if is_first_process():
+        console.print(
+            f"split '{result.split}': top-1 {result.top1:.2f} %  top-5 {result.top5:.2f} %  ({result.images} pictures "
+            f"of {result.num_classes} classes)\n"
+            f"The encoder is {config.run_dir}/encoder.safetensors.\n"
+            f"Train a segmentor from it with: segnext-pafpn train --weights {config.run_dir} "
+            f"--model.encoder_name {encoder_name(config.model.name)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 0
+
+
+def val(argv: list[str]) -> int:
+    """score a trained network on a split"""
+    parser = build_parser("val", "Score a trained network on a split of the data it was trained on, or of other data.")
+    parser.add_argument("--checkpoint", type=str, required=True, help="folder of a run, or its model/ folder.")
+    parser.add_argument("--split", type=str | None, help="split to score; default: the run's val_split.")
+    parser.add_argument("--data", type=DataConfig, default=DataConfig())
+    parser.add_argument("--trainer", type=TrainerConfig, default=TrainerConfig())
+    parser.add_argument("--report", action="store_true", help="also write a page with the best and worst pictures.")
+    folder = value_of("--checkpoint", argv)
+    if folder is not None:
+        config = yaml.safe_load(Path(config_of(Path(folder))).read_text(encoding="utf-8"))
+        parser.set_defaults({"data": config["data"]})
+    arguments = parse(parser, argv)
+    split = arguments.split or arguments.data.val_split
+    result = evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report)
+    if is_first_process():
+        _show(result)
+        if result.page is not None:
+            console.print(f"The report is {result.page}.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def compare(argv: list[str]) -> int:
+    """say how far apart two runs are, and whether by chance"""
+    parser = build_parser(
+        "compare", "Compare two runs on one split, class by class, with an interval of the difference."
+    )
+    parser.add_argument("runs", type=str, nargs=2, help="folders of two runs that val has scored on the split.")
+    parser.add_argument("--split", type=str, default="val", help="split to compare on.")
+    parser.add_argument("--resamples", type=int, default=2000, help="of the images, for the interval.")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
+    parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
+    arguments = parse(parser, argv)
+    if arguments.resamples < 100:
+        raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
+    first, second = (load_images(Path(run) / f"metrics_{arguments.split}_images.npz") for run in arguments.runs)
+    comparison = compare_images(first, second, arguments.resamples, arguments.seed)
+    names = (arguments.runs[0], arguments.runs[1])
+    console.print(comparison_table(comparison, names))
+    console.print(verdict(comparison), highlight=False, soft_wrap=True)
+    if arguments.json:
+        write_json(comparison_values(comparison, names), Path(arguments.json))
+    return 0
+
+
+def _resume(argv: list[str]) -> tuple[bool, list[str]]:
+    """Whether a run is to go on, and the arguments with that run's configuration and folder filled in."""
+    folder = value_of("--resume", argv)
+    if folder is None:
+        return False, argv
+    place = ["--output_dir", str(Path(folder).parent), "--name", Path(folder).name]
+    return True, ["--config", config_of(Path(folder)), *argv, *place]
+
+
+def _say_how_to_go_on(command: str, run_dir: Path) -> None:
+    if (run_dir / "checkpoints" / "last.ckpt").is_file():
+        console.print(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}", soft_wrap=True)
+
+
+def _refuse_problems(reports: Sequence[SplitReport]) -> None:
+    problems = [line for report in reports for line in report.problems]
+    for line in problems[1:20]:
+        print(f"error: {line}", file=sys.stderr)
+    for cause in [cause for report in reports for cause in report.causes][:1]:
+        say_cause(cause)
+    if problems:
+        more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
+        raise UserError(problems[0] + more)
+
+
+def _show(result: Result) -> None:
+    console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))
