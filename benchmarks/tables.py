@@ -10,12 +10,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def accuracy_table(result: dict) -> str:
     """Networks by their mean score over the seeds, best first."""
-    lines = ["| network | M parameters | steps | val mIoU % | seeds | minutes |", "|---|---|---|---|---|---|"]
+    lines = ["| network | M parameters | steps | val mIoU % | seeds |", "|---|---|---|---|---|"]
     for rows in sorted(_by_network(result), key=_rank):
         first = rows[0]
         lines.append(
             f"| {first['network']} | {first['million_parameters']:.1f} | {first['steps']} "
-            f"| {_score(rows)} | {len(rows)} | {_mean(rows, 'seconds') / 60:.0f} |"
+            f"| {_score(rows)} | {len(rows)} |"
         )
     return "\n".join(lines)
 

@@ -148,10 +148,9 @@ def summary_table(rows: list[NetworkSummary], size: tuple[int, int], classes: in
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("network", "encoder"):
         table.add_column(column, no_wrap=True)
-    for column in ("M par.", "G FLOP", "folded"):
+    for column in ("M par.", "G FLOP", "folded", "strides"):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("strides", "channels"):
-        table.add_column(column, justify="right")
+    table.add_column("channels")
     for row in rows:
         folded = "-" if row.folded_flops is None else f"{row.folded_flops / 1e9:.2f}"
         levels = (" ".join(map(str, row.strides)), " ".join(map(str, row.channels)))
