@@ -115,7 +115,7 @@ def main() -> None:
     rows = []
     if out.is_file():
         content = json.loads(out.read_text())
-        if {key: content["recipe"][key] for key in recipe} != recipe:
+        if not _same_recipe(content["recipe"], recipe, asdict(TrainConfig())):
             raise SystemExit(f"{out}: was measured with another recipe. Move it away, or give another --out.")
         rows = content["rows"]
     done = {(row["network"], row["seed"]) for row in rows}
@@ -127,6 +127,17 @@ def main() -> None:
             rows = _in_order(rows, arguments.compare)
             _save(rows, base, recipe, arguments, out)
     _show(rows, base.name, chain=arguments.compare in CHAINS)
+
+
+def _same_recipe(old: dict, new: dict, default: dict) -> bool:
+    """Whether nothing differs but settings that the old one had not yet and that stand at their defaults."""
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict) and isinstance(default[key], dict):
+            if not _same_recipe(old[key], value, default[key]):
+                return False
+        elif value != old.get(key, json.loads(json.dumps(default[key]))):
+            return False
+    return True
 
 
 def _load(config: str) -> TrainConfig:
