@@ -1,0 +1,84 @@
+"""The benchmark scripts run, on little data, and file what they found; the counting in them is right."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.test_cli import make_camvid
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Run a script's ``main`` with arguments; returns what it filed."""
+    monkeypatch.syspath_prepend(FOLDER)
+
+    def call(script: str, *arguments: object) -> dict:
+        out = tmp_path / f"{script}.json"
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments), "--out", str(out)])
+        __import__(script).main()
+        return json.loads(out.read_text())
+
+    return call
+
+
+def test_the_floor_counts_one_convolution_as_by_hand(monkeypatch):
+    """64x32x(3x3) weights on an 8x8 map: 64 * 32 * 9 multiply-adds at each of 64 pixels."""
+    monkeypatch.syspath_prepend(FOLDER)
+    from roofline import measure_floor
+
+    conv = nn.Conv2d(32, 64, 3, padding=1, bias=False)
+    image = torch.zeros(1, 32, 8, 8)
+    flop = 2 * 64 * 32 * 9 * 64
+    elements = 32 * 64 + 64 * 32 * 9 + 64 * 64
+    compute_bound = measure_floor(conv, image, train=False, tflops=1e-6, gbps=1e9)
+    assert compute_bound.gflop == pytest.approx(flop / 1e9)
+    assert compute_bound.milliseconds == pytest.approx(1000 * flop / 1e6)  # at 10^6 FLOP/s
+    memory_bound = measure_floor(conv, image, train=False, tflops=1e9, gbps=1.0, element_bytes=2)
+    assert memory_bound.milliseconds == pytest.approx(2 * elements / 1e9 * 1e3)
+    # with the backward pass, the gradients of input and weights cost a forward pass each; a leaf image needs none
+    assert measure_floor(conv, image, train=True, tflops=1.0, gbps=1.0).gflop == pytest.approx(2 * flop / 1e9)
+
+
+def test_speed_interleaves_networks_and_says_what_it_could_not_measure(run):
+    paths = ["train eager float32", "eager float32", "fused channels_last float32"]
+    names = ["PAFPNeXt elanext_nano", "FPN resnet18"]
+    content = run(
+        "speed", "--device", "cpu", "--size", 64, 32, "--batch", 2, "--rounds", 2, "--only", *names, "--paths", *paths
+    )
+    rows = {(row["network"], row["path"]): row for row in content["rows"]}
+    assert len(rows) == 6
+    assert rows[names[1], paths[2]]["not_measured"] == "has no fuse()"
+    for row in content["rows"]:
+        if "not_measured" not in row:
+            assert row["images_per_second"] == pytest.approx(2000 / row["ms"], rel=0.01)
+            assert row["ms_quartiles"][0] <= row["ms"] <= row["ms_quartiles"][1]
+
+
+def test_all_metrics_count_alike(run):
+    rows = run("metric", "--device", "cpu", "--batch", 2, "--size", 24, 16, "--classes", 3, "--rounds", 2)["rows"]
+    assert {"ConfusionMatrix", "smp get_stats"} <= {row["metric"] for row in rows} and len(rows) == 4
+
+
+def test_the_loader_is_measured_beside_a_plain_one(run, tmp_path):
+    make_camvid(tmp_path / "camvid")
+    arguments = ["--root", tmp_path / "camvid", "--formats", "png", "--workers", 0, "--crop", 32, 24]
+    rows = run("loader", *arguments, "--batch", 2, "--rounds", 1)["rows"]
+    assert {row["loader"] for row in rows} == {"segnext_pafpn", "PIL + albumentations"}
+    assert all(row["images_per_second"] > 0 for row in rows)
+
+
+def test_a_new_setting_at_its_default_is_no_other_recipe(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from accuracy import _same_recipe
+
+    default = {"loss": {"dice": 1.0, "focal": 0.0}, "optim": {"lr": 1.0}}
+    old = {"loss": {"dice": 0.5}, "optim": {"lr": 0.1}}
+    assert _same_recipe(old, {"loss": {"dice": 0.5, "focal": 0.0}, "optim": {"lr": 0.1}}, default)
+    assert not _same_recipe(old, {"loss": {"dice": 0.5, "focal": 1.0}, "optim": {"lr": 0.1}}, default)
+    assert not _same_recipe(old, {"loss": {"dice": 0.5, "focal": 0.0}, "optim": {"lr": 0.2}}, default)
