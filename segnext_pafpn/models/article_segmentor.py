@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead, SegmentationModel
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.initialization import initialize_head
+from segmentation_models_pytorch.base.modules import Activation
 from segmentation_models_pytorch.encoders import encoders
 from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import nn
@@ -87,7 +88,7 @@ class ArticleNet(SegmentationModel):
         head: ``concat``, or ``sum`` for our FuseHead, at stride 8.
         in_channels: image channels.
         classes: K, logits per pixel.
-        activation: smp's name of an activation after the logits, or None.
+        activation: smp's name of an activation of the full-size logits, or None.
         aux_params: smp's classification head on the deepest features, or None.
 
     Raises:
@@ -131,7 +132,8 @@ class ArticleNet(SegmentationModel):
                 with_convnext_blocks(part)
             if norm == "batch":
                 with_batch_norm(part)
-        self.segmentation_head = SegmentationHead(fusing.out_channels, classes, kernel_size=1, activation=activation)
+        self.segmentation_head = SegmentationHead(fusing.out_channels, classes, kernel_size=1)
+        self.activation = Activation(activation)
         self.classification_head = None if aux_params is None else ClassificationHead(width[-1], **aux_params)
         self.name = "article"
         self.initialize()
@@ -148,6 +150,7 @@ class ArticleNet(SegmentationModel):
         features = self.encoder(F.pad(x, [0, -width % 32, 0, -height % 32], mode="replicate"))
         logits = self.segmentation_head(self.decoder(features))
         logits = F.interpolate(logits, scale_factor=8, mode="bilinear", align_corners=False)[..., :height, :width]
+        logits = self.activation(logits)
         if self.classification_head is not None:
             return logits, self.classification_head(features[-1])
         return logits

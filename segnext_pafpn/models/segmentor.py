@@ -7,6 +7,7 @@ import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
+from segmentation_models_pytorch.base.modules import Activation
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
@@ -68,7 +69,7 @@ class PAFPNeXt(AnySizeModel):
         head_dropout: dropout of whole channels before the classifier.
         in_channels: image channels.
         classes: K, logits per pixel.
-        activation: smp's name of an activation after the logits, or None.
+        activation: smp's name of an activation of the full-size logits, or None.
         auxiliary_heads: also learn from n3, n4 and n5 alone, see :meth:`forward_auxiliary`.
         aux_params: smp's classification head on the deepest features, or None.
         kwargs: for the encoder (timm's ``tu-`` encoders only, as everywhere in smp).
@@ -126,7 +127,8 @@ class PAFPNeXt(AnySizeModel):
             refine = DetailRefine(head_channels, widths[finer], detail_channels)
         self.decoder = PAFPNDecoder(neck, head, refine, levels)
         width = (refine or head).out_channels
-        self.segmentation_head = SegmentationHead(width, classes, kernel_size=1, activation=activation)
+        self.segmentation_head = SegmentationHead(width, classes, kernel_size=1)
+        self.activation = Activation(activation)
         self.auxiliary_heads = nn.ModuleList(
             nn.Conv2d(decoder_channels, classes, 1) for _ in range(3 if auxiliary_heads else 0)
         )
@@ -139,7 +141,7 @@ class PAFPNeXt(AnySizeModel):
     def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """``(B, in_channels, H, W)`` to logits ``(B, classes, H, W)``; with ``aux_params`` also image labels."""
         features = self.encoder(self._pad(x))
-        logits = self._resize(self.segmentation_head(self.decoder(features)), x)
+        logits = self.activation(self._resize(self.segmentation_head(self.decoder(features)), x))
         if self.classification_head is not None:
             return logits, self.classification_head(features[-1])
         return logits

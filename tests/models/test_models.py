@@ -165,3 +165,20 @@ def test_networks_learn_a_batch_by_heart():
 
 def test_version_is_told():
     assert segnext_pafpn.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize("arch", ["pafpnext", "segnext", "article"])
+def test_the_activation_comes_after_the_logits_are_at_full_size(arch):
+    torch.manual_seed(0)
+    model = smp.create_model(
+        arch,
+        {"segnext": "mscan_tiny", "article": "article"}.get(arch, "elanext_nano"),
+        encoder_weights=None,
+        classes=4,
+        activation="argmax2d",
+    ).eval()
+    x = torch.randn(1, 3, 50, 70)
+    with torch.no_grad():
+        labels = model(x)
+        model.activation = torch.nn.Identity()
+        assert torch.equal(labels, model(x).argmax(dim=1))
