@@ -37,7 +37,9 @@ def with_table(text: str) -> str:
     with redirect_stdout(output):
         main(["models", "--json"])
     table = models_table(json.loads(output.getvalue()))
-    return re.sub(r"<!-- all models -->\n.*?<!-- end -->", f"<!-- all models -->\n{table}\n<!-- end -->", text, flags=re.DOTALL)
+    return re.sub(
+        r"<!-- all models -->\n.*?<!-- end -->", f"<!-- all models -->\n{table}\n<!-- end -->", text, flags=re.DOTALL
+    )
 
 
 def _in(value: int | None, unit: float) -> str:

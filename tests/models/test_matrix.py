@@ -52,10 +52,11 @@ def without_gradient(module: torch.nn.Module) -> list[str]:
     return [n for n, p in module.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
 
 
+@pytest.mark.parametrize("encoder_name", ["elanext_nano", "mscan_tiny"])
 @pytest.mark.parametrize("decoder", WITHOUT_DPT)
-def test_smps_decoders_learn_with_our_encoder(decoder):
+def test_smps_decoders_learn_with_our_encoders(decoder, encoder_name):
     torch.manual_seed(0)
-    model = smp.create_model(decoder, "elanext_nano", encoder_weights=None, classes=3)
+    model = smp.create_model(decoder, encoder_name, encoder_weights=None, classes=3)
     height, width = (128, 128) if decoder == "pan" else (64, 96)  # PAN halves the features of stride 16 three times
     logits = model(torch.randn(2, 3, height, width))
     assert logits.shape == (2, 3, height, width)

@@ -95,8 +95,11 @@ def test_encoder_can_be_scripted_and_exported():
 
 def test_encoder_compiles_without_a_break_and_learns_so():
     model = small_encoder().train()
-    features = torch.compile(model, fullgraph=True, backend="eager")(torch.randn(2, 3, 64, 96))
-    features[-1].square().mean().backward()
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="eager")
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for height, width in ((64, 96), (96, 128)):
+            compiled(torch.randn(2, 3, height, width))[-1].square().mean().backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
