@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import re
+import statistics
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from environment import describe_environment
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
+from speed_paths import train_step
 from step_timer import StepTimer
 
 from segnext_pafpn.arguments import find_config, parse
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="in place of the configuration's")
     parser.add_argument("--precision", help="in place of the configuration's, for all networks alike")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--time", action="store_true", help="train nothing; time the steps of the networks in the file")
     parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
     parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-COMPARE.json")
     arguments = parser.parse_args()
@@ -114,10 +117,14 @@ def main() -> None:
     recipe = json.loads(json.dumps(recipe))  # as it reads back
     rows = []
     if out.is_file():
-        content = json.loads(out.read_text())
+        content = _read(out)
         if not _same_recipe(content["recipe"], recipe, asdict(TrainConfig())):
             raise SystemExit(f"{out}: was measured with another recipe. Move it away, or give another --out.")
         rows = content["rows"]
+    if arguments.time:
+        times = time_steps({name: NETWORKS[arguments.compare][name] for name in {r["network"]: 0 for r in rows}}, base)
+        out.write_text(json.dumps({**content, **times}, indent=1) + "\n")
+        return
     done = {(row["network"], row["seed"]) for row in rows}
     for seed in arguments.seeds:
         for name, model in NETWORKS[arguments.compare].items():
@@ -127,6 +134,31 @@ def main() -> None:
             rows = _in_order(rows, arguments.compare)
             _save(rows, base, recipe, arguments, out)
     _show(rows, base.name, chain=arguments.compare in CHAINS)
+
+
+def time_steps(networks: dict[str, ModelConfig], base: TrainConfig, rounds: int = 9) -> dict:
+    """Median milliseconds of a training step on random crops in float32, the networks taking turns."""
+    height, width = base.data.crop_size
+    image = torch.randn(base.data.batch_size, 3, height, width).contiguous(memory_format=torch.channels_last)
+    steps = {}
+    for name, config in networks.items():
+        network = build_model(config, len(load_card(base.data.card).classes)).to(memory_format=torch.channels_last)
+        steps[name] = train_step(network, image)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + 1):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if turn:  # the first chooses algorithms
+                seconds[name].append(time.perf_counter() - start)
+    return {
+        "step_ms": {name: round(1000 * statistics.median(times), 1) for name, times in seconds.items()},
+        "step_environment": describe_environment(),
+    }
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _same_recipe(old: dict, new: dict, default: dict) -> bool:
@@ -213,6 +245,7 @@ def _save(rows: list[dict], base: TrainConfig, recipe: dict, arguments: argparse
         "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
         "recipe": recipe,
         "chain": arguments.compare in CHAINS,
+        **{key: value for key, value in _read(out).items() if key.startswith("step_")},
         "rows": rows,
     }
     out.parent.mkdir(parents=True, exist_ok=True)

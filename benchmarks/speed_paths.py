@@ -17,23 +17,32 @@ class Unavailable(Exception):
     """This machine, or this network, cannot go this way; says why."""
 
 
+def train_step(network: nn.Module, image: torch.Tensor) -> Run:
+    """A step of AdamW on cross-entropy, eager, in float32, in the layout that network and image have."""
+    return _step(network.train(), image, network, None)
+
+
+def _step(network: nn.Module, image: torch.Tensor, forward: Callable, precision: torch.dtype | None) -> Run:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=image.is_cuda)
+    target = torch.randint(0, 11, (image.shape[0], *image.shape[-2:]), device=image.device)
+
+    def step() -> None:
+        with torch.autocast(image.device.type, dtype=precision, enabled=precision is not None):
+            logits = forward(image)
+        F.cross_entropy(logits.float(), target).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
 def _train(
     precision: torch.dtype | None, channels_last: bool, compiled: bool
 ) -> Callable[[nn.Module, torch.Tensor], Run]:
     def prepare(network: nn.Module, image: torch.Tensor) -> Run:
         network, image = _arrange(network.train(), image, channels_last)
         forward = _compile(network) if compiled else network
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=image.is_cuda)
-        target = torch.randint(0, 11, (image.shape[0], *image.shape[-2:]), device=image.device)
-
-        def step() -> None:
-            with torch.autocast(image.device.type, dtype=precision, enabled=precision is not None):
-                logits = forward(image)
-            F.cross_entropy(logits.float(), target).backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-        return step
+        return _step(network, image, forward, precision)
 
     return prepare
 

@@ -15,20 +15,24 @@ _SHORT = {"-i": "--input", "-o": "--output", "--data": "--data.card"}
 def rewrite(argv: list[str]) -> list[str]:
     """Replace short options by their long ones and names of shipped configurations by their paths.
 
+    Configurations come first, so that options on the command line win wherever they stand.
+
     Raises:
         UserError: naming a configuration that is neither shipped nor a file.
     """
+    configs: list[str] = []
     result: list[str] = []
-    for argument in argv:
+    arguments = iter(argv)
+    for argument in arguments:
         option, equals, value = argument.partition("=")
         option = _SHORT.get(option, option)
-        if result and result[-1] == "--config":
-            result.append(find_config(argument))
-        elif option == "--config" and equals:
-            result += ["--config", find_config(value)]
-        else:
+        if option != "--config":
             result.append(option + equals + value)
-    return result
+        elif equals or (value := next(arguments, "")):
+            configs += ["--config", find_config(value)]
+        else:
+            raise UserError("--config: expected a shipped configuration's name or the path of a YAML file after it.")
+    return configs + result
 
 
 def shipped_configs() -> list[str]:

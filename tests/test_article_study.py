@@ -52,7 +52,7 @@ def test_a_chain_stays_in_its_order_and_says_where_a_loss_was_not_finite(benchma
         row("second", 40.0, seed=1),
         row("third", None, "non-finite loss at step 5", seed=1),
     ]
-    assert benchmarks[1].chain_table({"rows": rows}).splitlines()[2:] == [
+    assert benchmarks[1].chain_table({"rows": rows, "step_ms": {"second": 20.4, "third": 19.6}}).splitlines()[2:] == [
         "| first | 1.2 | - | 7 | non-finite loss at step 4 | 1 |",
         "| second | 1.2 | 20 | 7 | 35.0 | 2 |",
         "| third | 1.2 | 20 | 7 | 20.0, non-finite loss at step 5 | 2 |",

@@ -95,6 +95,8 @@ def val(argv: list[str]) -> int:
     folder = value_of("--checkpoint", argv)
     if folder is not None:
         config = yaml.safe_load(Path(config_of(Path(folder))).read_text(encoding="utf-8"))
+        if "card" not in config["data"]:
+            raise UserError(f"{folder}: is a run of pretrain, which val cannot score. Give a run of train.")
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
     split = arguments.split or arguments.data.val_split

@@ -19,7 +19,7 @@ Colors = Sequence[tuple[int, int, int]]  # RGB 0..255, one per class
 DPI = 140
 INK, GREY = "#222222", "#8a8a8a"
 BLUE, ORANGE, GREEN = "#2b6cb0", "#dd6b20", "#2f855a"
-WRONG = (220, 20, 30)
+WRONG = (255, 0, 255)  # magenta, which hardly any card gives to a class
 
 # picture sheet
 COLUMNS = ("image", "truth", "prediction", "errors")
@@ -106,7 +106,7 @@ def picture_sheet(
 ) -> None:
     """Draw image, truth, prediction and errors of each row, and a legend of the classes seen in them.
 
-    Errors are red on the greyed image; pixels that do not count are hatched. ``out`` has the format of its
+    Errors are magenta on the greyed image; pixels that do not count are hatched. ``out`` has the format of its
     suffix; each picture is 420 pixels wide, or narrower if tall.
 
     Raises:
@@ -172,7 +172,7 @@ def colorize(mask: np.ndarray, class_colors: Colors, ignore_index: int = 255) ->
 
 
 def error_picture(row: SheetRow, ignore_index: int) -> np.ndarray:
-    """Picture (H, W, 3) uint8: the image in grey, wrong pixels red, pixels that do not count hatched."""
+    """Picture (H, W, 3) uint8: the image in grey, wrong pixels magenta, pixels that do not count hatched."""
     grey = row.image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     picture = np.repeat((40 + 0.6 * grey).astype(np.uint8)[..., None], 3, axis=2)
     picture[row.prediction != row.truth] = WRONG

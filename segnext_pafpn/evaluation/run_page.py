@@ -107,7 +107,7 @@ def _cases(title: str, rows: Sequence[SheetRow], report: RunReport) -> list[str]
         return []
     names = report.images.class_names
     parts = [page.heading(title)]
-    parts.append(page.paragraph("Image, truth, prediction, errors: red is wrong, hatched does not count.", "soft"))
+    parts.append(page.paragraph("Image, truth, prediction, errors: magenta is wrong, hatched does not count.", "soft"))
     parts.append(page.legend(names, report.class_colors))
     miou = dict(zip(report.images.names, report.images.miou(), strict=True))
     for row in rows:

@@ -20,6 +20,28 @@ from segnext_pafpn.files import write_folder_atomic
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_CARD = """---
+library_name: segmentation-models-pytorch
+pipeline_tag: image-segmentation
+---
+
+# {name}
+
+A {kind} of {count} classes: {classes}.
+
+{scores}
+Predict with `segnext-pafpn predict --checkpoint FOLDER -i IMAGES -o MASKS`, or load it in Python:
+
+```python
+import segmentation_models_pytorch as smp
+import segnext_pafpn
+
+model = smp.from_pretrained("FOLDER", encoder_weights=None).eval()
+```
+
+`preprocessing.json` says how images are normalised and what the classes are called.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -42,16 +64,28 @@ class Preprocessing:
 def save_bundle(
     model: SegmentationModel, preprocessing: Preprocessing, folder: Path, metrics: dict | None = None
 ) -> None:
-    """Write model and preprocessing into ``folder``; ``metrics`` go into the model card.
+    """Write model and preprocessing into ``folder``; ``metrics`` go into its ``README.md``.
 
     A process that is killed meanwhile leaves the folder as it was, or with all of the new files, or, of a folder that
     an earlier save of the same network has filled, with some of them: each is whole, and weights of the same network
     are all that differs.
     """
     with write_folder_atomic(Path(folder)) as temporary:
-        model.save_pretrained(temporary, metrics=metrics)
+        model.save_pretrained(temporary)
+        (temporary / "README.md").write_text(_model_card(model, preprocessing, metrics or {}), encoding="utf-8")
         text = json.dumps(asdict(preprocessing), indent=2) + "\n"
         (temporary / "preprocessing.json").write_text(text, encoding="utf-8")
+
+
+def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics: dict) -> str:
+    """What the folder holds; in place of smp's card, which names a licence and speaks of an upload."""
+    return _CARD.format(
+        name=model.name,
+        kind=type(model).__name__,
+        count=len(preprocessing.class_names),
+        classes=", ".join(preprocessing.class_names),
+        scores="".join(f"- {name}: {score}\n" for name, score in metrics.items()) or "Not scored.\n",
+    )
 
 
 def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:

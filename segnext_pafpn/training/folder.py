@@ -1,6 +1,7 @@
 """A run's folder: made, taken up again, and read at the end."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,24 +14,34 @@ from segnext_pafpn.training.config import RunConfig, save_config
 from segnext_pafpn.training.engine import is_first_process
 
 
-def checkpoint_to_resume(config: RunConfig) -> Path:
+def checkpoint_to_resume(config: RunConfig, fixed: Sequence[str] = ("optim",)) -> Path:
     """The folder's last checkpoint, after a look at whether the configuration may go on from it.
 
+    Args:
+        fixed: groups of settings that may not change, because their state comes from the checkpoint.
+
     Raises:
-        UserError: if there is none, or ``optim`` has changed: a resumed run takes the optimizer's state from
-            its checkpoint, so other settings would be ignored.
+        UserError: if there is none, one of them has changed, or the run is longer already than it is to be.
     """
     last = config.run_dir / "checkpoints" / "last.ckpt"
     if not last.is_file():
         raise UserError(f"{last}: no such checkpoint, so there is nothing to resume. Start the run without --resume.")
-    saved = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))["optim"]
-    for key, value in asdict(config.optim).items():
-        value = list(value) if isinstance(value, tuple) else value
-        if key in saved and saved[key] != value:
-            raise UserError(
-                f"optim.{key}: {value} is not the {saved[key]} that {config.run_dir} was started with, and cannot "
-                f"change when resuming. Start a new run from its weights with --weights {config.run_dir}."
-            )
+    saved = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))
+    for group in fixed:
+        for key, value in asdict(getattr(config, group)).items():
+            value = list(value) if isinstance(value, tuple) else value
+            if key in saved[group] and saved[group][key] != value:
+                raise UserError(
+                    f"{group}.{key}: {value} is not the {saved[group][key]} that {config.run_dir} was started with, "
+                    f"and cannot change when resuming. Start a new run from its weights with --weights "
+                    f"{config.run_dir}."
+                )
+    epochs = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+    if 0 <= config.trainer.max_epochs < epochs:
+        raise UserError(
+            f"trainer.max_epochs: {config.trainer.max_epochs} is less than the {epochs} epochs that {config.run_dir} "
+            f"has behind it. Resume with {epochs} or more."
+        )
     return last
 
 

@@ -53,11 +53,11 @@ def build_optimizer(
         fused: torch's choice of kernel, see its AdamW.
 
     Raises:
-        UserError: if the warmup is longer than the run.
+        UserError: naming a setting that cannot be.
     """
-    check_warmup(config, total_steps)
+    warmup = warmup_of(config, total_steps)
     optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, fused=fused)
-    return optimizer, warmup_cosine(optimizer, config.warmup_steps, config.min_lr / config.lr, total_steps)
+    return optimizer, warmup_cosine(optimizer, warmup, config.min_lr / config.lr, total_steps)
 
 
 def warmup_cosine(optimizer: Optimizer, warmup: int, floor: float, total_steps: int) -> LambdaLR:
@@ -73,17 +73,23 @@ def warmup_cosine(optimizer: Optimizer, warmup: int, floor: float, total_steps: 
     return LambdaLR(optimizer, factor)
 
 
-def check_warmup(config: OptimConfig, total_steps: int) -> None:
-    """Refuse a warmup that is longer than the run.
+def warmup_of(config: OptimConfig, total_steps: int) -> int:
+    """The warmup's steps: as configured, or a tenth of a run that is not twice as long as that.
 
     Raises:
-        UserError: naming both.
+        UserError: naming a setting that cannot be.
     """
-    if not 0 <= config.warmup_steps < total_steps:
-        raise UserError(
-            f"optim.warmup_steps: {config.warmup_steps} must be less than the {total_steps} steps of the run. "
-            f"Lower it, or train longer."
-        )
+    for key, fits, expected in (
+        ("lr", config.lr > 0, "more than 0"),
+        ("min_lr", 0 <= config.min_lr <= config.lr, f"0 to lr, which is {config.lr}"),
+        ("weight_decay", config.weight_decay >= 0, "0 or more"),
+        ("betas", len(config.betas) == 2 and all(0 <= b < 1 for b in config.betas), "two numbers of 0 to below 1"),
+        ("warmup_steps", config.warmup_steps >= 0, "0 or more"),
+        ("ema_decay", config.ema_decay is None or 0 <= config.ema_decay < 1, "0 to below 1, or null"),
+    ):
+        if not fits:
+            raise UserError(f"optim.{key}: found {getattr(config, key)}, expected {expected}.")
+    return config.warmup_steps if 2 * config.warmup_steps <= total_steps else total_steps // 10
 
 
 class EMAWeights(WeightAveraging):

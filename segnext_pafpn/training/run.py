@@ -23,8 +23,9 @@ from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, planned_steps
 from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
 from segnext_pafpn.training.losses import LossConfig, balanced_weights
+from segnext_pafpn.training.misfit import refuse_misfit
 from segnext_pafpn.training.module import SegmentationModule
-from segnext_pafpn.training.optim import OptimConfig, check_warmup
+from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, write_images, write_report
 
@@ -50,6 +51,10 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
+    if config.loss.mode == "sigmoid":
+        raise UserError(
+            "loss.mode: sigmoid is for masks with several labels per pixel, which no reader gives yet. Use softmax."
+        )
     data = SegmentationDataModule(config.data, seed=config.seed)
     config = _balance_classes(config, data)
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -62,11 +67,14 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
-    last = checkpoint_to_resume(config) if resume else None
+    last = checkpoint_to_resume(config, fixed=("optim", "model")) if resume else None
     callbacks = build_callbacks(config, network=copied, preprocessing=preprocessing)
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
-    check_warmup(config.optim, planned_steps(config.trainer, batches=len(data.train_dataloader()))[1])
+    steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
+    if (warmup := warmup_of(config.optim, steps)) != config.optim.warmup_steps:
+        log.info(f"optim.warmup_steps: {config.optim.warmup_steps} is long for a run of {steps}: {warmup} are taken.")
+    refuse_misfit(copied, config.model, config.data)
     if resume:
         data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
     prepare_folder(config, resume)

@@ -1,12 +1,14 @@
 """Which weights decay, how the learning rate goes, how weights are averaged."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.layers import ConvNeXtBlock
-from segnext_pafpn.training.optim import EMAWeights, OptimConfig, build_optimizer, parameter_groups
+from segnext_pafpn.training.optim import EMAWeights, OptimConfig, build_optimizer, parameter_groups, warmup_of
 
 
 def test_norms_biases_and_layer_scale_do_not_decay():
@@ -38,9 +40,25 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_its_floor():
     assert rates[25] == pytest.approx(0.1)
 
 
-def test_a_warmup_longer_than_the_run_is_refused():
-    with pytest.raises(UserError, match=r"optim\.warmup_steps: 50 must be less than the 10 steps"):
-        build_optimizer(nn.Linear(2, 2), OptimConfig(warmup_steps=50), 10)
+@pytest.mark.parametrize(("total_steps", "steps"), [(1000, 50), (100, 50), (99, 9), (10, 1), (3, 0)])
+def test_a_short_run_warms_up_for_a_tenth_of_its_steps(total_steps, steps):
+    assert warmup_of(OptimConfig(warmup_steps=50), total_steps) == steps
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": -1.0}, "optim.lr: found -1.0, expected more than 0"),
+        ({"lr": 0.1, "min_lr": 0.2}, "optim.min_lr: found 0.2, expected 0 to lr, which is 0.1"),
+        ({"weight_decay": -0.1}, "optim.weight_decay: found -0.1"),
+        ({"betas": (0.9, 1.0)}, "optim.betas"),
+        ({"warmup_steps": -1}, "optim.warmup_steps: found -1"),
+        ({"ema_decay": 1.0}, "optim.ema_decay: found 1.0, expected 0 to below 1, or null"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(options, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        build_optimizer(nn.Linear(2, 2), OptimConfig(**options), 10)
 
 
 def test_average_starts_quickly_and_ends_at_its_decay():

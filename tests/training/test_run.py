@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -229,10 +231,31 @@ def test_a_resumed_run_can_be_made_longer_but_not_learn_otherwise(finished, tmp_
 
 
 def test_a_refused_run_leaves_no_folder_behind(dataset, tmp_path):
-    for changes in ({"optim": OptimConfig(warmup_steps=99)}, {"trainer": TrainerConfig(accelerator="gpux")}):
+    for changes in ({"optim": OptimConfig(lr=-1.0)}, {"trainer": TrainerConfig(accelerator="gpux")}):
         with pytest.raises(UserError):
             fit(small_config(dataset, tmp_path, 1, **changes))
         assert not (tmp_path / "run").exists()
+
+
+def test_a_resume_that_cannot_be_changes_nothing(finished, tmp_path):
+    root, run = finished
+    copy = shutil.copytree(run, tmp_path / "run")
+    before = (copy / "config.yaml").read_text()
+    model = small_config(root, tmp_path, 6).model
+    for changes, message in (
+        ({"model": replace(model, encoder_name="elanext_tiny")}, "model.encoder_name: elanext_tiny is not the"),
+        ({"trainer": TrainerConfig(accelerator="cpu", max_epochs=2)}, "trainer.max_epochs: 2 is less than the 4"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            fit(small_config(root, tmp_path, 6, **changes), resume=True)
+    assert (copy / "config.yaml").read_text() == before
+
+
+def test_a_network_that_cannot_take_the_batches_is_refused_before_anything_is_written(dataset, tmp_path):
+    swin = ModelConfig(encoder_name="tu-swin_s3_tiny_224")
+    with pytest.raises(UserError, match=r"encoder tu-swin_s3_tiny_224 cannot be trained on batches of .*img_size"):
+        fit(small_config(dataset, tmp_path, 1, model=swin))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_too_short_for_an_evaluation_keeps_its_last_weights(dataset, tmp_path):
