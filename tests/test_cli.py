@@ -260,7 +260,8 @@ def test_every_shipped_configuration_pretrains(tmp_path, name):
 def test_every_shipped_configuration_trains(tmp_path, name):
     config = CONFIGS[name]
     root = tmp_path / "data"
-    arguments = ["--data.crop_size=[32, 48]"]
+    # not smaller: torch's bf16 gradient of a dense 7x7 kernel on 2x3 pixels is not finite on one CPU thread
+    arguments = ["--data.crop_size=[64, 96]"]
     if maker := MAKERS.get(config["data"]["card"]):
         maker(root)
         arguments.append(f"--data.root={root}")
