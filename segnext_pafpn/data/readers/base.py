@@ -18,6 +18,12 @@ class Sample:
         seed: from which a made sample is drawn.
         class_masks: one mask file for each class that has one, as (index of the class, file).
         valid: file that is 0 where the picture is not to be learnt or scored.
+        channels: further files of the image, a channel each, where every channel is a file of its own.
+        case: what the picture is a slice of, such as a volume: its slices are split and scored together. None for a
+            picture that is a case of its own.
+        slice: number of the slice in its case, from 0 without gaps; None where ``case`` is.
+        spacing: distance between neighbouring pixels in millimetres: between rows and between columns, and for a
+            slice between slices before them, in the order of the axes of the slices stacked (D, H, W). None: unknown.
     """
 
     name: str
@@ -26,16 +32,25 @@ class Sample:
     seed: int = 0
     class_masks: tuple[tuple[int, Path], ...] = ()
     valid: Path | None = None
+    channels: tuple[Path, ...] = ()
+    case: str | None = None
+    slice: int | None = None
+    spacing: tuple[float, ...] | None = None
 
     @property
     def label(self) -> str:
-        """How messages call it."""
-        return str(self.image or self.name)
+        """How messages call it; no two samples of a split have one label."""
+        return f"{self.image or self.name}{self._slice_label}"
 
     @property
     def mask_label(self) -> str:
         """How messages call its truth."""
-        return str(self.mask or next((path for _, path in self.class_masks), self.label))
+        path = self.mask or next((path for _, path in self.class_masks), None)
+        return self.label if path is None else f"{path}{self._slice_label}"
+
+    @property
+    def _slice_label(self) -> str:
+        return "" if self.slice is None else f" slice {self.slice}"
 
 
 @dataclass
