@@ -92,6 +92,9 @@ def val(argv: list[str]) -> int:
     parser.add_argument("--data", type=DataConfig, default=DataConfig())
     parser.add_argument("--trainer", type=TrainerConfig, default=TrainerConfig())
     parser.add_argument("--report", action="store_true", help="also write a page with the best and worst pictures.")
+    parser.add_argument(
+        "--metrics", type=str, nargs="+", default=[], help="of a field: street, medical, segments; see docs/metrics.md."
+    )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
         config = yaml.safe_load(Path(config_of(Path(folder))).read_text(encoding="utf-8"))
@@ -100,9 +103,13 @@ def val(argv: list[str]) -> int:
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
     split = arguments.split or arguments.data.val_split
-    result = evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report)
+    result = evaluate(
+        arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report, arguments.metrics
+    )
     if is_first_process():
         _show(result)
+        for table in result.tables:
+            console.print(table.for_terminal())
         if result.page is not None:
             console.print(f"The report is {result.page}.", highlight=False, soft_wrap=True)
     return 0

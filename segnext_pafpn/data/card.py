@@ -25,7 +25,7 @@ from segnext_pafpn.files import shipped_folder
 
 IGNORE_INDEX = 255
 IGNORED_ID = 65535  # a raw id that readers give to pixels that are not to count; 255 may be a class in mask files
-_ROW_KEYS = ("name", "color", "ids", "mask_colors")
+_ROW_KEYS = ("name", "color", "ids", "mask_colors", "category")
 MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
 
 
@@ -33,24 +33,32 @@ MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
 class ClassRow:
     """One class: its name, its colour in pictures (RGB), and the ids that stand for it in the mask files.
 
-    ``mask_colors`` are the colours that stand for it in mask files of colours; its own if none are given.
+    ``mask_colors`` are the colours that stand for it in mask files of colours; its own if none are given. ``category``
+    is what its owners count it to, for scores of categories; empty if nothing.
     """
 
     name: str
     color: tuple[int, int, int]
     ids: tuple[int, ...]
     mask_colors: tuple[tuple[int, int, int], ...] = ()
+    category: str = ""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A data set: see the module's example. ``layout`` holds the reader's name and its options."""
+    """A data set: see the module's example. ``layout`` holds the reader's name and its options.
+
+    ``boundary`` are the names of the classes that divide cells, for scores of cells. With ``multi_label`` a pixel may
+    be of several classes or none, and each class has mask files of its own.
+    """
 
     name: str
     classes: tuple[ClassRow, ...]
     layout: dict[str, Any]
     ignore: tuple[int, ...] = ()
     ignore_colors: tuple[tuple[int, int, int], ...] = ()
+    boundary: tuple[str, ...] = ()
+    multi_label: bool = False
     root: Path | None = None
     title: str = ""
     source: str = ""
@@ -99,16 +107,20 @@ def load_card(name_or_path: str) -> Card:
 def _parse_card(content: Any, path: Path) -> Card:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping with 'classes' and 'layout', found {type(content).__name__}.")
-    known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors", "root", "layout")
+    known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors")
+    known += ("boundary", "multi_label", "root", "layout")
     for key in content:
         if key not in known:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
     for key in ("classes", "layout"):
         if not content.get(key):
             raise UserError(f"{path}: the key '{key}' is missing. See datasets/README.md for an example.")
-    rows = content["classes"]
-    if not isinstance(rows, list) or not 2 <= len(rows) <= MAX_CLASSES:
-        raise UserError(f"{path}: classes: expected a list of 2 to {MAX_CLASSES} rows, found {_brief(rows)}.")
+    rows, multi_label = content["classes"], content.get("multi_label", False)
+    if not isinstance(multi_label, bool):
+        raise UserError(f"{path}: multi_label: expected true or false, found {_brief(multi_label)}.")
+    least = 1 if multi_label else 2
+    if not isinstance(rows, list) or not least <= len(rows) <= MAX_CLASSES:
+        raise UserError(f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {_brief(rows)}.")
     classes = tuple(_parse_row(row, index, path) for index, row in enumerate(rows))
     ignore = tuple(_parse_ids(content.get("ignore", []), "ignore", path))
     _refuse_repeats([row.name for row in classes], "class name", path)
@@ -127,6 +139,8 @@ def _parse_card(content: Any, path: Path) -> Card:
         classes=classes,
         ignore=ignore,
         ignore_colors=_parse_colors(content.get("ignore_colors", []), f"{path}: ignore_colors"),
+        boundary=_parse_boundary(content.get("boundary", []), [row.name for row in classes], path),
+        multi_label=multi_label,
         layout=layout,
         root=None if root is None else path.parent / str(root),
         path=path,
@@ -143,7 +157,18 @@ def _parse_row(row: Any, index: int, path: Path) -> ClassRow:
     (color,) = _parse_colors([row.get("color", _default_color(index))], f"{where}: color")
     ids = _parse_ids(row.get("ids", [index]), f"classes[{index}].ids", path)
     mask_colors = _parse_colors(row.get("mask_colors", [color]), f"{where}: mask_colors")
-    return ClassRow(name=str(row["name"]), color=color, ids=tuple(ids), mask_colors=mask_colors)
+    category = str(row.get("category", ""))
+    return ClassRow(name=str(row["name"]), color=color, ids=tuple(ids), mask_colors=mask_colors, category=category)
+
+
+def _parse_boundary(names: Any, known: list[str], path: Path) -> tuple[str, ...]:
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list):
+        raise UserError(f"{path}: boundary: expected a list of names of classes, found {_brief(names)}.")
+    for name in names:
+        if name not in known:
+            raise UserError(f"{path}: boundary: {_brief(name)} is no class.{nearest(str(name), known)}")
+    return tuple(names)
 
 
 def _parse_colors(colors: Any, where: str) -> tuple[tuple[int, int, int], ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -74,6 +75,10 @@ class SegmentationDataModule(L.LightningDataModule):
         if listing.problems:
             raise UserError(listing.problems[0])
         return listing.samples
+
+    def read_truth(self, sample: Sample) -> np.ndarray:
+        """Training ids of a sample in its own size, (H, W) uint8; it is taken to have passed the check."""
+        return self.labels(self.reader.read_mask(sample))
 
     def train_dataloader(self) -> DataLoader:
         config = self.config

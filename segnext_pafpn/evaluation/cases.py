@@ -96,7 +96,7 @@ class CaseTable:
         prediction: Array,
         truth: Array,
         spacing: Sequence[float] | None = None,
-        probabilities: Array | None = None,
+        probabilities: Array | Mapping[int, Array] | None = None,
     ) -> None:
         """Score one case.
 
@@ -105,7 +105,8 @@ class CaseTable:
             prediction: class of each pixel, (H, W) or (D, H, W), any integer type.
             truth: true class of each pixel or ``ignore_index``, of the same shape.
             spacing: of each axis, in the order of the axes; default 1.
-            probabilities: of all classes, (K, H, W) or (K, D, H, W), for the area under the ROC curve.
+            probabilities: of all classes, (K, H, W) or (K, D, H, W), for the area under the ROC curve; or those of
+                the structures by class id.
         """
         prediction, truth = np.asarray(prediction), np.asarray(truth)
         valid = truth != self.ignore_index
@@ -113,6 +114,21 @@ class CaseTable:
             probability = None if probabilities is None else probabilities[label]
             scores = case_scores(prediction == label, truth == label, spacing, probability, valid)
             self.rows.append((case, name, scores))
+
+    def add_layers(
+        self,
+        case: str,
+        prediction: Array,
+        truth: Array,
+        spacing: Sequence[float] | None = None,
+        probabilities: Array | Mapping[int, Array] | None = None,
+    ) -> None:
+        """Score one case in which a pixel may be of several classes: as :meth:`add`, of 0 and 1 (K, ...) each."""
+        for label, name in self.structures.items():
+            true = np.asarray(truth[label])
+            probability = None if probabilities is None else probabilities[label]
+            valid = true != self.ignore_index
+            self.rows.append((case, name, case_scores(prediction[label], true == 1, spacing, probability, valid)))
 
     def summary(self, structure: str) -> dict[str, Summary]:
         """Of each score of one structure, by the score's name."""

@@ -32,6 +32,7 @@ class RunReport:
         environment: what it ran on: names and values.
         commands: to do it again.
         csv: name of the file that lists all images.
+        sections: finished HTML of further scores.
     """
 
     title: str
@@ -44,6 +45,7 @@ class RunReport:
     environment: Mapping[str, str]
     commands: Sequence[str]
     csv: str
+    sections: Sequence[str] = ()
 
 
 def write_run_page(report: RunReport, path: Path) -> None:
@@ -61,6 +63,7 @@ def write_run_page(report: RunReport, path: Path) -> None:
     parts += [page.heading("IoU of each class"), page.bars(images.class_names, {"IoU": 100 * scores.iou}, 100, " %")]
     parts += [_class_table(scores, images.class_names)]
     parts += [page.heading("Confusion"), _confusion(matrix, images.class_names)]
+    parts += report.sections
     parts += _cases("Worst pictures", report.worst, report) + _cases("Best pictures", report.best, report)
     parts += _failures(report)
     parts += [page.heading("To do it again"), page.code("\n".join(report.commands))]

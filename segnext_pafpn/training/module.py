@@ -7,6 +7,7 @@ from torch import nn
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, Scores, scores_from_matrix
 from segnext_pafpn.evaluation.per_image import count_each_image
+from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
 from segnext_pafpn.training.optim import OptimConfig, build_optimizer
 
@@ -20,6 +21,7 @@ class SegmentationModule(L.LightningModule):
         model: takes normalised floats ``(B, 3, H, W)``, gives logits ``(B, K, H, W)``.
         mean, std: per channel, of values between 0 and 1.
         channels_last: memory layout of images and weights.
+        decision: how logits are read; by default the most probable class.
     """
 
     def __init__(
@@ -31,12 +33,14 @@ class SegmentationModule(L.LightningModule):
         mean: tuple[float, ...],
         std: tuple[float, ...],
         channels_last: bool = False,
+        decision: Decision | None = None,
     ):
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.memory_format)
         self.loss = SegmentationLoss(loss, num_classes)
         self.optim = optim
+        self.decision = decision or Decision()
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=False)
         self.confusion = ConfusionMatrix(num_classes)
@@ -73,15 +77,17 @@ class SegmentationModule(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._counted = []
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Count a batch; its logits go to the callbacks."""
         logits = self(batch["image"])
         loss = self.loss(logits, batch["mask"])
         self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["image"]))
-        prediction = logits.argmax(dim=1)
+        prediction = self.decision.classes(logits)
         self.confusion.update(prediction, batch["mask"])
         if self.keep_images:
             counts = count_each_image(prediction, batch["mask"], self.confusion.num_classes)
             self._counted.append((batch["name"], counts))
+        return logits
 
     def on_validation_epoch_end(self) -> None:
         self.matrix = self.confusion.compute()

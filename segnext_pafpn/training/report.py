@@ -4,6 +4,7 @@ import csv
 import importlib.metadata
 import platform
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -55,8 +56,12 @@ def write_report(
     folder: Path,
     stem: str,
     device: torch.device,
+    sections: Sequence[str] = (),
 ) -> Path:
-    """``<stem>.html``; costs up to eight more predictions, by the network that was scored and at the same size."""
+    """``<stem>.html``, with ``sections`` of HTML after the classes.
+
+    Costs up to eight more predictions, by the network that was scored and at the same size.
+    """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
     order = images.worst_first().tolist()
     worst = order[:_CASES]
@@ -79,6 +84,7 @@ def write_report(
             environment=describe_environment(module.device),
             commands=_commands(folder, images.split),
             csv=f"{stem}_images.csv",
+            sections=sections,
         ),
         path,
     )

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.metrics import Scores
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
@@ -21,6 +23,7 @@ from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, planned_steps
+from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
 from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
 from segnext_pafpn.training.losses import LossConfig, balanced_weights
 from segnext_pafpn.training.misfit import refuse_misfit
@@ -34,12 +37,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, the names its rows go by, and its page where one was written."""
+    """What an evaluation found, the names its rows go by, its page where one was written, and its field's tables."""
 
     scores: Scores
     class_names: tuple[str, ...]
     split: str
     page: Path | None = None
+    tables: Sequence[FieldTable] = ()
 
 
 def fit(config: TrainConfig, resume: bool = False) -> Result:
@@ -105,15 +109,22 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
 
 
 def evaluate(
-    checkpoint: str, data_config: DataConfig, split: str, trainer_config: TrainerConfig, report: bool = False
+    checkpoint: str,
+    data_config: DataConfig,
+    split: str,
+    trainer_config: TrainerConfig,
+    report: bool = False,
+    metrics: Sequence[str] = (),
 ) -> Result:
     """Score a finished run's ``model/`` on a split; writes ``metrics_<split>.json`` and ``.csv`` into its folder.
 
     Args:
         report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures.
+        metrics: names of metrics of a field, see :func:`~segnext_pafpn.training.fields.build_metrics`; each is written
+            to ``metrics_<split>_<metric>.json``.
 
     Raises:
-        UserError: if the model has not as many classes as the card.
+        UserError: if the model has not as many classes as the card, or the data cannot give a metric.
     """
     model, preprocessing = load_bundle(checkpoint)
     data = SegmentationDataModule(data_config)
@@ -124,21 +135,25 @@ def evaluate(
             f"'{data.card.name}' has {', '.join(names)}. Give a card with the same classes in the same order."
         )
     module = _build_module(model, preprocessing, LossConfig(), OptimConfig(), trainer_config)
-    trainer = build_trainer(trainer_config, callbacks=[], root=Path(checkpoint))
+    fields = build_metrics(metrics, data, split)
+    watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
+    trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
     module.keep_images = True
     trainer.validate(module, dataloaders=_EvalLoader(data, split), verbose=False)
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
     stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
-    result = Result(module.scores(), names, split, folder / f"{stem}.html" if report else None)
+    tables: Sequence[FieldTable] = ()
     if trainer.is_global_zero:
         extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
-        write_scores(result.scores, names, folder, stem, extra)
+        write_scores(module.scores(), names, folder, stem, extra)
         write_confusion(module.matrix, names, folder, stem)
         write_images(images, folder, stem)
+        tables = write_fields(fields, folder, stem, extra)
         if report:
-            write_report(module, data, images, folder, stem, trainer.strategy.root_device)
-    return result
+            sections = [table.for_page() for table in tables]
+            write_report(module, data, images, folder, stem, trainer.strategy.root_device, sections)
+    return Result(module.scores(), names, split, folder / f"{stem}.html" if report else None, tables)
 
 
 def _trained_on(folder: Path, card: str) -> bool:

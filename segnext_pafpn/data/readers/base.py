@@ -81,6 +81,18 @@ class Reader(ABC):
     def size(self, sample: Sample) -> tuple[int, int]:
         """Height and width, without decoding."""
 
+    def instance_file(self, sample: Sample) -> Path | None:
+        """File of the numbers of instances, which need not be there; None in layouts without such."""
+        return None
+
+    def read_instances(self, sample: Sample) -> np.ndarray:
+        """``(H, W)`` number of the instance that each pixel is of, 0 for none.
+
+        Raises:
+            UserError: naming a file that cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no instances")
+
     @abstractmethod
     def read_image(self, sample: Sample) -> np.ndarray:
         """``(H, W, 3)`` uint8 RGB.

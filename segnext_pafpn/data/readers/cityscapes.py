@@ -1,8 +1,12 @@
 """Cityscapes as its owners give it out."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from segnext_pafpn.data.readers.base import Listing
+import numpy as np
+
+from segnext_pafpn.data.readers.base import Listing, Sample
+from segnext_pafpn.data.readers.files import read_ids
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.errors import UserError, nearest
 
@@ -58,6 +62,14 @@ class CityscapesReader(FolderReader):
                 f"layout.cities: none of {', '.join(self.cities)} is in split '{split}'. It has {', '.join(found)}."
             )
         return chosen
+
+    def instance_file(self, sample: Sample) -> Path:
+        return sample.mask.with_name(sample.mask.name.replace("_labelIds.png", "_instanceIds.png"))
+
+    def read_instances(self, sample: Sample) -> np.ndarray:
+        """Below 1000 they are no instances: classes without such, or groups."""
+        ids = read_ids(self.instance_file(sample))
+        return np.where(ids < 1000, 0, ids)
 
     def list_samples(self, split: str) -> Listing:
         listing = super().list_samples(split)
