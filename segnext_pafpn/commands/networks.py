@@ -19,7 +19,7 @@ def predict(argv: list[str]) -> int:
     report = predict_files(config, track=track)
     for line in report.failed:
         print(f"error: {line}", file=sys.stderr)
-    rate = len(report.written) / report.seconds
+    rate = report.images / report.seconds
     console.print(
         f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).",
         highlight=False,

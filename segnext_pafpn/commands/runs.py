@@ -21,6 +21,7 @@ from segnext_pafpn.training.engine import is_first_process
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 from segnext_pafpn.training.run import Result, evaluate, fit
+from segnext_pafpn.training.tune import tune_thresholds
 
 
 def train(argv: list[str]) -> int:
@@ -95,6 +96,11 @@ def val(argv: list[str]) -> int:
     parser.add_argument(
         "--metrics", type=str, nargs="+", default=[], help="of a field: street, medical, segments; see docs/metrics.md."
     )
+    parser.add_argument(
+        "--tune-threshold",
+        action="store_true",
+        help="first find the best thresholds of two classes or of several labels per pixel, on the val split.",
+    )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
         config = yaml.safe_load(Path(config_of(Path(folder))).read_text(encoding="utf-8"))
@@ -103,6 +109,10 @@ def val(argv: list[str]) -> int:
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
     split = arguments.split or arguments.data.val_split
+    if arguments.tune_threshold:
+        tuned = tune_thresholds(arguments.checkpoint, arguments.data, split, arguments.trainer)
+        if is_first_process():
+            console.print(tuned.table().for_terminal())
     result = evaluate(
         arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report, arguments.metrics
     )

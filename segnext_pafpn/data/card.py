@@ -122,6 +122,11 @@ def _parse_card(content: Any, path: Path) -> Card:
     if not isinstance(rows, list) or not least <= len(rows) <= MAX_CLASSES:
         raise UserError(f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {_brief(rows)}.")
     classes = tuple(_parse_row(row, index, path) for index, row in enumerate(rows))
+    if multi_label and (row := next((row for row in rows if "ids" in row), None)):
+        raise UserError(
+            f"{path}: class '{row['name']}' has ids, which mean nothing with multi_label: true, where each class has "
+            f"mask files of its own. Remove them."
+        )
     ignore = tuple(_parse_ids(content.get("ignore", []), "ignore", path))
     _refuse_repeats([row.name for row in classes], "class name", path)
     _refuse_repeats([i for row in classes for i in row.ids] + list(ignore), "mask id", path)

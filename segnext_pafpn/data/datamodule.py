@@ -77,7 +77,9 @@ class SegmentationDataModule(L.LightningDataModule):
         return listing.samples
 
     def read_truth(self, sample: Sample) -> np.ndarray:
-        """Training ids of a sample in its own size, (H, W) uint8; it is taken to have passed the check."""
+        """Truth of a sample in its own size, (H, W) or (K, H, W) uint8; it is taken to have passed the check."""
+        if self.card.multi_label:
+            return self.reader.read_layers(sample)
         return self.labels(self.reader.read_mask(sample))
 
     def train_dataloader(self) -> DataLoader:

@@ -16,7 +16,10 @@ from segnext_pafpn.errors import UserError
 
 
 class Batch(TypedDict):
-    """``image`` (B, 3, H, W) uint8, ``mask`` (B, H, W) uint8 training ids, ``name`` B labels for messages."""
+    """``image`` (B, 3, H, W) uint8, ``mask`` (B, H, W) uint8 training ids, ``name`` B labels for messages.
+
+    Where a pixel may be of several classes, ``mask`` is (B, K, H, W) uint8 of 0, 1 and the ignore index.
+    """
 
     image: torch.Tensor
     mask: torch.Tensor
@@ -44,14 +47,9 @@ class SegmentationDataset(Dataset):
         epoch, index = key
         sample = self.samples[index]
         image = self.reader.read_image(sample)
-        raw = self.reader.read_mask(sample)
-        if raw.shape != image.shape[:2]:
-            raise UserError(f"{sample.mask_label}: {describe_sizes(image, raw)}")
-        unknown = self.labels.unknown_ids(raw)
-        if unknown:
-            raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, self.labels, sample.mask)}")
+        truth = read_truth(self.reader, sample, self.labels, image)
         seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
-        image, mask = apply_transform(self.transform, image, self.labels(raw), seed)
+        image, mask = apply_transform(self.transform, image, truth, seed)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "mask": torch.from_numpy(np.ascontiguousarray(mask)),
@@ -59,9 +57,26 @@ class SegmentationDataset(Dataset):
         }
 
 
+def read_truth(reader: Reader, sample: Sample, labels: LabelMap, image: np.ndarray) -> np.ndarray:
+    """Training ids (H, W) uint8 of a sample, or layers (K, H, W) uint8 where a pixel may be of several classes.
+
+    Raises:
+        UserError: naming a mask that cannot be read, is of another size than ``image``, or has unknown ids.
+    """
+    raw = reader.read_layers(sample) if labels.multi_label else reader.read_mask(sample)
+    if raw.shape[-2:] != image.shape[:2]:
+        raise UserError(f"{sample.mask_label}: {describe_sizes(image, raw)}")
+    if labels.multi_label:
+        return raw
+    unknown = labels.unknown_ids(raw)
+    if unknown:
+        raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, labels, sample.mask)}")
+    return labels(raw)
+
+
 def describe_sizes(image: np.ndarray, mask: np.ndarray) -> str:
     """What to say of a pair whose sizes differ."""
-    (h, w), (mh, mw) = image.shape[:2], mask.shape
+    (h, w), (mh, mw) = image.shape[:2], mask.shape[-2:]
     return f"the mask is {mw}x{mh}, its image {w}x{h} (width x height). They must agree; export the mask again."
 
 

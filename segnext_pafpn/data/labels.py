@@ -11,10 +11,12 @@ class LabelMap:
     """The card's ids as one table; built once, applied to every mask.
 
     ``card.classes[k].ids`` become k, ``card.ignore`` becomes 255. A raw 255 that the card does not
-    name is ignored too, as everywhere in the field.
+    name is ignored too, as everywhere in the field. With ``card.multi_label`` there is nothing to map: readers give
+    layers of 0, 1 and 255.
     """
 
     def __init__(self, card: Card):
+        self.multi_label = card.multi_label
         self.table = np.full(65536, UNKNOWN, dtype=np.uint8)
         self.table[[IGNORE_INDEX, IGNORED_ID]] = IGNORE_INDEX
         self.table[list(card.ignore)] = IGNORE_INDEX

@@ -82,8 +82,14 @@ def eval_transform(image_size: tuple[int, int] | None = None) -> A.Compose:
 def apply_transform(
     transform: A.Compose, image: np.ndarray, mask: np.ndarray, seed: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Transform image ``(H, W, 3)`` and mask ``(H, W)`` together; the same seed changes them the same way."""
+    """Transform image ``(H, W, 3)`` and mask ``(H, W)`` together; the same seed changes them the same way.
+
+    A mask ``(K, H, W)`` of layers is K masks.
+    """
     if seed is not None:
         transform.set_random_seed(seed)
+    if mask.ndim == 3:
+        result = transform(image=image, masks=list(mask))
+        return result["image"], np.stack(result["masks"])
     result = transform(image=image, mask=mask)
     return result["image"], result["mask"]

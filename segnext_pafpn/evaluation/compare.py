@@ -107,7 +107,13 @@ def _same_images(first: ImageMatrices, second: ImageMatrices) -> ImageMatrices:
             f"expected the same images. Score both with segnext-pafpn val on one split."
         )
     matrices = second.matrices[[place[name] for name in first.names]]
-    differ = np.flatnonzero((first.matrices.sum(axis=2) != matrices.sum(axis=2)).any(axis=1))
+    if first.matrices.ndim != matrices.ndim:
+        raise UserError(
+            "one of the runs has several labels per pixel (multi_label: true), the other one label; "
+            "expected two of a kind. Compare runs of one card."
+        )
+    unlike = first.matrices.sum(axis=-1) != matrices.sum(axis=-1)
+    differ = np.flatnonzero(unlike.reshape(len(unlike), -1).any(axis=1))
     if differ.size:
         raise UserError(
             f"{first.names[differ[0]]}: its truth has other pixels in the two runs ({len(differ)} such images), "

@@ -79,8 +79,9 @@ class SheetRow:
     Attributes:
         name: for the caption.
         image: (H, W, 3) uint8, RGB.
-        truth: class of each pixel or the ignore index, (H, W) uint8.
-        prediction: class of each pixel, (H, W) uint8.
+        truth: class of each pixel or the ignore index, (H, W) uint8; where a pixel may be of several classes, 1 where
+            it is of the class, 0 or the ignore index, (K, H, W) uint8.
+        prediction: the same without ignored pixels.
     """
 
     name: str
@@ -90,10 +91,11 @@ class SheetRow:
 
     def __post_init__(self):
         size = self.image.shape[:2]
-        if self.image.shape != (*size, 3) or self.truth.shape != size or self.prediction.shape != size:
+        fits = self.truth.shape[-2:] == size and self.truth.ndim in (2, 3) and self.prediction.shape == self.truth.shape
+        if self.image.shape != (*size, 3) or not fits:
             raise ValueError(
                 f"{self.name}: image is {self.image.shape}, truth {self.truth.shape}, prediction "
-                f"{self.prediction.shape}, expected (H, W, 3) and twice (H, W)."
+                f"{self.prediction.shape}, expected (H, W, 3) and twice (H, W) or (K, H, W)."
             )
 
 
@@ -121,7 +123,7 @@ def picture_sheet(
     width = 2 * MARGIN + len(COLUMNS) * PANEL_WIDTH + (len(COLUMNS) - 1) * GAP
     legend_columns = _legend_columns([entry.get_label() for entry in entries], width)
     legend_height = LEGEND_LINE * math.ceil(len(entries) / legend_columns) + MARGIN
-    heights = [min(PANEL_WIDTH * row.truth.shape[0] / row.truth.shape[1], MAX_PANEL_HEIGHT) for row in rows]
+    heights = [min(PANEL_WIDTH * row.image.shape[0] / row.image.shape[1], MAX_PANEL_HEIGHT) for row in rows]
     height = TITLE_HEIGHT + sum(heights) + CAPTION_HEIGHT * len(rows) + legend_height + MARGIN
     figure = Figure(figsize=(width, height), dpi=DPI)
 
@@ -159,11 +161,17 @@ def picture_sheet(
 def colorize(mask: np.ndarray, class_colors: Colors, ignore_index: int = 255) -> np.ndarray:
     """Picture (H, W, 3) uint8 of a class map (H, W) uint8; black where ignored or without a class.
 
+    Layers (K, H, W) uint8, 1 where a pixel is of the class, have the mean colour of the pixel's classes.
+
     Raises:
         ValueError: if the mask is not uint8.
     """
     if mask.dtype != np.uint8:
         raise ValueError(f"the mask is {mask.dtype}, expected uint8 class numbers.")
+    if mask.ndim == 3:
+        held = (mask == 1).astype(np.uint32)
+        total = np.tensordot(held, np.asarray(class_colors, dtype=np.uint32), axes=(0, 0))
+        return (total // np.maximum(held.sum(axis=0), 1)[..., None]).astype(np.uint8)
     table = np.zeros((256, 3), np.uint8)
     table[: len(class_colors)] = class_colors
     if 0 <= ignore_index < len(table):
@@ -175,28 +183,35 @@ def error_picture(row: SheetRow, ignore_index: int) -> np.ndarray:
     """Picture (H, W, 3) uint8: the image in grey, wrong pixels magenta, pixels that do not count hatched."""
     grey = row.image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     picture = np.repeat((40 + 0.6 * grey).astype(np.uint8)[..., None], 3, axis=2)
-    picture[row.prediction != row.truth] = WRONG
-    height, width = row.truth.shape
+    wrong, ignored = wrong_and_ignored(row, ignore_index)
+    picture[wrong] = WRONG
+    height, width = ignored.shape
     stripe = max(1, max(height, width) // 120)
     diagonal = np.add.outer(np.arange(height), np.arange(width)) // stripe % 4
     hatch = np.where(diagonal == 0, 170, 255).astype(np.uint8)
-    ignored = row.truth == ignore_index
     picture[ignored] = hatch[ignored][:, None]
     return picture
 
 
+def wrong_and_ignored(row: SheetRow, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a pixel is wrong, in any of its classes, and where none of them counts: twice (H, W) bool."""
+    ignored = row.truth == ignore_index
+    wrong = (row.prediction != row.truth) & ~ignored
+    return (wrong, ignored) if wrong.ndim == 2 else (wrong.any(axis=0), ignored.all(axis=0))
+
+
 def _caption(row: SheetRow, ignore_index: int) -> str:
-    counted = row.truth != ignore_index
-    if not counted.any():
+    wrong, ignored = wrong_and_ignored(row, ignore_index)
+    if ignored.all():
         return f"{row.name}   no pixel counts"
-    accuracy = (row.prediction == row.truth)[counted].mean()
+    accuracy = 1 - wrong[~ignored].mean()
     return f"{row.name}   pixel accuracy {100 * accuracy:.2f} %"
 
 
 def _legend_entries(
     rows: Sequence[SheetRow], class_names: Sequence[str], class_colors: Colors, ignore_index: int
 ) -> list[Patch]:
-    seen = {int(label) for row in rows for mask in (row.truth, row.prediction) for label in np.unique(mask)}
+    seen = {label for row in rows for mask in (row.truth, row.prediction) for label in _labels(mask)}
     entries = [
         Patch(facecolor=np.array(color) / 255, edgecolor=GREY, linewidth=0.5, label=name)
         for i, (name, color) in enumerate(zip(class_names, class_colors, strict=True))
@@ -206,6 +221,13 @@ def _legend_entries(
     if ignore_index in seen:
         entries.append(Patch(facecolor="white", edgecolor=GREY, hatch="/////", linewidth=0.5, label="not counted"))
     return entries
+
+
+def _labels(mask: np.ndarray) -> list[int]:
+    """The classes in a map (H, W), and the ignore index; or in layers (K, H, W)."""
+    if mask.ndim == 2:
+        return np.unique(mask).tolist()
+    return np.flatnonzero((mask == 1).any(axis=(1, 2))).tolist() + [i for i in np.unique(mask).tolist() if i > 1]
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:

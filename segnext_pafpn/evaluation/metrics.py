@@ -77,6 +77,41 @@ class ConfusionMatrix(Metric):
         return self.matrix
 
 
+class LayerMatrices(ConfusionMatrix):
+    """The same where a pixel may be of several classes or none: for each class a matrix of its own, (K, 2, 2).
+
+    Rows are the truth, columns the prediction; 0 is not the class, 1 is it.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int = 255):
+        Metric.__init__(self)
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.add_state("matrix", torch.zeros(num_classes, 2, 2, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        """Add a batch of 0 and 1, and ``ignore_index`` in the target, both (B, K, H, W), any integer type.
+
+        Raises:
+            ValueError: if the shapes differ or there are not K classes.
+        """
+        if prediction.shape != target.shape or target.dim() != 4 or target.shape[1] != self.num_classes:
+            raise ValueError(
+                f"prediction is {tuple(prediction.shape)}, target is {tuple(target.shape)}: expected both as "
+                f"(B, {self.num_classes}, H, W)."
+            )
+        self.matrix = self.matrix + count_layers(prediction, target, self.ignore_index).sum(dim=0)
+
+
+def count_layers(prediction: torch.Tensor, target: torch.Tensor, ignore_index: int = 255) -> torch.Tensor:
+    """Matrices (B, K, 2, 2) int64 of predictions and targets of 0 and 1, (B, K, H, W); nothing is read back."""
+    valid = target != ignore_index
+    true, predicted = (target == 1) & valid, (prediction == 1) & valid
+    right, true, predicted, all_ = (mask.sum(dim=(2, 3)) for mask in (true & predicted, true, predicted, valid))
+    rows = [all_ - true - predicted + right, predicted - right, true - right, right]
+    return torch.stack(rows, dim=-1).view(*right.shape, 2, 2)
+
+
 @dataclass(frozen=True, eq=False)
 class Scores:
     """Scores of one confusion matrix, as fractions 0..1, NaN where there is nothing to measure.
@@ -109,21 +144,26 @@ class Scores:
 
 
 def scores_from_matrix(matrix: torch.Tensor | np.ndarray) -> Scores:
-    """Scores of a confusion matrix (K, K) of pixel counts, rows truth, columns prediction.
+    """Scores of a confusion matrix (K, K) of pixel counts, rows truth, columns prediction; or of K of them, (K, 2, 2).
+
+    Of several, ``aAcc`` is the share of right answers over all pixels and classes.
 
     Raises:
         ValueError: if the matrix is not square.
     """
     counts = matrix.detach().cpu().numpy() if isinstance(matrix, torch.Tensor) else np.asarray(matrix)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise ValueError(f"the confusion matrix is {counts.shape}, expected (K, K).")
-    right = counts.diagonal()
-    truth, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    if not (counts.ndim == 2 and counts.shape[0] == counts.shape[1]) and counts.shape[1:] != (2, 2):
+        raise ValueError(f"the confusion matrix is {counts.shape}, expected (K, K) or (K, 2, 2).")
+    if counts.ndim == 3:
+        right, truth, predicted = counts[:, 1, 1], counts[:, 1].sum(axis=1), counts[:, :, 1].sum(axis=1)
+    else:
+        right, truth, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    all_right = np.trace(counts, axis1=-2, axis2=-1).sum()
     iou = _ratio(right, truth + predicted - right)
     dice = _ratio(2 * right, truth + predicted)
     accuracy = _ratio(right, truth)
     return Scores(
-        aAcc=float(_ratio(right.sum(), counts.sum())),
+        aAcc=float(_ratio(all_right, counts.sum())),
         mIoU=_mean_of_measured(iou),
         mAcc=_mean_of_measured(accuracy),
         mDice=_mean_of_measured(dice),

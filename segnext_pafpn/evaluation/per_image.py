@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.metrics import count_layers
 from segnext_pafpn.files import write_atomic
 
 
@@ -20,8 +21,11 @@ def count_each_image(
 ) -> torch.Tensor:
     """Confusion matrices (B, K, K) int32 on the device of two batches (B, H, W) of classes; nothing is read back.
 
-    Rows are the truth, columns the prediction. Pixels that are ignored, or outside 0..K-1, do not count.
+    Rows are the truth, columns the prediction. Pixels that are ignored, or outside 0..K-1, do not count. Batches
+    (B, K, H, W) of 0 and 1 give (B, K, 2, 2).
     """
+    if target.dim() == 4:
+        return count_layers(prediction, target, ignore_index).int()
     batch, cells = len(target), num_classes**2
     prediction, target = prediction.reshape(batch, -1).long(), target.reshape(batch, -1).long()
     counted = target != ignore_index
@@ -39,7 +43,8 @@ class ImageMatrices:
 
     Args:
         names: N labels of the images, each different.
-        matrices: (N, K, K) pixel counts, rows truth, columns prediction.
+        matrices: (N, K, K) pixel counts, rows truth, columns prediction; (N, K, 2, 2) where a pixel may be of several
+            classes.
         class_names: K.
         split: that was scored.
     """
@@ -51,7 +56,7 @@ class ImageMatrices:
 
     def __post_init__(self):
         count, classes = len(self.names), len(self.class_names)
-        if self.matrices.shape != (count, classes, classes):
+        if self.matrices.shape not in ((count, classes, classes), (count, classes, 2, 2)):
             raise ValueError(f"matrices are {self.matrices.shape}, expected {(count, classes, classes)}.")
 
     def iou(self) -> np.ndarray:
@@ -68,8 +73,9 @@ class ImageMatrices:
 
     def accuracy(self) -> np.ndarray:
         """Share of each image's pixels that are right, (N,), NaN where no pixel counts."""
-        right = np.trace(self.matrices, axis1=1, axis2=2)
-        total = self.matrices.sum(axis=(1, 2))
+        count = len(self.names)
+        right = np.trace(self.matrices, axis1=-2, axis2=-1).reshape(count, -1).sum(axis=1)
+        total = self.matrices.reshape(count, -1).sum(axis=1)
         return np.divide(right, total, out=np.full(len(total), np.nan), where=total > 0)
 
     def worst_first(self) -> np.ndarray:
@@ -80,7 +86,10 @@ class ImageMatrices:
 
 
 def right_and_union(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """TP and TP + FP + FN of each class, twice (..., K) int64, from matrices (..., K, K)."""
+    """TP and TP + FP + FN of each class, twice (N, K) int64, from matrices (N, K, K) or (N, K, 2, 2)."""
+    if matrices.ndim == 4:
+        right = matrices[..., 1, 1].astype(np.int64)
+        return right, right + matrices[..., 0, 1] + matrices[..., 1, 0]
     right = np.diagonal(matrices, axis1=-2, axis2=-1).astype(np.int64)
     return right, matrices.sum(axis=-1, dtype=np.int64) + matrices.sum(axis=-2, dtype=np.int64) - right
 

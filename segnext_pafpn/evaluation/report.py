@@ -92,10 +92,18 @@ def write_scores(
 def write_confusion(matrix: torch.Tensor | np.ndarray, class_names: Sequence[str], directory: Path, stem: str) -> None:
     """Write the matrix (K, K) of pixels as ``<stem>_confusion.csv``: a row per true, a column per predicted class.
 
+    Matrices (K, 2, 2) become a row per class with its right and wrong pixels.
+
     Raises:
         ValueError: if there is not one name per class.
     """
     _check_names(class_names, len(matrix))
+    if matrix.ndim == 3:
+        head = ("class", "true_negative", "false_positive", "false_negative", "true_positive")
+        layers = matrix.reshape(len(matrix), 4).tolist()
+        rows = [(name, *counts) for name, counts in zip(class_names, layers, strict=True)]
+        _write_csv(Path(directory) / f"{stem}_confusion.csv", [head, *rows])
+        return
     rows = [(name, *counts) for name, counts in zip(class_names, matrix.tolist(), strict=True)]
     _write_csv(Path(directory) / f"{stem}_confusion.csv", [("truth \\ prediction", *class_names), *rows])
 

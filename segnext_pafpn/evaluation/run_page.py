@@ -84,6 +84,10 @@ def _class_table(scores: Scores, class_names: Sequence[str]) -> str:
 
 def _confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:
     """Of each true class (row), the share of its pixels that were given each class (column)."""
+    if matrix.ndim == 3:
+        note = page.paragraph("Pixels of each class, which may overlap.", "soft")
+        counts = [[name, *map(str, cells.ravel())] for name, cells in zip(class_names, matrix, strict=True)]
+        return note + page.table(["class", "neither", "predicted only", "true only", "both"], counts)
     total = matrix.sum(axis=1, keepdims=True)
     share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
     note = page.paragraph("Percent of the pixels of each true class (row) that were given each class (column).", "soft")

@@ -84,9 +84,12 @@ class Predictor:
 
     @property
     def class_colors(self) -> tuple[tuple[int, int, int], ...]:
-        """Colours of the ids in a mask. One logit means two ids, of which 0 is the background, in black."""
+        """Colours of the ids in a mask. One logit means two ids, of which 0 is the background, in black.
+
+        Where a pixel may be of several classes, they are those of the classes.
+        """
         colors = self.preprocessing.class_colors
-        return ((0, 0, 0), *colors) if len(colors) == 1 else colors
+        return ((0, 0, 0), *colors) if len(colors) == 1 and not self.preprocessing.multi_label else colors
 
     @torch.inference_mode()
     def logits(self, image: np.ndarray) -> torch.Tensor:
@@ -110,10 +113,11 @@ class Predictor:
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Image (H, W, C) uint8 to the most likely class of each pixel, (H, W) uint8.
 
-        A model with one logit gives 1 where its sigmoid exceeds 0.5, else 0. Raises what :meth:`logits` raises.
+        Of two classes the second is told where its probability exceeds the model's threshold, if it has one. A model
+        with one logit gives 1 where its sigmoid exceeds that or 0.5, else 0. Where a pixel may be of several classes,
+        1 where it is of the class, (K, H, W) uint8. Raises what :meth:`logits` raises.
         """
-        logits = self.logits(image)
-        mask = logits[0].sigmoid() > 0.5 if len(logits) == 1 else logits.argmax(dim=0)
+        mask = self.preprocessing.decision.classes(self.logits(image))
         return mask.to(torch.uint8).cpu().numpy()
 
     def _check(self, image: np.ndarray) -> None:

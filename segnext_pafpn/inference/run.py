@@ -13,7 +13,7 @@ from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, image_files, read_r
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.figures import colorize
 from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
-from segnext_pafpn.inference.writer import overlay, save_mask, save_rgb
+from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb
 
 Track = Callable[[Iterable, int, str], Iterable]
 
@@ -25,7 +25,8 @@ class PredictConfig:
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
         input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'.
-        output: folder for the masks, PNGs of class ids named like their images.
+        output: folder for the masks, PNGs of class ids named like their images. Where a pixel may be of several
+            classes, black and white PNGs in a folder for each class.
         device: auto, cpu, cuda, cuda:1 or mps.
         color: also write the masks in their classes' colours, to OUTPUT/color.
         overlay: also write the images under those colours, to OUTPUT/overlay.
@@ -48,13 +49,15 @@ class PredictReport:
     """What came of it.
 
     Args:
-        written: the masks of class ids, one per image that could be read.
+        written: the masks of class ids, one per image that could be read, or one per image and class.
+        images: how many those were.
         failed: the images that could not, a line each.
         seconds: reading, predicting and writing, without loading the model.
         model_seconds: the part of it spent predicting, from decoded image to mask.
     """
 
     written: list[Path] = field(default_factory=list)
+    images: int = 0
     failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     model_seconds: float = 0.0
@@ -64,12 +67,12 @@ class PredictReport:
 class _Outputs:
     """Where the outputs of one image go; None for one that is not asked for."""
 
-    mask: Path
+    masks: list[Path]
     color: Path | None
     overlay: Path | None
 
     def paths(self) -> list[Path]:
-        return [path for path in (self.mask, self.color, self.overlay) if path is not None]
+        return self.masks + [path for path in (self.color, self.overlay) if path is not None]
 
 
 def find_images(pattern: str) -> list[Path]:
@@ -116,11 +119,12 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
             a file cannot be written.
     """
     sources = find_images(config.input)
-    jobs = [(source, _outputs(source, config)) for source in sources]
-    _check_outputs(jobs, Path(config.output))
     predictor = Predictor.from_checkpoint(
         config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
     )
+    classes = predictor.preprocessing.class_names if predictor.preprocessing.multi_label else None
+    jobs = [(source, _outputs(source, config, classes)) for source in sources]
+    _check_outputs(jobs, Path(config.output))
     report = PredictReport()
     begin = perf_counter()
     # One thread writes while the next image is read and predicted; never more than one image waits for it.
@@ -138,17 +142,19 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
             if pending is not None:
                 pending.result()
             pending = writer.submit(_write, image, mask, predictor.class_colors, outputs)
-            report.written.append(outputs.mask)
+            report.written += outputs.masks
+            report.images += 1
         if pending is not None:
             pending.result()
     report.seconds = perf_counter() - begin
     return report
 
 
-def _outputs(source: Path, config: PredictConfig) -> _Outputs:
+def _outputs(source: Path, config: PredictConfig, classes: tuple[str, ...] | None) -> _Outputs:
+    """``classes`` are those that have a mask each, or None for one mask."""
     folder, name = Path(config.output), f"{source.stem}.png"
     return _Outputs(
-        mask=folder / name,
+        masks=[folder / name] if classes is None else class_paths(folder, classes, source.stem),
         color=folder / "color" / name if config.color else None,
         overlay=folder / "overlay" / name if config.overlay else None,
     )
@@ -170,10 +176,13 @@ def _write(
     image: np.ndarray, mask: np.ndarray, class_colors: tuple[tuple[int, int, int], ...], outputs: _Outputs
 ) -> None:
     try:
-        save_mask(mask, outputs.mask)
+        if mask.ndim == 3:
+            save_layers(mask, outputs.masks)
+        else:
+            save_mask(mask, outputs.masks[0])
         if outputs.color is not None:
             save_rgb(colorize(mask, class_colors), outputs.color)
         if outputs.overlay is not None:
             save_rgb(overlay(image, mask, class_colors), outputs.overlay)
     except OSError as error:
-        raise UserError(f"{outputs.mask}: cannot be written ({error.strerror or error}).") from error
+        raise UserError(f"{outputs.masks[0]}: cannot be written ({error.strerror or error}).") from error

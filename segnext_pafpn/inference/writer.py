@@ -1,5 +1,6 @@
 """Masks and pictures as PNG files."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,29 @@ def save_mask(mask: np.ndarray, path: Path) -> None:
     _save_png(mask, path)
 
 
+def class_paths(folder: Path, class_names: Sequence[str], stem: str) -> list[Path]:
+    """``folder/CLASS/stem.png`` of each class; of a class's name letters, digits, ``-`` and ``_`` are kept.
+
+    Two classes that would share a folder, and names that predictions need, have their number before them.
+    """
+    names = [re.sub(r"[^\w-]+", "_", name) for name in class_names]
+    taken = {"color", "overlay"}
+    return [
+        folder / (f"{i}_{name}" if names.count(name) > 1 or name in taken else name) / f"{stem}.png"
+        for i, name in enumerate(names)
+    ]
+
+
+def save_layers(layers: np.ndarray, paths: Sequence[Path]) -> None:
+    """Write layers (K, H, W) uint8 of 0 and 1 as black and white PNGs, one file each; 255 becomes black.
+
+    Raises:
+        ValueError: if there is not one path per layer.
+    """
+    for layer, path in zip(layers, paths, strict=True):
+        save_mask(np.where(layer == 1, 255, 0).astype(np.uint8), path)
+
+
 def save_rgb(image: np.ndarray, path: Path) -> None:
     """Write a picture (H, W, 3) uint8 as a PNG.
 
@@ -39,19 +63,21 @@ def overlay(
 ) -> np.ndarray:
     """Picture (H, W, 3) uint8: the image, coloured by class ids (H, W); where the mask is 255, the image alone.
 
+    Layers (K, H, W) of 0 and 1 colour it where they are 1; where none is, the image alone.
+
     Args:
         alpha: share of the colour, 0 to 1.
 
     Raises:
         ValueError: if image and mask differ in size, or alpha is out of range.
     """
-    if image.shape != (*mask.shape, 3):
+    if image.shape != (*mask.shape[-2:], 3):
         raise ValueError(f"the image is {image.shape}, the mask {mask.shape}, expected (H, W, 3) and (H, W).")
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}, expected 0 to 1.")
     colors = colorize(mask, class_colors, IGNORE_INDEX)
     blended = np.array(Image.blend(Image.fromarray(image), Image.fromarray(colors), alpha))
-    ignored = mask == IGNORE_INDEX
+    ignored = mask == IGNORE_INDEX if mask.ndim == 2 else (mask != 1).all(axis=0)
     blended[ignored] = image[ignored]
     return blended
 

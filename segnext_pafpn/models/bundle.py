@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_folder_atomic
+from segnext_pafpn.files import write_folder_atomic, write_json
+from segnext_pafpn.models.decision import Decision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -52,6 +53,9 @@ class Preprocessing:
         class_colors: K RGB triples.
         mean, std: per channel, of values between 0 and 1; the network sees ``(image / 255 - mean) / std``.
         image_size: height and width to which images are resized first, or None.
+        multi_label: a pixel may be of several classes or none.
+        thresholds: of probabilities, see :class:`~segnext_pafpn.models.decision.Decision`; None: not tuned.
+        thresholds_from: what they were tuned on, in words.
     """
 
     class_names: tuple[str, ...]
@@ -59,6 +63,14 @@ class Preprocessing:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
+    multi_label: bool = False
+    thresholds: tuple[float, ...] | None = None
+    thresholds_from: str = ""
+
+    @property
+    def decision(self) -> Decision:
+        """How logits are read."""
+        return Decision(multi_label=self.multi_label, thresholds=self.thresholds)
 
 
 def save_bundle(
@@ -77,6 +89,11 @@ def save_bundle(
         (temporary / "preprocessing.json").write_text(text, encoding="utf-8")
 
 
+def save_preprocessing(preprocessing: Preprocessing, folder: Path) -> None:
+    """Write it anew into a bundle, whose weights stay."""
+    write_json(asdict(preprocessing), Path(folder) / "preprocessing.json")
+
+
 def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics: dict) -> str:
     """What the folder holds; in place of smp's card, which names a licence and speaks of an upload."""
     return _CARD.format(
@@ -88,15 +105,30 @@ def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics:
     )
 
 
+def bundle_folder(path: str | Path) -> Path:
+    """``path`` itself, or ``model/`` in it where ``path`` is the folder of a run."""
+    folder = Path(path)
+    return folder / "model" if (folder / "model").is_dir() else folder
+
+
+def _thresholds(values: dict) -> tuple[float, ...] | None:
+    """Of a ``preprocessing.json``; none before there were such."""
+    thresholds = values.get("thresholds")
+    if thresholds is None:
+        return None
+    count = len(values["class_names"]) if values.get("multi_label") else 1
+    if len(thresholds) != count or not all(0 <= threshold <= 1 for threshold in thresholds):
+        raise ValueError(f"thresholds: found {thresholds}, expected {count} of 0 to 1")
+    return tuple(float(threshold) for threshold in thresholds)
+
+
 def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
 
     Raises:
         UserError: naming the file that is missing or broken.
     """
-    folder = Path(path)
-    if (folder / "model").is_dir():
-        folder = folder / "model"
+    folder = bundle_folder(path)
     for name in ("config.json", "model.safetensors", "preprocessing.json"):
         if not (folder / name).is_file():
             raise UserError(
@@ -111,6 +143,9 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
             mean=tuple(values["mean"]),
             std=tuple(values["std"]),
             image_size=tuple(values["image_size"]) if values["image_size"] else None,
+            multi_label=bool(values.get("multi_label", False)),
+            thresholds=_thresholds(values),
+            thresholds_from=str(values.get("thresholds_from", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segnext_pafpn.data.dataset import Batch
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, Scores, scores_from_matrix
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix, LayerMatrices, Scores, scores_from_matrix
 from segnext_pafpn.evaluation.per_image import count_each_image
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
@@ -43,7 +43,8 @@ class SegmentationModule(L.LightningModule):
         self.decision = decision or Decision()
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-        self.confusion = ConfusionMatrix(num_classes)
+        multi_label = self.decision.multi_label
+        self.confusion = LayerMatrices(num_classes) if multi_label else ConfusionMatrix(num_classes)
         self.matrix: torch.Tensor | None = None
         self.keep_images = False  # also count each image of an evaluation by itself
         self._counted: list[tuple[list[str], torch.Tensor]] = []
@@ -105,7 +106,10 @@ class SegmentationModule(L.LightningModule):
         return scores_from_matrix(self.matrix)
 
     def _gather_images(self) -> tuple[list[str], torch.Tensor]:
-        """Names and confusion matrices (N, K, K) of all processes' images, on the CPU; the device is read once."""
+        """Names and confusion matrices of all processes' images, on the CPU; the device is read once.
+
+        The matrices are (N, K, K), or (N, K, 2, 2) where a pixel may be of several classes.
+        """
         names = [name for batch, _ in self._counted for name in batch]
         parts = [(names, torch.cat([counts for _, counts in self._counted]).cpu())]
         if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -20,6 +20,6 @@ def draw_sheet(folder: Path, data: SegmentationDataModule, split: str, device: s
     rows = []
     for sample in samples[step // 2 :: step][:count]:
         image = data.reader.read_image(sample)
-        truth = data.labels(data.reader.read_mask(sample))
+        truth = data.read_truth(sample)
         rows.append(SheetRow(name=sample.name, image=image, truth=truth, prediction=predictor.predict(image)))
     picture_sheet(rows, data.card.class_names, data.card.class_colors, folder / "predictions.png")

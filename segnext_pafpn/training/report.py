@@ -94,7 +94,7 @@ def write_report(
 @torch.inference_mode()
 def _predicted(module: SegmentationModule, dataset: Dataset, index: int, name: str) -> SheetRow:
     item = dataset[0, index]
-    prediction = module(item["image"][None].to(module.device)).argmax(dim=1)[0]
+    prediction = module.decision.classes(module(item["image"][None].to(module.device)))[0]
     image = item["image"].permute(1, 2, 0).numpy()
     return SheetRow(name, image, item["mask"].numpy(), prediction.to(torch.uint8).cpu().numpy())
 

@@ -55,15 +55,15 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
-    if config.loss.mode == "sigmoid":
-        raise UserError(
-            "loss.mode: sigmoid is for masks with several labels per pixel, which no reader gives yet. Use softmax."
-        )
     data = SegmentationDataModule(config.data, seed=config.seed)
+    _check_mode(config.loss, data)
     config = _balance_classes(config, data)
     L.seed_everything(config.seed, workers=True, verbose=False)
     preprocessing = Preprocessing(
-        class_names=data.card.class_names, class_colors=data.card.class_colors, image_size=config.data.image_size
+        class_names=data.card.class_names,
+        class_colors=data.card.class_colors,
+        image_size=config.data.image_size,
+        multi_label=data.card.multi_label,
     )
     # a resumed run takes all weights from its checkpoint
     model = build_model(replace(config.model, init_from=None) if resume else config.model, len(data.card.classes))
@@ -126,26 +126,21 @@ def evaluate(
     Raises:
         UserError: if the model has not as many classes as the card, or the data cannot give a metric.
     """
-    model, preprocessing = load_bundle(checkpoint)
-    data = SegmentationDataModule(data_config)
+    module, data, _ = open_run(checkpoint, data_config, trainer_config)
     names = data.card.class_names
-    if names != preprocessing.class_names:
-        raise UserError(
-            f"{checkpoint}: the model knows the classes {', '.join(preprocessing.class_names)}; the card "
-            f"'{data.card.name}' has {', '.join(names)}. Give a card with the same classes in the same order."
-        )
-    module = _build_module(model, preprocessing, LossConfig(), OptimConfig(), trainer_config)
     fields = build_metrics(metrics, data, split)
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
     module.keep_images = True
-    trainer.validate(module, dataloaders=_EvalLoader(data, split), verbose=False)
+    trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
     stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
     tables: Sequence[FieldTable] = ()
     if trainer.is_global_zero:
         extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
+        if module.decision.thresholds is not None:
+            extra["thresholds"] = list(module.decision.thresholds)
         write_scores(module.scores(), names, folder, stem, extra)
         write_confusion(module.matrix, names, folder, stem)
         write_images(images, folder, stem)
@@ -154,6 +149,31 @@ def evaluate(
             sections = [table.for_page() for table in tables]
             write_report(module, data, images, folder, stem, trainer.strategy.root_device, sections)
     return Result(module.scores(), names, split, folder / f"{stem}.html" if report else None, tables)
+
+
+def open_run(
+    checkpoint: str, data_config: DataConfig, trainer_config: TrainerConfig
+) -> tuple[SegmentationModule, SegmentationDataModule, Preprocessing]:
+    """A finished run's ``model/`` and the data to score it on.
+
+    Raises:
+        UserError: if the model's classes are not the card's.
+    """
+    model, preprocessing = load_bundle(checkpoint)
+    data = SegmentationDataModule(data_config)
+    names = data.card.class_names
+    if names != preprocessing.class_names:
+        raise UserError(
+            f"{checkpoint}: the model knows the classes {', '.join(preprocessing.class_names)}; the card "
+            f"'{data.card.name}' has {', '.join(names)}. Give a card with the same classes in the same order."
+        )
+    if data.card.multi_label != preprocessing.multi_label:
+        raise UserError(
+            f"{checkpoint}: the model was trained with multi_label: {str(preprocessing.multi_label).lower()}; the card "
+            f"'{data.card.name}' has {str(data.card.multi_label).lower()}. Give a card like the one of its training."
+        )
+    loss = LossConfig(mode="sigmoid" if preprocessing.multi_label else "softmax")
+    return _build_module(model, preprocessing, loss, OptimConfig(), trainer_config), data, preprocessing
 
 
 def _trained_on(folder: Path, card: str) -> bool:
@@ -172,14 +192,15 @@ def _build_module(
         mean=preprocessing.mean,
         std=preprocessing.std,
         channels_last=trainer.channels_last,
+        decision=preprocessing.decision,
     )
     if trainer.compile:
         module.model.compile()
     return module
 
 
-class _EvalLoader(L.LightningDataModule):
-    """The one split that ``evaluate`` was asked for, as the trainer's validation data."""
+class EvalLoader(L.LightningDataModule):
+    """The one split that is to be scored, as the trainer's validation data."""
 
     def __init__(self, data: SegmentationDataModule, split: str):
         super().__init__()
@@ -189,6 +210,19 @@ class _EvalLoader(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         self.data.trainer = self.trainer
         return self.data.eval_dataloader(self.split)
+
+
+def _check_mode(loss: LossConfig, data: SegmentationDataModule) -> None:
+    wanted = "sigmoid" if data.card.multi_label else "softmax"
+    if loss.mode != wanted:
+        why = "may be of several classes" if data.card.multi_label else "is of one class (no multi_label: true)"
+        raise UserError(
+            f"loss.mode: found {loss.mode}, but a pixel of card '{data.card.name}' {why}. Set --loss.mode {wanted}."
+        )
+    if data.card.multi_label and isinstance(loss.class_weights, str):
+        raise UserError(
+            f"loss.class_weights: '{loss.class_weights}' is for one class per pixel. Give a number for each class."
+        )
 
 
 def _balance_classes(config: TrainConfig, data: SegmentationDataModule) -> TrainConfig:

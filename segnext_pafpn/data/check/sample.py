@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
@@ -43,7 +44,11 @@ class Details:
 
 @dataclass(frozen=True)
 class Finding:
-    """One pair. ``ids`` are the raw ids in its mask and ``counts`` their pixels; both are empty if it was not read."""
+    """One pair.
+
+    ``ids`` are the raw ids in its mask (of layers, the indices of classes) and ``counts`` their pixels; both are empty
+    if it was not read.
+    """
 
     sample: Sample
     problem: str | None = None
@@ -60,14 +65,14 @@ def look_at(sample: Sample, reader: Reader, labels: LabelMap, details: bool) -> 
     try:
         image = reader.read_image(sample)
         size = image.shape[:2]
-        raw = reader.read_mask(sample)
+        raw = reader.read_layers(sample) if labels.multi_label else reader.read_mask(sample)
     except UserError as error:
         return Finding(sample, str(error), readable=False, size=size)
-    ids, counts = count_ids(raw)
+    ids, counts = count_layers(raw) if labels.multi_label else count_ids(raw)
     seen = _details(sample, image, raw) if details else None
     problem = None
     where = sample.mask_label
-    if raw.shape != size:
+    if raw.shape[-2:] != size:
         problem = f"{where}: {describe_sizes(image, raw)}"
     elif (unknown := ids[labels.table[ids] == UNKNOWN]).size:
         problem = f"{where}: {describe_unknown(unknown.tolist(), labels, sample.mask)}"
@@ -82,6 +87,13 @@ def count_ids(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bins = np.bincount(raw.ravel())
     ids = np.flatnonzero(bins)
     return ids, bins[ids]
+
+
+def count_layers(layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes in layers (K, H, W), ascending, and how many pixels have each; last 255, if pixels have no layer."""
+    counts = np.append((layers == 1).sum(axis=(1, 2)), (layers == IGNORE_INDEX).all(axis=0).sum())
+    ids = np.append(np.arange(len(layers)), IGNORE_INDEX)
+    return ids[counts > 0], counts[counts > 0]
 
 
 def _details(sample: Sample, image: np.ndarray, raw: np.ndarray) -> Details:

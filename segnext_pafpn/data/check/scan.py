@@ -77,7 +77,7 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
         report.raw_ids[finding.ids] += finding.counts
         pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
         held = pixels[: len(report.pictures)] > 0
-        report.num_empty += int(np.count_nonzero(pixels[:IGNORE_INDEX]) <= 1)
+        report.num_empty += int(np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1))
         report.pictures += held
         report.picture_pixels += held * pixels[: len(held)].sum()
     if finding.details is not None:
@@ -92,6 +92,10 @@ def _judge_pixels(card: Card, report: SplitReport) -> None:
     """Say which classes never occur; a split from which nothing could be learnt is a problem."""
     split = report.name
     labelled = report.pixels[: len(card.classes)]
+    if card.multi_label:
+        if not labelled.any():
+            report.problems.append(f"split '{split}': no mask has a pixel of its class. Are white and black exchanged?")
+        return
     if not labelled.any():
         report.problems.append(f"split '{split}': every pixel is ignored. Map at least one id to a class.")
     elif unnamed_255(card, report):

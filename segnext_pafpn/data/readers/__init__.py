@@ -60,7 +60,14 @@ def build_reader(card: Card, root: str | None = None, layout: dict[str, Any] | N
         options["root"] = Path(folder)
     if "card" in types:
         options["card"] = card
-    return READERS[name](**options)
+    reader = READERS[name](**options)
+    if card.multi_label and not reader.has_layers:
+        raise UserError(
+            f"{card.path}: multi_label: true needs a mask file for each class: reader folder with mask_format: files "
+            f"and class_suffixes of every class. Found reader '{name}' and class_suffixes of "
+            f"{', '.join(options.get('class_suffixes', {})) or 'none'}; see docs/metrics.md."
+        )
+    return reader
 
 
 def _fits(value: Any, wanted: Any) -> bool:

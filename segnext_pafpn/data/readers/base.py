@@ -81,6 +81,19 @@ class Reader(ABC):
     def size(self, sample: Sample) -> tuple[int, int]:
         """Height and width, without decoding."""
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether each class has a truth of its own, so that a pixel may be of several; see :meth:`read_layers`."""
+        return False
+
+    def read_layers(self, sample: Sample) -> np.ndarray:
+        """``(K, H, W)`` uint8: for each class 1 where it is, 0 where it is not, 255 where that does not count.
+
+        Raises:
+            UserError: naming a file that cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no layers")
+
     def instance_file(self, sample: Sample) -> Path | None:
         """File of the numbers of instances, which need not be there; None in layouts without such."""
         return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
 from segnext_pafpn.data.readers.images import ImageSetReader, by_name
@@ -162,6 +163,16 @@ class FolderReader(ImageSetReader):
             return Sample(name, Path(image), Path(masks[-1]), valid=region)
         files = tuple((index, Path(path)) for index, path in masks.items())
         return Sample(name, Path(image), class_masks=files, valid=region)
+
+    @property
+    def has_layers(self) -> bool:
+        return set(self.mask_patterns) == set(range(len(self.card.classes) if self.card else 0))
+
+    def read_layers(self, sample: Sample) -> np.ndarray:
+        layers = self.decoder.read_layers(sample)
+        if sample.valid is not None:
+            layers[:, cut_to_valid(layers[0], sample.valid) == IGNORED_ID] = IGNORE_INDEX
+        return layers
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         mask = self.decoder.read(sample)

@@ -72,6 +72,21 @@ class MaskDecoder:
             return np.where(self._read_tones(sample.mask), raw_id(self.card, 1), raw_id(self.card, 0))
         return self._read_classes(sample)
 
+    def read_layers(self, sample: Sample) -> np.ndarray:
+        """``(K, H, W)`` uint8 of 0 and 1, which may overlap; of the format ``files`` alone.
+
+        Raises:
+            UserError: naming a file that cannot be read or is of another size than those before it.
+        """
+        layers = None
+        for index, path in sample.class_masks:
+            tones = self._read_tones(path)
+            if layers is None:
+                layers = np.zeros((len(self.card.classes), *tones.shape), dtype=np.uint8)
+            _check_size(path, tones, layers[0])
+            layers[index] = tones
+        return layers
+
     def _read_colors(self, path: Path) -> np.ndarray:
         codes, ids = _color_table(self.card)
         packed = _pack(read_array(path, mode="RGB"))
@@ -108,11 +123,15 @@ class MaskDecoder:
             if mask is None:
                 fill = IGNORED_ID if self.background is None else raw_id(self.card, self.background)
                 mask = np.full(tones.shape, fill, dtype=np.uint16)
-            if tones.shape != mask.shape:
-                (h, w), (mh, mw) = mask.shape, tones.shape
-                raise UserError(f"{path}: the mask is {mw}x{mh}, those of the classes before {w}x{h}. They must agree.")
+            _check_size(path, tones, mask)
             mask[tones] = raw_id(self.card, index)
         return mask
+
+
+def _check_size(path: Path, tones: np.ndarray, before: np.ndarray) -> None:
+    if tones.shape != before.shape:
+        (h, w), (mh, mw) = before.shape, tones.shape
+        raise UserError(f"{path}: the mask is {mw}x{mh}, those of the classes before {w}x{h}. They must agree.")
 
 
 def raw_id(card: Card, index: int) -> np.uint16:

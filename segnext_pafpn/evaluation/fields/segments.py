@@ -64,7 +64,7 @@ class CellSegments(FieldMetric):
             title="Cells",
             head=["", "V^Rand, %", "split", "merge", "V^Info, %", "split", "merge", "VI split, bits", "VI merge, bits"],
             rows=rows,
-            note=f"Mean of {len(self.decided)} pictures, inside true cells. The best threshold is that of these pictures.",
+            note=f"{len(self.decided)} pictures, inside true cells. The best thresholds are those of these pictures.",
         )
         return FieldReport(values=values, tables=[table])
 

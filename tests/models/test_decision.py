@@ -1,0 +1,76 @@
+"""How logits become classes, with thresholds and without."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle, save_preprocessing
+from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.models.factory import ModelConfig, build_model
+
+LOGITS = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(1))
+
+
+def test_without_thresholds_the_most_probable_class_is_taken():
+    assert torch.equal(Decision().classes(LOGITS), LOGITS.argmax(1))
+    assert torch.equal(Decision(thresholds=(0.5,)).classes(LOGITS), LOGITS.argmax(1))
+
+
+def test_a_threshold_is_of_the_second_of_two_classes():
+    decided = Decision(thresholds=(0.8,)).classes(LOGITS)
+    assert torch.equal(decided, (LOGITS.softmax(1)[:, 1] > 0.8).long())
+    assert 0 < decided.sum() < LOGITS.argmax(1).sum()
+
+
+def test_of_several_labels_each_has_its_own_threshold():
+    decided = Decision(multi_label=True, thresholds=(0.2, 0.9)).classes(LOGITS)
+    assert torch.equal(decided[:, 0], (LOGITS[:, 0].sigmoid() > 0.2).long())
+    assert torch.equal(decided[:, 1], (LOGITS[:, 1].sigmoid() > 0.9).long())
+    assert (decided.sum(1) == 2).any() and (decided.sum(1) == 0).any()
+
+
+def test_one_logit_is_yes_or_no():
+    assert torch.equal(Decision().classes(LOGITS[:, :1]), (LOGITS[:, 0] > 0).long())
+    assert torch.equal(Decision(thresholds=(0.7,)).classes(LOGITS[0, :1]), (LOGITS[0, 0].sigmoid() > 0.7).long())
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "model"
+    options = {"decoder_channels": 16, "head_channels": 16}
+    model = build_model(ModelConfig(encoder_name="elanext_nano", options=options), 2)
+    preprocessing = Preprocessing(class_names=("no", "yes"), class_colors=((0, 0, 0), (9, 9, 9)))
+    save_bundle(model, preprocessing, folder)
+    return folder, preprocessing
+
+
+def test_thresholds_travel_with_the_model(bundle):
+    folder, preprocessing = bundle
+    tuned = replace(preprocessing, thresholds=(0.371,), thresholds_from="split 'val' of card 'x'")
+    save_preprocessing(tuned, folder)
+    assert load_bundle(folder)[1] == tuned and tuned.decision.thresholds == (0.371,)
+    save_preprocessing(preprocessing, folder)
+
+
+def test_models_from_before_there_were_thresholds_can_be_read(bundle):
+    folder, preprocessing = bundle
+    path = folder / "preprocessing.json"
+    values = json.loads(path.read_text())
+    for key in ("multi_label", "thresholds", "thresholds_from"):
+        del values[key]
+    path.write_text(json.dumps(values))
+    assert load_bundle(folder)[1] == preprocessing
+
+
+@pytest.mark.parametrize("thresholds", [[0.5, 0.5], [1.5], ["a"]])
+def test_thresholds_that_cannot_be_are_refused(bundle, thresholds):
+    folder, preprocessing = bundle
+    path = folder / "preprocessing.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "thresholds": thresholds}))
+    with pytest.raises(UserError, match=r"preprocessing.json: not a valid preprocessing file"):
+        load_bundle(folder)
+    save_preprocessing(preprocessing, folder)
