@@ -1,0 +1,113 @@
+"""val --tune-threshold: the best threshold on val, kept with the model, and never chosen on test."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from segnext_pafpn.cli import main
+from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.models.bundle import load_bundle
+from tests.training.field_runs import discs, logits_of, picture_of, small_run, write_png
+
+
+@pytest.fixture(scope="module")
+def polyps(tmp_path_factory) -> tuple[Path, Path]:
+    """A card of two classes with splits train, val and test, and a run over it."""
+    root = tmp_path_factory.mktemp("polyps")
+    for split, count in (("train", 6), ("val", 5), ("test", 3)):
+        for i in range(count):
+            layers = discs(100 * len(split) + ord(split[0]) + i, (32, 48), 1)
+            write_png(root / f"images/{split}/{i}.png", picture_of(layers, i))
+            mask = layers[0].astype(np.uint8)
+            mask[:, :3] = 255
+            write_png(root / f"masks/{split}/{i}.png", mask)
+    card = root / "polyps.yaml"
+    content = {"classes": [{"name": "none"}, {"name": "polyp"}], "root": ".", "layout": {"reader": "folder"}}
+    card.write_text(yaml.safe_dump(content))
+    return card, small_run(card, tmp_path_factory.mktemp("runs"), epochs=1)
+
+
+def val(run: Path, *options: str) -> int:
+    fast = ["--trainer.accelerator=cpu", "--data.num_workers=0", "--data.val_batch_size=1"]
+    return main(["val", "--checkpoint", str(run), *fast, *options])
+
+
+def dice_of(probabilities: np.ndarray, truth: np.ndarray, threshold: float) -> float:
+    said, true = (probabilities > np.float32(threshold)) & (truth != 255), truth == 1
+    return 2 * (said & true).sum() / (said.sum() + true.sum())
+
+
+def test_the_threshold_is_the_best_of_all_and_is_used_from_then_on(polyps, capsys):
+    card, run = polyps
+    data, samples, logits = logits_of(run, card)
+    truth = np.stack([data.read_truth(sample) for sample in samples])
+    probabilities = np.stack([each.softmax(0)[1].numpy() for each in logits])
+    tried = {step / 1000: dice_of(probabilities, truth, step / 1000) for step in range(1, 1000)}
+    assert val(run, "--tune-threshold") == 0
+    assert "polyp" in capsys.readouterr().out
+    preprocessing = load_bundle(run)[1]
+    (threshold,) = preprocessing.thresholds
+    assert tried[threshold] == max(tried.values()) > tried[0.5]
+    assert preprocessing.thresholds_from == "split 'val' of card 'polyps'"
+    (row,) = json.loads((run / "thresholds.json").read_text())["per_class"]
+    assert row == {
+        "name": "polyp",
+        "threshold": threshold,
+        "Dice_at_0.5": pytest.approx(100 * tried[0.5], abs=1e-3),
+        "Dice": pytest.approx(100 * tried[threshold], abs=1e-3),
+    }
+    # the same command has scored with it
+    values = json.loads((run / "metrics_val.json").read_text())
+    assert values["per_class"][1]["Dice"] == row["Dice"] and values["thresholds"] == [threshold]
+    # so does a later val, of another split,
+    assert val(run, "--split", "test") == 0
+    data, samples, logits = logits_of(run, card, "test")
+    expected = dice_of(
+        np.stack([each.softmax(0)[1].numpy() for each in logits]),
+        np.stack([data.read_truth(sample) for sample in samples]),
+        threshold,
+    )
+    values = json.loads((run / "metrics_test.json").read_text())
+    assert values["per_class"][1]["Dice"] == pytest.approx(100 * expected, abs=1e-3)
+    # and predict
+    predictor = Predictor.from_checkpoint(run, device="cpu")
+    image = data.reader.read_image(samples[0])
+    decided = predictor.logits(image).softmax(0)[1].numpy() > np.float32(threshold)
+    np.testing.assert_array_equal(predictor.predict(image), decided)
+    assert (decided != (predictor.logits(image).argmax(0).numpy() == 1)).any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--split", "test"],
+        ["--split", "train"],
+        ["--data.val_split", "test"],
+        ["--data.val_split=test", "--split=val"],
+    ],
+)
+def test_nothing_is_tuned_on_another_split_than_val(polyps, capsys, options):
+    _, run = polyps
+    before = (run / "model/preprocessing.json").read_bytes()
+    assert val(run, "--tune-threshold", *options) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and "--tune-threshold: found split" in lines[0] and "never test" in lines[0]
+    assert (run / "model/preprocessing.json").read_bytes() == before
+
+
+def test_more_than_two_classes_have_no_threshold(tmp_path, capsys):
+    for split in ("train", "val"):
+        for i in range(2):
+            layers = discs(i, (32, 48), 2)
+            write_png(tmp_path / f"images/{split}/{i}.png", picture_of(layers, i))
+            write_png(tmp_path / f"masks/{split}/{i}.png", layers.sum(axis=0).astype(np.uint8))
+    card = tmp_path / "three.yaml"
+    rows = [{"name": name} for name in ("a", "b", "c")]
+    card.write_text(yaml.safe_dump({"classes": rows, "root": ".", "layout": {"reader": "folder"}}))
+    run = small_run(card, tmp_path, epochs=1)
+    capsys.readouterr()
+    assert val(run, "--tune-threshold") == 2
+    assert "is for two classes, or for multi_label: true, found the 3 classes" in capsys.readouterr().err
