@@ -110,7 +110,7 @@ def test_volumes_are_scored_as_if_they_had_never_been_slices(clinic, capsys):
     out = capsys.readouterr().out
     assert "gland" in out and "bootstrap" in out and "hd95, mm" in out
     page = read_page(run / "metrics_val.html")
-    assert "Cases" in page.headings and "volume_similarity" in page.text
+    assert "Cases" in page.headings and "volume similarity" in page.text
 
 
 def test_a_case_is_let_go_when_it_is_whole(clinic, monkeypatch):

@@ -209,6 +209,18 @@ def test_the_check_and_the_samples_know_several_labels(eyes, tmp_path, capsys):
     np.testing.assert_array_equal(mask // 255, truth_of(card, "v1")[2])
 
 
+def test_the_card_in_the_documentation_can_be_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+    (block,) = [part for part in text.split("```yaml\n")[1:] if "multi_label" in part]
+    (tmp_path / "eyes.yaml").write_text(block.split("```")[0])
+    layers = discs(3, (32, 48), 2)
+    write_png(tmp_path / "eyes/images/val/a.jpg", picture_of(layers, 1))
+    write_png(tmp_path / "eyes/masks/val/a_disc.png", (255 * layers[0]).astype(np.uint8))
+    data = SegmentationDataModule(DataConfig(card=str(tmp_path / "eyes.yaml")))
+    (sample,) = data.samples("val")
+    np.testing.assert_array_equal(data.read_truth(sample), [layers[0], np.zeros((32, 48))])
+
+
 def test_one_class_alone_can_be_trained(tmp_path):
     """Yes or no for each pixel, by one sigmoid."""
     card = write_eyes(tmp_path / "eyes")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -50,22 +52,19 @@ class FieldTable:
     rows: Sequence[Sequence[str]]
     note: str = ""
 
-    def for_terminal(self) -> Table:
-        """As a table of rich."""
+    def for_terminal(self) -> RenderableType:
+        """As rich shows it, the note below."""
         table = Table(
             title=Text(f"  {self.title}"),
-            caption=Text(f"  {self.note}"),
             title_justify="left",
-            caption_justify="left",
             title_style="bold",
-            caption_style="none",
             box=box.SIMPLE_HEAD,
         )
         for i, name in enumerate(self.head):
             table.add_column(Text(name), overflow="ellipsis" if i == 0 else "fold", justify="right" if i else "left")
         for row in self.rows:
             table.add_row(*map(Text, row))
-        return table
+        return Group(table, Padding(Text(self.note), (0, 2, 1, 2))) if self.note else table
 
     def for_page(self) -> str:
         """As HTML."""

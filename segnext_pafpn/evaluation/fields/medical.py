@@ -12,7 +12,11 @@ from segnext_pafpn.evaluation.cases import CaseTable, Summary, stack_slices
 from segnext_pafpn.evaluation.fields.base import ABSENT, FieldMetric, FieldReport, FieldTable, Picture
 
 DISTANCES = ("hd", "hd95", "asd")
-_SHOWN = (("dice", "iou", "hd95", "asd"), ("sensitivity", "specificity", "precision", "volume_similarity", "auc"))
+_SHOWN = {  # so many scores stand beside each other in 80 columns
+    "Cases": ("dice", "iou", "hd95", "asd"),
+    "Cases, errors of each kind": ("sensitivity", "specificity", "precision"),
+    "Cases, volumes and probabilities": ("volume_similarity", "auc"),
+}
 
 
 class MedicalCases(FieldMetric):
@@ -93,14 +97,14 @@ class MedicalCases(FieldMetric):
             note += f" {len(self.incomplete)} cases lack slices and are not scored."
         tables = [
             FieldTable(
-                title="Cases" if i == 0 else "Cases, further scores",
-                head=["structure", *(f"{score}, {unit}" if score in DISTANCES else f"{score}, %" for score in scores)],
+                title=title,
+                head=["structure", *(_heading(score, unit) for score in scores)],
                 rows=[
                     [name, *(_cell(score, by_score[score]) for score in scores)] for name, by_score in summaries.items()
                 ],
-                note=note if i == 0 else "",
+                note=note if title == "Cases" else "",
             )
-            for i, scores in enumerate(_SHOWN)
+            for title, scores in _SHOWN.items()
         ]
         return FieldReport(values=values, tables=tables)
 
@@ -140,6 +144,10 @@ def _fitting(case: str, spacing: tuple[float, ...] | None, axes: int) -> tuple[f
         f"case {case}: the spacing {spacing} has {len(spacing)} numbers, expected {axes}: between slices, rows and "
         f"columns. Give the distance between slices too."
     )
+
+
+def _heading(score: str, unit: str) -> str:
+    return f"{score.replace('_', ' ')}, {unit if score in DISTANCES else '%'}"
 
 
 def _values(score: str, summary: Summary) -> dict[str, float | int | None]:

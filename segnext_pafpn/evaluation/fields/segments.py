@@ -6,7 +6,6 @@ from dataclasses import asdict
 import numpy as np
 
 from segnext_pafpn.evaluation.fields.base import (
-    ABSENT,
     FieldMetric,
     FieldReport,
     FieldTable,
@@ -19,6 +18,16 @@ from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, seg
 
 NAMES = tuple(SegmentScores.__dataclass_fields__)
 _BITS = ("vi_split", "vi_merge")  # no shares
+_LABELS = {
+    "rand": "V^Rand, %",
+    "rand_split": "V^Rand split, %",
+    "rand_merge": "V^Rand merge, %",
+    "info": "V^Info, %",
+    "info_split": "V^Info split, %",
+    "info_merge": "V^Info merge, %",
+    "vi_split": "VI split, bits",
+    "vi_merge": "VI merge, bits",
+}
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
@@ -54,17 +63,20 @@ class CellSegments(FieldMetric):
         decided = _means(self.decided)
         swept = {threshold: _means(scores) for threshold, scores in self.by_threshold.items()}
         values: dict[str, object] = {"pictures": len(self.decided), "at_decision": _values(decided)}
-        rows = [_row("as decided", decided)]
+        columns = {"as decided": decided}
         for name in ("rand", "info"):
             best = max(swept, key=lambda threshold: np.nan_to_num(swept[threshold][name], nan=-1.0))
             values[f"best_{name}"] = {"threshold": best, **_values(swept[best])}
-            rows.append(_row(f"best V^{name.capitalize()}, boundary at {best:g}", swept[best]))
+            columns[f"best V^{name.capitalize()} (at {best:g})"] = swept[best]
         values["by_threshold"] = [{"threshold": threshold, **_values(means)} for threshold, means in swept.items()]
         table = FieldTable(
             title="Cells",
-            head=["", "V^Rand, %", "split", "merge", "V^Info, %", "split", "merge", "VI split, bits", "VI merge, bits"],
-            rows=rows,
-            note=f"{len(self.decided)} pictures, inside true cells. The best thresholds are those of these pictures.",
+            head=["", *columns],
+            rows=[
+                [label, *(_text(name, means[name]) for means in columns.values())] for name, label in _LABELS.items()
+            ],
+            note=f"Mean of {len(self.decided)} pictures, inside true cells. The best thresholds of the boundary's "
+            f"probability are those of these pictures.",
         )
         return FieldReport(values=values, tables=[table])
 
@@ -83,6 +95,7 @@ def _values(means: dict[str, float]) -> dict[str, float | None]:
     return {name: bits[name] if name in bits else percent(means[name]) for name in NAMES}
 
 
-def _row(label: str, means: dict[str, float]) -> list[str]:
-    bits = [ABSENT if np.isnan(means[name]) else f"{means[name]:.3f}" for name in _BITS]
-    return [label, *(percent_text(means[name]) for name in NAMES if name not in _BITS), *bits]
+def _text(name: str, mean: float) -> str:
+    if name in _BITS and not np.isnan(mean):
+        return f"{mean:.3f}"
+    return percent_text(mean)
