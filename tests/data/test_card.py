@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from cityscapesscripts.helpers.labels import labels as city_labels
 
 from segnext_pafpn.data.card import load_card, shipped_cards
 from segnext_pafpn.data.labels import LabelMap
@@ -27,6 +28,23 @@ def test_card_is_read_with_its_root_beside_it(tmp_path):
     assert card.class_colors[0] == (1, 2, 3)
     assert card.root == tmp_path / "pictures"
     assert card.name == "card"
+
+
+def test_categories_and_boundaries_are_read(tmp_path):
+    rows = [{"name": "cell", "category": "inside"}, {"name": "wall"}]
+    card = load_card(write(tmp_path, classes=rows, boundary="wall"))
+    assert [row.category for row in card.classes] == ["inside", ""]
+    assert card.boundary == ("wall",) and not card.multi_label
+    with pytest.raises(UserError, match="boundary: 'walls' is no class. Did you mean 'wall'?"):
+        load_card(write(tmp_path, boundary=["walls"]))
+    with pytest.raises(UserError, match="boundary: expected a list of names of classes, found 7"):
+        load_card(write(tmp_path, boundary=7))
+
+
+def test_the_shipped_cards_say_what_their_owners_do():
+    owners = {label.name: label.category for label in city_labels if not label.ignoreInEval}
+    assert {row.name: row.category for row in load_card("cityscapes").classes} == owners
+    assert load_card("isbi2012").boundary == load_card("isbi2012-folds").boundary == ("membrane",)
 
 
 def test_label_map_sends_ids_to_their_classes_and_knows_strangers(tmp_path):
