@@ -209,6 +209,23 @@ def test_the_check_and_the_samples_know_several_labels(eyes, tmp_path, capsys):
     np.testing.assert_array_equal(mask // 255, truth_of(card, "v1")[2])
 
 
+def test_the_check_names_classes_whose_masks_are_all_black(tmp_path):
+    card = write_eyes(tmp_path)
+    data = SegmentationDataModule(DataConfig(card=str(card)))
+    for number, suffix in enumerate(("_c", "_d", "_b")):
+        for path in (tmp_path / "masks/val").glob(f"*{suffix}.png"):
+            write_png(path, np.zeros((32, 48), np.uint8))
+        report = check_split(data.card, data.reader, "val")
+        if number == 0:
+            assert report.warnings == ["split 'val': class 'cup' has no pixel: its masks are black or missing."]
+            assert not report.problems
+    assert report.problems == ["split 'val': every mask is black, so there is nothing to learn."]
+    wrong = tmp_path / "masks/val/v2_c.png"
+    write_png(wrong, np.zeros((30, 48), np.uint8))
+    report = check_split(data.card, data.reader, "val")
+    assert report.problems[0].startswith(f"{wrong}: the mask is 48x30, those of the classes before 48x32.")
+
+
 def test_the_card_in_the_documentation_can_be_read(tmp_path):
     text = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
     (block,) = [part for part in text.split("```yaml\n")[1:] if "multi_label" in part]

@@ -93,8 +93,7 @@ def _judge_pixels(card: Card, report: SplitReport) -> None:
     split = report.name
     labelled = report.pixels[: len(card.classes)]
     if card.multi_label:
-        if not labelled.any():
-            report.problems.append(f"split '{split}': no mask has a pixel of its class. Are white and black exchanged?")
+        _judge_layers(card, report)
         return
     if not labelled.any():
         report.problems.append(f"split '{split}': every pixel is ignored. Map at least one id to a class.")
@@ -109,6 +108,17 @@ def _judge_pixels(card: Card, report: SplitReport) -> None:
         f"Correct its ids, or split the data anew."
         for row, count in zip(card.classes, labelled, strict=True)
         if count == 0
+    ]
+
+
+def _judge_layers(card: Card, report: SplitReport) -> None:
+    """The same where each class has masks of its own."""
+    empty = [row.name for row, count in zip(card.classes, report.pixels, strict=False) if count == 0]
+    if len(empty) == len(card.classes):
+        report.problems.append(f"split '{report.name}': every mask is black, so there is nothing to learn.")
+        return
+    report.warnings += [
+        f"split '{report.name}': class '{name}' has no pixel: its masks are black or missing." for name in empty
     ]
 
 
