@@ -18,6 +18,7 @@ from segnext_pafpn.files import write_json
 from segnext_pafpn.models.classifier import encoder_name
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import is_first_process
+from segnext_pafpn.training.fields import build_metrics
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 from segnext_pafpn.training.run import Result, evaluate, fit
@@ -110,6 +111,7 @@ def val(argv: list[str]) -> int:
     arguments = parse(parser, argv)
     split = arguments.split or arguments.data.val_split
     if arguments.tune_threshold:
+        build_metrics(arguments.metrics, SegmentationDataModule(arguments.data), split)  # refuses first
         tuned = tune_thresholds(arguments.checkpoint, arguments.data, split, arguments.trainer)
         if is_first_process():
             console.print(tuned.table().for_terminal())

@@ -98,6 +98,14 @@ def test_nothing_is_tuned_on_another_split_than_val(polyps, capsys, options):
     assert (run / "model/preprocessing.json").read_bytes() == before
 
 
+def test_a_metric_that_cannot_be_given_stops_the_tuning_too(polyps, capsys):
+    _, run = polyps
+    before = (run / "model/preprocessing.json").read_bytes()
+    assert val(run, "--tune-threshold", "--metrics", "segments") == 2
+    assert "does not say which class divides cells" in capsys.readouterr().err
+    assert (run / "model/preprocessing.json").read_bytes() == before
+
+
 def test_more_than_two_classes_have_no_threshold(tmp_path, capsys):
     for split in ("train", "val"):
         for i in range(2):
