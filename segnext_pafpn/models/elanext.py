@@ -8,23 +8,18 @@ ELAN whose chains are ConvNeXt blocks of half the width. Importing this module r
 from itertools import pairwise
 
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import ClassifierHead
-from timm.models import (
-    build_model_with_cfg,
-    checkpoint_seq,
-    generate_default_cfgs,
-    register_model,
-)
+from timm.models import checkpoint_seq
 from timm.models._features import feature_take_indices
 from torch import nn
 
 from segnext_pafpn.layers import ELAN, ConvNormAct, Downsample, build_block
+from segnext_pafpn.models.timm_registry import register_variants
 
 __all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
 
 # widths: channels at strides 2, 4, 8, 16, 32; depths: blocks of a stage before its ELAN;
-# elan_depths: blocks in each of the ELAN's two chains. nano and tiny were chosen by measuring (see docs/networks.md);
+# elan_depths: blocks in each of the ELAN's two chains. nano and tiny were chosen by measuring (see docs/ablation.md);
 # small and base carry them on and have not been trained yet.
 ELANEXT_VARIANTS: dict[str, dict] = {
     "elanext_nano": dict(widths=(24, 40, 80, 160, 256), depths=(2, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
@@ -222,45 +217,9 @@ def _init_weights(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _cfg(**kwargs) -> dict:
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "pool_size": (7, 7),
-        "crop_pct": 0.875,
-        "interpolation": "bicubic",
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
-        "first_conv": "stem.conv",
-        "classifier": "head.fc",
-        "license": "apache-2.0",
-        **kwargs,
-    }
-
-
-default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in ELANEXT_VARIANTS})
-
-
-def _create_elanext(name: str, pretrained: bool, **kwargs) -> ELANeXt:
-    return build_model_with_cfg(
-        ELANeXt,
-        name,
-        pretrained,
-        feature_cfg=dict(out_indices=(0, 1, 2, 3, 4), flatten_sequential=True),
-        **{**ELANEXT_VARIANTS[name], **kwargs},
-    )
-
-
-def _register(name: str) -> None:
-    """Give timm an entry point of that name, as its ``register_model`` wants it: a function of this module."""
-
-    def entry(pretrained: bool = False, **kwargs) -> ELANeXt:
-        return _create_elanext(name, pretrained, **kwargs)
-
-    entry.__name__ = name
-    globals()[name] = register_model(entry)
-
-
-for _name in ELANEXT_VARIANTS:
-    _register(_name)
+register_variants(
+    ELANeXt,
+    ELANEXT_VARIANTS,
+    first_conv="stem.conv",
+    feature_cfg=dict(out_indices=(0, 1, 2, 3, 4), flatten_sequential=True),
+)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
@@ -138,14 +137,6 @@ class PAFPNeXt(AnySizeModel):
         self.name = f"pafpnext-{encoder_name}"
         self.initialize()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """``(B, in_channels, H, W)`` to logits ``(B, classes, H, W)``; with ``aux_params`` also image labels."""
-        features = self.encoder(self._pad(x))
-        logits = self.activation(self._resize(self.segmentation_head(self.decoder(features)), x))
-        if self.classification_head is not None:
-            return logits, self.classification_head(features[-1])
-        return logits
-
     def forward_auxiliary(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Logits, and beside them the logits of n3, n4 and n5 alone, all ``(B, classes, H, W)``; for training."""
         features = self.encoder(self._pad(x))
@@ -161,9 +152,3 @@ class PAFPNeXt(AnySizeModel):
             RuntimeError: in training mode.
         """
         return fuse_layers(self)
-
-
-def register_model() -> None:
-    """Make :class:`PAFPNeXt` known to ``smp.create_model`` and ``smp.from_pretrained``."""
-    smp.PAFPNeXt = PAFPNeXt
-    smp.MODEL_ARCHITECTURES_MAPPING["pafpnext"] = PAFPNeXt
