@@ -65,7 +65,7 @@ class ELANeXt(nn.Module):
         norm: str = "batch",
         layer_scale: float | None = None,
         drop_rate: float = 0.0,
-        drop_path_rate: float = 0.1,
+        drop_path_rate: float = 0.0,
     ):
         super().__init__()
         if len(widths) != 5 or len(depths) != 4 or len(elan_depths) != 4:
@@ -100,7 +100,6 @@ class ELANeXt(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
         self.head_hidden_size = _pooled_width(self.head)
-        self.apply(_init_weights)
 
     def forward_levels(self, x: torch.Tensor, count: int = 5) -> list[torch.Tensor]:
         """Image ``(B, in_chans, H, W)`` to its first ``count`` feature levels, each ``(B, widths[i], H_i, W_i)``."""
@@ -208,13 +207,6 @@ class ELANeXt(nn.Module):
 def _pooled_width(head: ClassifierHead) -> int:
     """What the classifier takes; timm has poolings that concatenate two."""
     return head.in_features * head.global_pool.feat_mult()
-
-
-def _init_weights(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 register_variants(

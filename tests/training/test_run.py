@@ -30,7 +30,7 @@ def small_config(dataset: Path, folder: Path, epochs: int, **changes) -> TrainCo
             "output_dir": str(folder),
             "model": ModelConfig(
                 encoder_name="elanext_nano",
-                options={"decoder_channels": 16, "head_channels": 16, "detail_channels": 8, "head_dropout": 0.2},
+                options={"decoder_channels": 16, "head_channels": 16, "head_dropout": 0.2},
             ),
             "data": DataConfig(
                 card=str(dataset / "card.yaml"),
