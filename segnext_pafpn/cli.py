@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from segnext_pafpn import __version__
 from segnext_pafpn.arguments import rewrite
+from segnext_pafpn.commands.about import doctor, models
 from segnext_pafpn.commands.common import console
 from segnext_pafpn.commands.data import check, samples
-from segnext_pafpn.commands.networks import doctor, models, predict
+from segnext_pafpn.commands.predict import predict
 from segnext_pafpn.commands.runs import compare, pretrain, train, val
 from segnext_pafpn.errors import UserError, nearest, one_line
 

@@ -130,9 +130,9 @@ def build_callbacks(
     return callbacks
 
 
-def build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
-    """``metrics.csv`` and TensorBoard in the run's folder; a resumed run keeps the rows of what it goes on from."""
-    rows = [] if resume_from is None else _rows_before(folder / "metrics.csv", resume_from)
+def build_loggers(folder: Path, steps: int = 0) -> list[Logger]:
+    """``metrics.csv`` and TensorBoard in the run's folder; a run with ``steps`` behind it keeps the rows of these."""
+    rows = _rows_before(folder / "metrics.csv", steps)
     csv_logger = CSVLogger(folder.parent, name=folder.name, version="")
     if is_first_process() and rows:
         csv_logger.experiment.metrics.extend(rows)
@@ -140,11 +140,10 @@ def build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
     return [csv_logger, TensorBoardLogger(folder.parent, name=folder.name, version="", sub_dir="tensorboard")]
 
 
-def _rows_before(metrics: Path, checkpoint: Path) -> list[dict[str, str]]:
-    """The rows that were logged up to the checkpoint's step; later ones will be logged again."""
-    if not metrics.is_file():
+def _rows_before(metrics: Path, steps: int) -> list[dict[str, str]]:
+    """The rows of the first ``steps`` optimizer steps; later ones will be logged again."""
+    if not steps or not metrics.is_file():
         return []
-    steps = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     with metrics.open(newline="") as file:
         rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
     return [row for row in rows if int(row["step"]) < steps]
