@@ -1,6 +1,7 @@
 """The command line as a user meets it: processes, files, exit codes, one line of error."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 from PIL import Image
 
 from segnext_pafpn.arguments import shipped_configs
-from segnext_pafpn.cli import COMMANDS, main
+from segnext_pafpn.cli import COMMANDS, load_command, main
 from tests.conftest import SMALL_RUN, run_cli, write_image_folder
 
 
@@ -93,8 +94,43 @@ def test_scripts_at_the_top_are_the_same_commands():
 def test_help_lists_every_command(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in COMMANDS)
+    assert "COMMAND [options]" in text
+    for name, (_, line) in COMMANDS.items():
+        assert f"{name:<10}{line}\n" in text and load_command(name).__doc__ == line
     assert main(["--version"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["trian"], 2),
+        (["samples", "--data", "cells", "--count", "1", "-o", "out"], 0),
+        (["samples", "--cuont", "1"], 2),
+    ],
+)
+def test_what_computes_nothing_does_without_torch(tmp_path, arguments, code):
+    lines = (
+        "import sys",
+        "from segnext_pafpn_program import main",
+        f"assert main({arguments}) == {code}",
+        "heavy = {'torch', 'lightning', 'timm', 'segmentation_models_pytorch', 'albumentations'} & sys.modules.keys()",
+        "assert not heavy, heavy",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)
+
+
+def test_the_program_still_registers_the_networks_where_they_are_needed():
+    lines = (
+        "import segnext_pafpn_program",
+        "import segnext_pafpn.models.factory",
+        "import timm, segmentation_models_pytorch as smp",
+        "assert timm.is_model('elanext_tiny') and 'elanext_tiny' in smp.encoders.encoders",
+    )
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=root)
 
 
 def test_print_config_shows_overrides(capsys):
