@@ -91,6 +91,7 @@ def val(argv: list[str]) -> int:
     result = evaluate(arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report)
     if is_first_process():
         _show(result)
+        console.print(f"The scores are in {result.json}.", highlight=False, soft_wrap=True)
         if result.page is not None:
             console.print(f"The report is {result.page}.", highlight=False, soft_wrap=True)
     return 0
@@ -101,12 +102,17 @@ def compare(argv: list[str]) -> int:
     parser = build_parser(
         "compare", "Compare two runs on one split, class by class, with an interval of the difference."
     )
-    parser.add_argument("runs", type=str, nargs=2, help="folders of two runs that val has scored on the split.")
+    parser.add_argument("runs", type=str, nargs="+", help="folders of two runs that val has scored on the split.")
     parser.add_argument("--split", type=str, default="val", help="split to compare on.")
     parser.add_argument("--resamples", type=int, default=2000, help="of the images, for the interval.")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
     parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
     arguments = parse(parser, argv)
+    if len(arguments.runs) != 2:
+        raise UserError(
+            f"compare: expected the folders of two runs, found {len(arguments.runs)}: {' '.join(arguments.runs)}. "
+            f"Write segnext-pafpn compare runs/FIRST runs/SECOND."
+        )
     if arguments.resamples < 100:
         raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
     first, second = (load_images(Path(run) / f"metrics_{arguments.split}_images.npz") for run in arguments.runs)
@@ -135,8 +141,10 @@ def _resume(argv: list[str]) -> tuple[bool, list[str]]:
     folder = value_of("--resume", argv)
     if folder is None:
         return False, argv
-    place = ["--output_dir", str(Path(folder).parent), "--name", Path(folder).name]
-    return True, ["--config", config_of(Path(folder)), *argv, *place]
+    path = Path(folder)
+    if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
+        path = path.resolve()
+    return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
 
 
 @contextmanager

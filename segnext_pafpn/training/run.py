@@ -14,6 +14,7 @@ from segnext_pafpn.data.check import SplitReport, check_split
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.metrics import Scores
+from segnext_pafpn.evaluation.per_image import ImageMatrices
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
@@ -33,12 +34,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, the names its rows go by, and its page where one was written."""
+    """What an evaluation found, the names its rows go by, its page where one was written, and its JSON."""
 
     scores: Scores
     class_names: tuple[str, ...]
     split: str
     page: Path | None = None
+    json: Path | None = None
 
 
 def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | None = None) -> Result:
@@ -83,10 +85,13 @@ def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | N
     split = config.data.val_split
     images = image_scores(module, data, split)
     stem = f"metrics_{split}"
-    result = Result(module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html")
+    result = Result(
+        module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html", config.run_dir / f"{stem}.json"
+    )
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
-        write_scores(result.scores, result.class_names, config.run_dir, stem, {"split": result.split})
+        scored = _what_was_scored(data, images, config.trainer)
+        write_scores(result.scores, result.class_names, config.run_dir, stem, scored)
         write_confusion(module.matrix, result.class_names, config.run_dir, stem)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
         write_images(images, config.run_dir, stem)
@@ -122,15 +127,28 @@ def evaluate(
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
     stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
-    result = Result(module.scores(), names, split, folder / f"{stem}.html" if report else None)
+    page = folder / f"{stem}.html" if report else None
+    result = Result(module.scores(), names, split, page, folder / f"{stem}.json")
     if trainer.is_global_zero:
-        extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
+        extra = {"checkpoint": str(checkpoint), **_what_was_scored(data, images, trainer_config)}
         write_scores(result.scores, names, folder, stem, extra)
         write_confusion(module.matrix, names, folder, stem)
         write_images(images, folder, stem)
         if report:
             write_report(module, data, images, folder, stem, trainer.strategy.root_device)
     return result
+
+
+def _what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig) -> dict[str, object]:
+    """For the JSON: which pictures the scores are of, and whether they are all of the split."""
+    return {
+        "split": images.split,
+        "card": data.config.card,
+        "root": data.config.root,
+        "images": len(images.names),
+        "images_in_split": len(data.samples(images.split)),
+        "limit_val_batches": trainer.limit_val_batches,
+    }
 
 
 def _trained_on(folder: Path, card: str) -> bool:
