@@ -37,9 +37,7 @@ def run_folder(tmp_path_factory) -> Path:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "mIoU" in result.stdout and "predictions.png" in result.stdout
-    started = (
-        f"{folder}/small: trains on 1 x CPU, precision 32-true, from 160 pictures; epoch 1 to 1, 4 steps each, 4 in"
-    )
+    started = f"{folder}/small: trains on 1 x CPU, precision 32-true, from 512 pictures; epoch 1 to 1, 4 steps each"
     assert result.stdout.index(started) < result.stdout.index("epoch   1  step 4/4")
     return folder / "small"
 
@@ -66,7 +64,7 @@ def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path):
     assert f"The scores are in {run_folder}/metrics_test.json.\n" in val.stdout
     scored = json.loads((run_folder / "metrics_test.json").read_text())
     assert scored["split"] == "test" and scored["card"] == "streets" and scored["limit_val_batches"] is None
-    assert scored["images"] == scored["images_in_split"] > 8
+    assert scored["images"] == scored["images_in_split"] > 0
     cut = json.loads((run_folder / "metrics_val.json").read_text())
     assert cut["card"] == "streets" and cut["limit_val_batches"] == 1 and cut["images"] < cut["images_in_split"]
 
