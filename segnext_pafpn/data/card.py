@@ -83,6 +83,11 @@ def load_card(name_or_path: str) -> Card:
     if path.suffix not in (".yaml", ".yml"):
         path = shipped_folder("datasets") / f"{name_or_path}.yaml"
         if not path.is_file():
+            if Path(name_or_path).is_dir():
+                raise UserError(
+                    f"data.card: {name_or_path} is a folder, expected a card: a shipped one's name or the path of a "
+                    f".yaml file. Give the folder with --data.root, or write a card for it (docs/your-data.md)."
+                )
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
                 f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file."

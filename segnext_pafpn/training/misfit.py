@@ -1,9 +1,8 @@
 """Whether a network can take the batches it is to be trained on, asked before anything is written."""
 
-import copy
-
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.errors import UserError
@@ -18,13 +17,14 @@ def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig) -> No
     Raises:
         UserError: naming network, crop and batch.
     """
-    network = copy.deepcopy(model).to("meta").train()
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
     height, width = data.crop_size
     if getattr(model, "requires_divisible_input_shape", False):
         stride = model.encoder.output_stride
         height, width = height + -height % stride, width + -width % stride
     try:
-        network(torch.empty((data.batch_size, 3, height, width), device="meta"))
+        functional_call(model.train(), shapes, torch.empty((data.batch_size, 3, height, width), device="meta"))
     except (AssertionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -32,5 +32,5 @@ def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig) -> No
             f"{data.batch_size} crops of {width}x{height} (width x height): {reason} "
             f"Change data.crop_size or data.batch_size, or give the encoder its size in model.options (img_size)."
         ) from error
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return  # an operation that the meta device does not know says nothing about sizes

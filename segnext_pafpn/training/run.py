@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
-import torch
 import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
-from segnext_pafpn.data.check import check_split
+from segnext_pafpn.data.check import SplitReport, check_split
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.metrics import Scores
+from segnext_pafpn.evaluation.per_image import ImageMatrices
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
-from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, planned_steps
-from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
+from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
+from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
 from segnext_pafpn.training.losses import LossConfig, balanced_weights
 from segnext_pafpn.training.misfit import refuse_misfit
 from segnext_pafpn.training.module import SegmentationModule
@@ -34,19 +34,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, the names its rows go by, and its page where one was written."""
+    """What an evaluation found, the names its rows go by, its page where one was written, and its JSON."""
 
     scores: Scores
     class_names: tuple[str, ...]
     split: str
     page: Path | None = None
+    json: Path | None = None
 
 
-def fit(config: TrainConfig, resume: bool = False) -> Result:
+def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | None = None) -> Result:
     """Train, evaluate the best weights, and fill the run's folder.
 
     Args:
         resume: go on from the folder's last checkpoint, as if the run had never stopped.
+        train_report: what a check of the training split has found, so that class weights need not read it again.
 
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
@@ -56,7 +58,7 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
             "loss.mode: sigmoid is for masks with several labels per pixel, which no reader gives yet. Use softmax."
         )
     data = SegmentationDataModule(config.data, seed=config.seed)
-    config = _balance_classes(config, data)
+    config = _balance_classes(config, data, train_report)
     L.seed_everything(config.seed, workers=True, verbose=False)
     preprocessing = Preprocessing(
         class_names=data.card.class_names, class_colors=data.card.class_colors, image_size=config.data.image_size
@@ -67,7 +69,7 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
-    last = checkpoint_to_resume(config, fixed=("optim", "model")) if resume else None
+    start = find_resume_point(config, fixed=("optim", "model")) if resume else None
     callbacks = build_callbacks(config, network=copied, preprocessing=preprocessing)
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
@@ -75,26 +77,21 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     if (warmup := warmup_of(config.optim, steps)) != config.optim.warmup_steps:
         log.info(f"optim.warmup_steps: {config.optim.warmup_steps} is long for a run of {steps}: {warmup} are taken.")
     refuse_misfit(copied, config.model, config.data)
-    if resume:
-        data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+    data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume)
-    trainer.loggers = build_loggers(config.run_dir, last)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-    except SystemExit as error:  # how Lightning ends at Ctrl-C
-        raise KeyboardInterrupt from error
-    trainer.loggers = []  # the final evaluation is no row of the curves,
-    trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
-    load_best(module, config.run_dir)
+    fit_to_best(trainer, module, data, config.run_dir, start)
     module.keep_images = True
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     split = config.data.val_split
     images = image_scores(module, data, split)
     stem = f"metrics_{split}"
-    result = Result(module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html")
+    result = Result(
+        module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html", config.run_dir / f"{stem}.json"
+    )
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
-        write_scores(result.scores, result.class_names, config.run_dir, stem, {"split": result.split})
+        scored = _what_was_scored(data, images, config.trainer)
+        write_scores(result.scores, result.class_names, config.run_dir, stem, scored)
         write_confusion(module.matrix, result.class_names, config.run_dir, stem)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
         write_images(images, config.run_dir, stem)
@@ -130,15 +127,28 @@ def evaluate(
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
     stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
-    result = Result(module.scores(), names, split, folder / f"{stem}.html" if report else None)
+    page = folder / f"{stem}.html" if report else None
+    result = Result(module.scores(), names, split, page, folder / f"{stem}.json")
     if trainer.is_global_zero:
-        extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
+        extra = {"checkpoint": str(checkpoint), **_what_was_scored(data, images, trainer_config)}
         write_scores(result.scores, names, folder, stem, extra)
         write_confusion(module.matrix, names, folder, stem)
         write_images(images, folder, stem)
         if report:
             write_report(module, data, images, folder, stem, trainer.strategy.root_device)
     return result
+
+
+def _what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig) -> dict[str, object]:
+    """For the JSON: which pictures the scores are of, and whether they are all of the split."""
+    return {
+        "split": images.split,
+        "card": data.config.card,
+        "root": data.config.root,
+        "images": len(images.names),
+        "images_in_split": len(data.samples(images.split)),
+        "limit_val_batches": trainer.limit_val_batches,
+    }
 
 
 def _trained_on(folder: Path, card: str) -> bool:
@@ -176,12 +186,15 @@ class _EvalLoader(L.LightningDataModule):
         return self.data.eval_dataloader(self.split)
 
 
-def _balance_classes(config: TrainConfig, data: SegmentationDataModule) -> TrainConfig:
+def _balance_classes(
+    config: TrainConfig, data: SegmentationDataModule, report: SplitReport | None = None
+) -> TrainConfig:
     """The configuration with numbers for class weights, so that what is saved is what was used."""
     balance = config.loss.class_weights
     if not isinstance(balance, str):
         return config
-    report = check_split(data.card, data.reader, config.data.train_split)
+    if report is None:
+        report = check_split(data.card, data.reader, config.data.train_split)
     if report.problems:
         raise UserError(report.problems[0])
     pixels = report.pixels[: len(data.card.classes)]
