@@ -51,8 +51,7 @@ NETWORKS = {
     },
     "ablation": {
         "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
-        "stride 4 only, no features of stride 2": ModelConfig(options={"detail_channels": 0}),
-        "pyramid 64 wide, not 128": ModelConfig(options={"decoder_channels": 64}),
+        "pyramid 96 wide, not 64": ModelConfig(options={"decoder_channels": 96}),
         "3x3 depthwise kernels, not 7x7": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"kernel_size": 3, "decoder_kernel_size": 3}
         ),
@@ -70,20 +69,10 @@ NETWORKS = {
         "BatchNorm for LayerNorm": _article(rep="folding", norm="batch"),
         "depthwise residual blocks in ELAN and SPPCSPC": _article(rep="folding", norm="batch", block="convnext"),
         "FuseHead, still at stride 8": _article(rep="folding", norm="batch", block="convnext", head="sum"),
-        "PAFPNeXt of these widths, so top-down to stride 4": ModelConfig(
-            encoder_name="tu-elanext_tiny",
-            options={
-                "widths": [32, 64, 128, 256, 256],
-                "drop_path_rate": 0.0,
-                "decoder_channels": 64,
-                "detail_channels": 0,
-            },
+        "PAFPNeXt of these widths: 64 channels at every level, down to stride 4": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"widths": [32, 64, 128, 256, 256]}
         ),
-        "elanext_tiny: 384 channels at stride 32, stochastic depth": ModelConfig(
-            options={"decoder_channels": 64, "detail_channels": 0}
-        ),
-        "pyramid 128 wide, not 64": ModelConfig(options={"detail_channels": 0}),
-        "PAFPNeXt elanext_tiny: features of stride 2, too": ModelConfig(),
+        "PAFPNeXt elanext_tiny: 384 channels at stride 32": ModelConfig(),
     },
 }
 CHAINS = ("article",)  # comparisons whose rows stay in their order
