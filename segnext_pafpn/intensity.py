@@ -108,9 +108,11 @@ def intensity_from(
 
 
 def measure(values: np.ndarray, percentiles: tuple[float, float] | None) -> ImageStatistics:
-    """Statistics of ``(..., C)`` values, exact, in float64; without ``percentiles``, which take long, theirs are NaN."""
+    """Statistics of ``(..., C)`` values, exact, in float64; percentiles, which take long, are NaN for None."""
     flat = values.reshape(-1, values.shape[-1])
-    low, high = np.full((2, flat.shape[1]), np.nan) if percentiles is None else np.percentile(flat, percentiles, axis=0)
+    low = high = np.full(flat.shape[1], np.nan)
+    if percentiles is not None:
+        low, high = np.percentile(flat, percentiles, axis=0)
     return ImageStatistics(
         mean=_numbers(flat.mean(axis=0, dtype=np.float64)),
         std=_numbers(flat.std(axis=0, dtype=np.float64)),

@@ -64,8 +64,9 @@ def _read(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format == "GIF":
                 raise UserError(f"{path}: holds {image.n_frames} frames, expected one picture.")
+            deep = is_deep(image)
             image.load()  # OpenCV reads what is there of a file that was cut off, Pillow refuses it
-            if is_deep(image):
+            if deep:
                 return _deep_colors(path)
             image = ImageOps.exif_transpose(image)
             if image.mode not in _KEPT_MODES:
