@@ -1,6 +1,7 @@
 """Images that are not 8-bit RGB: read as they are, normalised as numpy would by hand, refused where they do not fit."""
 
 import builtins
+import pickle
 import re
 
 import cv2
@@ -364,6 +365,24 @@ def test_augmented_floats_keep_their_range_and_follow_the_seed(channels):
     np.testing.assert_array_equal(results[0], results[1])
     assert (results[0] != results[2]).any()
     assert results[0].shape == (40, 40, channels) and results[0].min() < -200  # not cut to 0..1
+
+
+def test_a_data_set_of_floats_goes_to_worker_processes_of_any_kind(tmp_path):
+    """Where processes are spawned, as on macOS and Windows, the data set is pickled."""
+    config = DataConfig(card=str(write_deep(tmp_path, "npy5")), augment=AugmentConfig(blur=0.5, noise=0.5))
+    data = SegmentationDataModule(config)
+    transform = train_transform(config.augment, (32, 32), rgb8=False)
+    dataset = data.dataset(data.samples("train"), transform)
+    copied = pickle.loads(pickle.dumps(dataset))
+    assert (dataset[0, 1]["image"] == copied[0, 1]["image"]).all()
+    assert dataset[0, 1]["image"].shape == (5, 32, 32)
+
+
+def test_noise_is_for_8_bit_rgb_too():
+    image = np.full((16, 16, 3), 100, np.uint8)
+    config = AugmentConfig(scale=(1.0, 1.0), color=0, noise=1.0)
+    noisy, _ = apply_transform(train_transform(config, (16, 16)), image, np.zeros((16, 16), np.uint8), 0)
+    assert noisy.dtype == np.uint8 and 0 < np.abs(noisy.astype(int) - 100).mean() < 30
 
 
 def test_jitter_is_the_same_whatever_the_unit():
