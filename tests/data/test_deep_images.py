@@ -100,6 +100,13 @@ def test_one_file_for_each_channel_in_the_order_of_the_patterns(tmp_path):
     np.testing.assert_array_equal(reader.read_image(sample), uint16(scene(100, 2)[0]))
 
 
+def test_channels_of_different_types_are_joined_without_loss(tmp_path):
+    save_any(tmp_path / "a.tif", np.full((4, 5), 60_000, np.uint16))
+    np.save(tmp_path / "b.npy", np.full((4, 5), -300, np.int16))
+    joined = read_pixels((tmp_path / "a.tif", tmp_path / "b.npy"))
+    assert joined.dtype == np.float32 and joined[0, 0].tolist() == [60_000, -300]
+
+
 def test_a_missing_file_of_a_channel_is_a_problem(tmp_path):
     card = load_card(str(write_deep(tmp_path, "files")))
     (tmp_path / "images/train/p1_t1.tif").unlink()
@@ -274,8 +281,10 @@ def spoiled(tmp_path, kind, array=None, data=None):
     card = load_card(str(write_deep(tmp_path, kind)))
     path = tmp_path / f"images/train/p1{KINDS[kind][1]}"
     path.write_bytes(data(path.read_bytes())) if data else save_any(path, array)
-    (line,) = check_split(card, build_reader(card), "train").problems
+    report = check_split(card, build_reader(card), "train")
+    (line,) = report.problems
     assert f"train/p1{KINDS[kind][1]}: " in line and "\n" not in line
+    assert bool(report.unreadable) == ("cannot be decoded" in line)
     return line
 
 
