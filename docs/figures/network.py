@@ -204,7 +204,9 @@ def draw_legend(sketch: Sketch) -> None:
 
 def draw_elan(sketch: Sketch) -> None:
     """The ELAN block, four branches of half a width: its own in the encoder, its input's in the neck."""
-    sketch.frame(0.15, 1.62, 5.15, 3.32, "ELAN", "branches: half its width; in PAFPN half its input's", KINDS["elan"][1])
+    sketch.frame(
+        0.15, 1.62, 5.15, 3.32, "ELAN", "branches: half its width; in PAFPN half its input's", KINDS["elan"][1]
+    )
     y, bar = 2.22, 4.14
     rows = {"a": y + 0.84, "b": y + 0.56, "c": y + 0.28}
     sketch.wire((0.3, y), (0.66, y))

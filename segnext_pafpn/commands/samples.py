@@ -11,6 +11,7 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.writer import save_mask, save_rgb
+from segnext_pafpn.intensity import viewable
 
 
 @dataclass(kw_only=True)
@@ -46,7 +47,7 @@ def samples(argv: list[str]) -> int:
     folder = Path(arguments.output)
     chosen = listing.samples[: arguments.count]
     for sample in track(chosen, len(chosen), "write"):
-        save_rgb(reader.read_image(sample), folder / "images" / f"{sample.name}.png")
+        save_rgb(viewable(reader.read_image(sample)), folder / "images" / f"{sample.name}.png")
         save_mask(labels(reader.read_mask(sample)), folder / "masks" / f"{sample.name}.png")
     console.print(f"{len(chosen)} pictures and masks are in {folder}.", highlight=False, soft_wrap=True)
     return 0

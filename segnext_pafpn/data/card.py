@@ -11,7 +11,8 @@
     layout: {reader: folder, images: "images/{split}", masks: "masks/{split}"}
 
 Where masks hold colours (``mask_format: rgb`` in the layout), a row's ``mask_colors`` are those that mean the class,
-and ``ignore_colors`` stands beside ``ignore``.
+and ``ignore_colors`` stands beside ``ignore``. Images that are not 8-bit RGB have an ``image`` key
+(:mod:`~segnext_pafpn.data.image_format`).
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
 
@@ -55,6 +57,7 @@ class Card:
     title: str = ""
     source: str = ""
     terms: str = ""
+    image: ImageFormat = field(default_factory=ImageFormat)
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -104,7 +107,7 @@ def load_card(name_or_path: str) -> Card:
 def _parse_card(content: Any, path: Path) -> Card:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping with 'classes' and 'layout', found {type(content).__name__}.")
-    known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors", "root", "layout")
+    known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors", "root", "layout", "image")
     for key in content:
         if key not in known:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
@@ -133,6 +136,7 @@ def _parse_card(content: Any, path: Path) -> Card:
         ignore=ignore,
         ignore_colors=_parse_colors(content.get("ignore_colors", []), f"{path}: ignore_colors"),
         layout=layout,
+        image=parse_image_format(content.get("image"), f"{path}: image"),
         root=None if root is None else path.parent / str(root),
         path=path,
     )

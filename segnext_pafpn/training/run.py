@@ -23,6 +23,7 @@ from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
 from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
 from segnext_pafpn.training.losses import LossConfig, balanced_weights
+from segnext_pafpn.training.measure import settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
@@ -58,13 +59,18 @@ def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | N
             "loss.mode: sigmoid is for masks with several labels per pixel, which no reader gives yet. Use softmax."
         )
     data = SegmentationDataModule(config.data, seed=config.seed)
-    config = _balance_classes(config, data, train_report)
+    config = settle_intensity(_balance_classes(config, data, train_report), data, train_report)
+    data.config = config.data
     L.seed_everything(config.seed, workers=True, verbose=False)
-    preprocessing = Preprocessing(
-        class_names=data.card.class_names, class_colors=data.card.class_colors, image_size=config.data.image_size
+    preprocessing = Preprocessing.of_images(
+        config.data.intensity,
+        class_names=data.card.class_names,
+        class_colors=data.card.class_colors,
+        image_size=config.data.image_size,
     )
     # a resumed run takes all weights from its checkpoint
-    model = build_model(replace(config.model, init_from=None) if resume else config.model, len(data.card.classes))
+    model_config = replace(config.model, init_from=None) if resume else config.model
+    model = build_model(model_config, len(data.card.classes), preprocessing.channels)
     if config.weights is not None:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
@@ -76,7 +82,7 @@ def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | N
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
     if (warmup := warmup_of(config.optim, steps)) != config.optim.warmup_steps:
         log.info(f"optim.warmup_steps: {config.optim.warmup_steps} is long for a run of {steps}: {warmup} are taken.")
-    refuse_misfit(copied, config.model, config.data)
+    refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume)
     fit_to_best(trainer, module, data, config.run_dir, start)
@@ -113,7 +119,12 @@ def evaluate(
         UserError: if the model has not as many classes as the card.
     """
     model, preprocessing = load_bundle(checkpoint)
-    data = SegmentationDataModule(data_config)
+    data = SegmentationDataModule(replace(data_config, intensity=preprocessing.intensity))
+    if preprocessing.intensity is None and not data.card.image.is_rgb8:
+        raise UserError(
+            f"{checkpoint}: the model was trained on 8-bit RGB; card '{data.card.name}' says image.normalize: "
+            f"{data.card.image.normalize}. Give a card of images like those it was trained on."
+        )
     names = data.card.class_names
     if names != preprocessing.class_names:
         raise UserError(

@@ -18,6 +18,7 @@ class Sample:
         seed: from which a made sample is drawn.
         class_masks: one mask file for each class that has one, as (index of the class, file).
         valid: file that is 0 where the picture is not to be learnt or scored.
+        channel_files: all files of an image that has one for each channel, the first of which is ``image``.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Sample:
     seed: int = 0
     class_masks: tuple[tuple[int, Path], ...] = ()
     valid: Path | None = None
+    channel_files: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:
@@ -68,7 +70,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read_image(self, sample: Sample) -> np.ndarray:
-        """``(H, W, 3)`` uint8 RGB.
+        """``(H, W, C)``, uint8, uint16, int16 or float32; RGB, or the channels in the order of the files.
+
+        Values are as the files have them. Whether they are what the card says is asked afterwards, by
+        :meth:`~segnext_pafpn.data.image_format.ImageFormat.check`.
 
         Raises:
             UserError: naming a file that cannot be read.
