@@ -18,7 +18,7 @@ class Sample:
         seed: from which a made sample is drawn.
         class_masks: one mask file for each class that has one, as (index of the class, file).
         valid: file that is 0 where the picture is not to be learnt or scored.
-        channels: further files of the image, a channel each, where every channel is a file of its own.
+        channel_files: all files of an image that has one for each channel, the first of which is ``image``.
         case: what the picture is a slice of, such as a volume: its slices are split and scored together. None for a
             picture that is a case of its own.
         slice: number of the slice in its case, from 0 without gaps; None where ``case`` is.
@@ -32,7 +32,7 @@ class Sample:
     seed: int = 0
     class_masks: tuple[tuple[int, Path], ...] = ()
     valid: Path | None = None
-    channels: tuple[Path, ...] = ()
+    channel_files: tuple[Path, ...] = ()
     case: str | None = None
     slice: int | None = None
     spacing: tuple[float, ...] | None = None
