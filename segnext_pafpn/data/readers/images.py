@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class ImageSetReader(Reader):
             :class:`~segnext_pafpn.data.readers.splits.Draw`. With ``{split}`` in ``images`` they divide ``train``.
     """
 
+    image_types: ClassVar[tuple[str, ...]] = IMAGE_SUFFIXES
+
     root: Path
     card: Card | None = None
     images: str = "images/{split}"
@@ -50,7 +53,7 @@ class ImageSetReader(Reader):
                 f"{self.root}: no such folder. Put the data set there, or say where it is with --data.root."
             )
         self.image_pattern = folder_pattern(
-            self.images, self.image_prefix, self.image_suffix, self.recursive, IMAGE_SUFFIXES, "images"
+            self.images, self.image_prefix, self.image_suffix, self.recursive, self.image_types, "images"
         )
         self.draw = Draw(
             val_fraction=self.val_fraction,
@@ -124,7 +127,7 @@ class ImageSetReader(Reader):
             raise UserError(f"{folder}: no such folder. Expected the images of '{split}' there; see the card's layout.")
         images = by_name(self.image_pattern, self.root, source, "image")
         if not images:
-            what = f"'{self.image_suffix}'" if self.image_suffix else "'.png, .jpg, ...'"
+            what = f"'{self.image_suffix or ', '.join(self.image_types[:2]) + ', ...'}'"
             pattern = f" that fits '{self.images}'" if "{name}" in self.images else f" whose name ends in {what}"
             raise UserError(
                 f"{folder}: holds no image{pattern}. Expected the images of '{split}' there; see the card's layout."

@@ -1,0 +1,158 @@
+"""nnU-Net's raw data sets: dataset.json, imagesTr, labelsTr, and imagesTs and labelsTs where they are."""
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from segnext_pafpn.data.dataset_json import FILE, read_dataset_json
+from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.readers.base import Listing, Sample
+from segnext_pafpn.data.readers.volume.files import read_header, suffix_of
+from segnext_pafpn.data.readers.volume.header import VolumeHeader
+from segnext_pafpn.data.readers.volumes import VolumeReader
+from segnext_pafpn.errors import UserError
+
+_FOLDS = 5  # nnU-Net's
+_given = partial(field, init=False)
+
+
+@dataclass(kw_only=True)
+class NnunetReader(VolumeReader):
+    """A data set as nnU-Net v2 wants it in ``nnUNet_raw``: NIfTI, TIFF or numpy volumes, or PNG, BMP and TIFF pictures.
+
+    The other options of :class:`.VolumeReader` are its too. Folds are those of ``splits_final.json``, or are drawn:
+    five, unless ``folds``, ``val_fraction`` or ``lists`` say otherwise.
+
+    Args:
+        splits_file: list of folds as nnU-Net writes it, below the root or absolute; used if it is there. Its own lie
+            in ``nnUNet_preprocessed``; copy or name that file to train on the same cases.
+    """
+
+    images: str = _given(default="images{split}/{name}_{channel}.nii.gz")
+    masks: str = _given(default="labels{split}/{name}.nii.gz")
+    image_prefix: str = _given(default="")
+    image_suffix: str = _given(default="")
+    mask_prefix: str = _given(default="")
+    mask_suffix: str = _given(default="")
+    mask_format: str = _given(default="index")
+    threshold: int | None = _given(default=None)
+    class_suffixes: dict[str, str] = _given(default_factory=dict)
+    allow_missing: bool = _given(default=False)
+    recursive: bool = _given(default=False)
+    split_names: dict[str, str] = _given(default_factory=lambda: {"train": "Tr", "test": "Ts"})
+    channels: list[str] = _given(default_factory=list)
+    splits_file: str = "splits_final.json"
+
+    def __post_init__(self) -> None:
+        values = read_dataset_json(self.root)
+        ending = values["file_ending"]
+        self.num_channels = len(values["channel_names"])
+        self.channels = self._channel_files(ending)
+        self.images = f"images{{split}}/{{name}}_{{channel}}{ending}"
+        self.masks = f"labels{{split}}/{{name}}{ending}"
+        self.num_training = values["numTraining"]
+        self.parts = self._read_folds()
+        if self.parts:
+            self.folds = len(self.parts)
+        elif not (self.folds or self.val_fraction or self.lists):
+            self.folds = _FOLDS
+        super().__post_init__()
+
+    def _channel_files(self, ending: str) -> list[str]:
+        """The numbers at the files' ends: one file for each channel, or one for all of a picture in colours."""
+        names = [f"{i:04}" for i in range(self.num_channels)]
+        if ending in (".nii", ".nii.gz"):
+            return names
+        folder = self.root / "imagesTr"
+        single = folder.is_dir() and next(folder.glob(f"*_0001{ending}"), None) is None
+        return names[:1] if single else names
+
+    def _read_folds(self) -> list[dict[str, list[str]]]:
+        path = self.root / self.splits_file
+        if not path.is_file():
+            if self.splits_file != type(self).splits_file:
+                raise UserError(f"{path}: no such file. Expected nnU-Net's list of folds; see layout.splits_file.")
+            return []
+        if self.val_fraction or self.lists or self.folds:
+            raise UserError(
+                f"layout: {path} says which cases are in which fold. Remove folds, val_fraction and lists, or the file."
+            )
+        try:
+            parts = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable JSON file ({error}). Copy it again.") from error
+        good = isinstance(parts, list) and len(parts) > 1
+        for part in parts if good else []:
+            good = good and isinstance(part, dict) and all(isinstance(part.get(key), list) for key in ("train", "val"))
+        if not good:
+            raise UserError(f'{path}: expected a list of two folds or more, {{"train": [...], "val": [...]}} each.')
+        return parts
+
+    def select(self, split: str, images: dict[str, str]) -> tuple[list[str], list[str]]:
+        if not self.parts or split == "test":
+            return super().select(split, images)
+        names = self.parts[self.fold][split]
+        problems = [
+            f"{self.root / self.splits_file}: fold {self.fold}: {split} has the case '{name}', of which there is no "
+            f"image in {self.root / 'imagesTr'}. Add it, or remove it from the list."
+            for name in names
+            if name not in images
+        ]
+        return sorted(name for name in names if name in images), problems
+
+    def list_samples(self, split: str) -> Listing:
+        listing = super().list_samples(split)
+        if split == "train":
+            found = len(self.find_images(split))
+            if found != self.num_training:
+                listing.warnings.append(
+                    f"{self.root / FILE}: numTraining is {self.num_training}, but imagesTr has {found} cases."
+                )
+        return listing
+
+    def header(self, path: Path) -> VolumeHeader:
+        """The file's own, with the spacing that nnU-Net has beside TIFF files, in ``CASE.json``."""
+        if path not in self._headers:
+            header = read_header(path)
+            if suffix_of(path) in (".tif", ".tiff") and path.parent.name.startswith("images"):
+                header = replace(header, spacing=_spacing_beside(path) or header.spacing)
+            self._headers[path] = header
+        return self._headers[path]
+
+    def read_image(self, sample: Sample) -> np.ndarray:
+        image = super().read_image(sample)
+        found = image.shape[2] // (2 * self.neighbours + 1)
+        if found != self.num_channels:
+            raise UserError(
+                f"{sample.label}: {found} channels in {len(self.channels)} file(s), expected the {self.num_channels} "
+                f"of channel_names in {self.root / FILE}. Add the missing files, or correct channel_names."
+            )
+        return image
+
+    def read_mask(self, sample: Sample) -> np.ndarray:
+        mask = super().read_mask(sample)
+        if self.card is not None and self.card.path == self.root / FILE:
+            labels = LabelMap(self.card)
+            if unknown := labels.unknown_ids(mask):
+                raise UserError(
+                    f"{sample.mask_label}: the values {unknown[:8]} are not among the labels of {self.root / FILE} "
+                    f"(known: {labels.known}). Add them there, or correct the file."
+                )
+        return mask
+
+
+def _spacing_beside(path: Path) -> tuple[float, float, float] | None:
+    """Of ``CASE.json`` beside ``CASE_0000.tif``, in the order of its axes; None if there is no such file."""
+    file = path.with_name(path.name[: -len(suffix_of(path)) - len("_0000")] + ".json")
+    if not file.is_file():
+        return None
+    try:
+        spacing = [float(side) for side in json.loads(file.read_text(encoding="utf-8"))["spacing"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: {error!r}, expected {{\"spacing\": [slices, rows, columns]}}. Correct it.") from error
+    if len(spacing) not in (2, 3) or min(spacing) <= 0:
+        raise UserError(f"{file}: spacing: expected [slices, rows, columns] in millimetres, found {spacing}.")
+    return (1.0, *spacing)[-3:]
