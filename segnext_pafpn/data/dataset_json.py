@@ -103,12 +103,13 @@ def _region_ids(labels: dict[str, Any], values: dict[str, Any], path: Path) -> d
             f"{path}: regions_class_order: labels are regions, so expected a list of one label for each of "
             f"{', '.join(names)}, found {order!r}."
         )
-    for name, label in zip(names, order, strict=True):
+    for name in ids:
         if not ids[name]:
             raise UserError(
                 f"{path}: labels: region '{name}' lies within regions that come after it and win, so that no pixel is "
                 f"left for it. Put it after them in labels and in regions_class_order, larger regions first."
             )
+    for name, label in zip(names, order, strict=True):
         if label not in ids[name]:
             raise UserError(
                 f"{path}: regions_class_order: {label!r} stands for region '{name}', which keeps the labels "

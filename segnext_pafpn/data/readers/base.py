@@ -83,7 +83,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read_image(self, sample: Sample) -> np.ndarray:
-        """``(H, W, 3)`` uint8 RGB.
+        """``(H, W, C)``, uint8, uint16, int16 or float32; RGB, or the channels in the order of the files.
+
+        Values are as the files have them. Whether they are what the card says is asked afterwards, by
+        :meth:`~segnext_pafpn.data.image_format.ImageFormat.check`.
 
         Raises:
             UserError: naming a file that cannot be read.
