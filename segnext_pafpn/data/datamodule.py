@@ -60,8 +60,9 @@ class SegmentationDataModule(L.LightningDataModule):
         self.config = config
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
-        self.card: Card = load_card(config.card)
-        self.reader: Reader = build_reader(self.card, config.root, config.layout)
+        card = load_card(config.card)
+        self.reader: Reader = build_reader(card, config.root, config.layout)
+        self.card: Card = self.reader.fitted(card)
         self.labels = LabelMap(self.card)
 
     def samples(self, split: str) -> list[Sample]:

@@ -76,7 +76,9 @@ def read_dataset_json(folder: Path) -> dict[str, Any]:
     for name, label in values["labels"].items():
         if not _is_label(label) and not (isinstance(label, list) and label and all(map(_is_label, label))):
             example = ' Write {"background": 0, ...}.' if name.isdigit() else ""
-            raise UserError(f"{path}: labels: '{name}': expected a whole number or a list of them, found {label!r}.{example}")
+            raise UserError(
+                f"{path}: labels: '{name}': expected a whole number or a list of them, found {label!r}.{example}"
+            )
     if values["file_ending"] not in _ENDINGS:
         raise UserError(
             f"{path}: file_ending: '{values['file_ending']}' cannot be read. Known: {', '.join(_ENDINGS)}. "
@@ -120,7 +122,7 @@ def _region_ids(labels: dict[str, Any], values: dict[str, Any], path: Path) -> d
 
 
 def _image(names: dict[str, Any], ending: str) -> tuple[dict[str, Any], bool]:
-    """A card's ``image``, and whether each volume is standardised by itself: nnU-Net's choice by the channels' names."""
+    """A card's ``image``, and whether volumes are standardised one by one: nnU-Net's choice by the channels' names."""
     kinds = {str(name).lower() for name in names.values()}
     if len(names) == 3 and ending in (".png", ".bmp") and kinds in ({"r", "g", "b"}, {"red", "green", "blue"}):
         return {}, False

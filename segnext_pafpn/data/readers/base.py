@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.readers.volume.slices import Slicing
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -64,6 +67,15 @@ class Listing:
 
 class Reader(ABC):
     """A layout. Subclasses are dataclasses whose fields are the options of a card's ``layout``."""
+
+    @property
+    def slicing(self) -> Slicing | None:
+        """How volumes are cut into samples; None where samples are pictures."""
+        return None
+
+    def fitted(self, card: Card) -> Card:
+        """The card, with what the options of the layout change about the images."""
+        return card
 
     @abstractmethod
     def splits(self) -> list[str]:

@@ -13,6 +13,7 @@ from segnext_pafpn.data.readers.masks import MaskDecoder, cut_to_valid
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
 from segnext_pafpn.errors import UserError, nearest
 
+
 @dataclass(kw_only=True)
 class FolderReader(ImageSetReader):
     """Images and masks paired by their names.

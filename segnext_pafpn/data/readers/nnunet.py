@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from segnext_pafpn.data.readers.volumes import VolumeReader
 from segnext_pafpn.errors import UserError
 
 _FOLDS = 5  # nnU-Net's
-_given = partial(field, init=False)
 
 
 @dataclass(kw_only=True)
@@ -31,19 +29,19 @@ class NnunetReader(VolumeReader):
             in ``nnUNet_preprocessed``; copy or name that file to train on the same cases.
     """
 
-    images: str = _given(default="images{split}/{name}_{channel}.nii.gz")
-    masks: str = _given(default="labels{split}/{name}.nii.gz")
-    image_prefix: str = _given(default="")
-    image_suffix: str = _given(default="")
-    mask_prefix: str = _given(default="")
-    mask_suffix: str = _given(default="")
-    mask_format: str = _given(default="index")
-    threshold: int | None = _given(default=None)
-    class_suffixes: dict[str, str] = _given(default_factory=dict)
-    allow_missing: bool = _given(default=False)
-    recursive: bool = _given(default=False)
-    split_names: dict[str, str] = _given(default_factory=lambda: {"train": "Tr", "test": "Ts"})
-    channels: list[str] = _given(default_factory=list)
+    images: str = field(init=False, default="images{split}/{name}_{channel}.nii.gz")
+    masks: str = field(init=False, default="labels{split}/{name}.nii.gz")
+    image_prefix: str = field(init=False, default="")
+    image_suffix: str = field(init=False, default="")
+    mask_prefix: str = field(init=False, default="")
+    mask_suffix: str = field(init=False, default="")
+    mask_format: str = field(init=False, default="index")
+    threshold: int | None = field(init=False, default=None)
+    class_suffixes: dict[str, str] = field(init=False, default_factory=dict)
+    allow_missing: bool = field(init=False, default=False)
+    recursive: bool = field(init=False, default=False)
+    split_names: dict[str, str] = field(init=False, default_factory=lambda: {"train": "Tr", "test": "Ts"})
+    channels: list[str] = field(init=False, default_factory=list)
     splits_file: str = "splits_final.json"
 
     def __post_init__(self) -> None:
@@ -152,7 +150,7 @@ def _spacing_beside(path: Path) -> tuple[float, float, float] | None:
     try:
         spacing = [float(side) for side in json.loads(file.read_text(encoding="utf-8"))["spacing"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: {error!r}, expected {{\"spacing\": [slices, rows, columns]}}. Correct it.") from error
+        raise UserError(f'{file}: {error!r}, expected {{"spacing": [slices, rows, columns]}}. Correct it.') from error
     if len(spacing) not in (2, 3) or min(spacing) <= 0:
         raise UserError(f"{file}: spacing: expected [slices, rows, columns] in millimetres, found {spacing}.")
     return (1.0, *spacing)[-3:]

@@ -234,9 +234,7 @@ class VolumeReader(FolderReader):
         return np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("="))
 
 
-def read_slice(
-    cache: VolumeCache, files: Sequence[Path], axis: int, number: int, slicing: Slicing
-) -> np.ndarray:
+def read_slice(cache: VolumeCache, files: Sequence[Path], axis: int, number: int, slicing: Slicing) -> np.ndarray:
     """``(h, w, C)`` of the volumes of ``files``, with neighbours, standardised if ``slicing`` says so.
 
     Raises:
