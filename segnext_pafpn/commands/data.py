@@ -11,6 +11,7 @@ from segnext_pafpn.data.check.page import write_check_page
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.files import write_json
 from segnext_pafpn.inference.writer import save_mask, save_rgb
+from segnext_pafpn.intensity import viewable
 from segnext_pafpn.training.config import TrainConfig
 
 _MAX_WARNINGS = 40
@@ -65,7 +66,7 @@ def samples(argv: list[str]) -> int:
     folder = Path(arguments.output)
     chosen = data.samples(arguments.split)[: arguments.count]
     for sample in track(chosen, len(chosen), "write"):
-        save_rgb(data.reader.read_image(sample), folder / "images" / f"{sample.name}.png")
+        save_rgb(viewable(data.reader.read_image(sample)), folder / "images" / f"{sample.name}.png")
         save_mask(data.labels(data.reader.read_mask(sample)), folder / "masks" / f"{sample.name}.png")
     console.print(f"{len(chosen)} pictures and masks are in {folder}.", highlight=False, soft_wrap=True)
     return 0

@@ -18,6 +18,7 @@ from segnext_pafpn.files import write_json
 from segnext_pafpn.models.classifier import encoder_name
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import is_first_process
+from segnext_pafpn.training.measure import settle_intensity
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 from segnext_pafpn.training.run import Result, evaluate, fit
@@ -40,6 +41,7 @@ def train(argv: list[str]) -> int:
         splits = dict.fromkeys([data.train_split, data.val_split])
         reports = [check_split(module.card, module.reader, split, track) for split in splits]
         _refuse_problems(reports)
+        config = settle_intensity(config, module, reports[0])
     try:
         result = fit(config, resume=resume)
     except KeyboardInterrupt:

@@ -9,14 +9,18 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from segnext_pafpn.data.image_format import RGB8, ImageFormat
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.data.transforms import Transform, apply_transform
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.intensity import Intensity
 
 
 class Batch(TypedDict):
-    """``image`` (B, 3, H, W) uint8, ``mask`` (B, H, W) uint8 training ids, ``name`` B labels for messages."""
+    """``image`` (B, 3, H, W) uint8 or (B, C, H, W) normalised floats, ``mask`` (B, H, W) uint8 training ids,
+    ``name`` B labels for messages.
+    """
 
     image: torch.Tensor
     mask: torch.Tensor
@@ -28,14 +32,29 @@ class SegmentationDataset(Dataset):
 
     An item is asked for by ``(epoch, index)``. What augmentation does to it follows from these two and
     the seed alone: not from the number of workers, processes or devices, nor from where a run resumed.
+
+    Args:
+        form: what the card says of the images.
+        intensity: by which images are normalised; None for 8-bit RGB.
     """
 
-    def __init__(self, reader: Reader, samples: list[Sample], labels: LabelMap, transform: Transform, seed: int = 0):
+    def __init__(
+        self,
+        reader: Reader,
+        samples: list[Sample],
+        labels: LabelMap,
+        transform: Transform,
+        seed: int = 0,
+        form: ImageFormat = RGB8,
+        intensity: Intensity | None = None,
+    ):
         self.reader = reader
         self.samples = samples
         self.labels = labels
         self.transform = transform
         self.seed = seed
+        self.form = form
+        self.intensity = intensity
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -43,13 +62,15 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, index = key
         sample = self.samples[index]
-        image = self.reader.read_image(sample)
+        image = self.form.check(self.reader.read_image(sample), sample.label)
         raw = self.reader.read_mask(sample)
         if raw.shape != image.shape[:2]:
             raise UserError(f"{sample.mask_label}: {describe_sizes(image, raw)}")
         unknown = self.labels.unknown_ids(raw)
         if unknown:
             raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, self.labels, sample.mask)}")
+        if self.intensity is not None:
+            image = self.intensity(image)
         seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
         image, mask = apply_transform(self.transform, image, self.labels(raw), seed)
         return {

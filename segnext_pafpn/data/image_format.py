@@ -104,6 +104,9 @@ class ImageFormat:
         return image
 
 
+RGB8 = ImageFormat()
+
+
 def parse_image_format(content: Any, where: str) -> ImageFormat:
     """The ``image`` of a card.
 
@@ -115,7 +118,7 @@ def parse_image_format(content: Any, where: str) -> ImageFormat:
         UserError: naming the key, what was found and what was expected.
     """
     if content is None:
-        return ImageFormat()
+        return RGB8
     if not isinstance(content, dict):
         raise UserError(f"{where}: expected a mapping, as in {{channels: 1, normalize: zscore}}, found {content!r}.")
     for key in content:

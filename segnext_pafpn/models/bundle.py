@@ -16,6 +16,7 @@ from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_folder_atomic
+from segnext_pafpn.intensity import Intensity
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -39,7 +40,7 @@ import segnext_pafpn
 model = smp.from_pretrained("FOLDER", encoder_weights=None).eval()
 ```
 
-`preprocessing.json` says how images are normalised and what the classes are called.
+{images} `preprocessing.json` holds these numbers and what the classes are called.
 """
 
 
@@ -52,6 +53,7 @@ class Preprocessing:
         class_colors: K RGB triples.
         mean, std: per channel, of values between 0 and 1; the network sees ``(image / 255 - mean) / std``.
         image_size: height and width to which images are resized first, or None.
+        intensity: takes the place of ``mean`` and ``std`` for images that are not 8-bit RGB, before any resizing.
     """
 
     class_names: tuple[str, ...]
@@ -59,6 +61,12 @@ class Preprocessing:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
+    intensity: Intensity | None = None
+
+    @property
+    def channels(self) -> int:
+        """C, of the images."""
+        return len(self.mean) if self.intensity is None else self.intensity.channels
 
 
 def save_bundle(
@@ -84,8 +92,34 @@ def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics:
         kind=type(model).__name__,
         count=len(preprocessing.class_names),
         classes=", ".join(preprocessing.class_names),
+        images=_describe_images(preprocessing),
         scores="".join(f"- {name}: {score}\n" for name, score in metrics.items()) or "Not scored.\n",
     )
+
+
+def _describe_images(preprocessing: Preprocessing) -> str:
+    """What an image must go through before it is given to the network."""
+    intensity = preprocessing.intensity
+    if intensity is None:
+        return (
+            f"It takes 8-bit RGB as `(image / 255 - mean) / std`, mean {preprocessing.mean}, std {preprocessing.std}."
+        )
+    text = f"It takes images of {intensity.channels} channel(s), each normalised by itself: "
+    if intensity.low is not None:
+        text += f"cut to {_pairs(intensity.low, intensity.high)}, "
+    if intensity.mean is None:
+        return f"{text}then `{intensity.method}` by the numbers of the image itself."
+    return f"{text}then `(value - mean) / std`, mean {intensity.mean}, std {intensity.std} (`{intensity.method}`)."
+
+
+def _pairs(low: tuple[float, ...], high: tuple[float, ...]) -> str:
+    return ", ".join(f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))
+
+
+def _read_intensity(values: dict | None) -> Intensity | None:
+    if values is None:
+        return None
+    return Intensity(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
@@ -111,6 +145,7 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
             mean=tuple(values["mean"]),
             std=tuple(values["std"]),
             image_size=tuple(values["image_size"]) if values["image_size"] else None,
+            intensity=_read_intensity(values.get("intensity")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
@@ -123,6 +158,11 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
         raise UserError(
             f"{folder}: the model cannot be read: {reason}. Train again or copy the folder again."
         ) from error
+    if (channels := model.config.get("in_channels", 3)) != preprocessing.channels:
+        raise UserError(
+            f"{folder}: preprocessing.json is for images of {preprocessing.channels} channels, the network takes "
+            f"{channels}. The two files are of different runs; copy the folder again."
+        )
     if (classes := model.config["classes"]) != len(preprocessing.class_names):
         raise UserError(
             f"{folder}: preprocessing.json names {len(preprocessing.class_names)} classes, the network has {classes}. "

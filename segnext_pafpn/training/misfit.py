@@ -10,7 +10,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.factory import ModelConfig
 
 
-def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig) -> None:
+def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig, channels: int = 3) -> None:
     """Pass a batch's shape through the network on the meta device, where nothing is computed.
 
     Catches what depends on sizes alone: encoders made for one size of image, BatchNorm over a single value.
@@ -24,7 +24,7 @@ def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig) -> No
         stride = model.encoder.output_stride
         height, width = height + -height % stride, width + -width % stride
     try:
-        network(torch.empty((data.batch_size, 3, height, width), device="meta"))
+        network(torch.empty((data.batch_size, channels, height, width), device="meta"))
     except (AssertionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

@@ -23,6 +23,7 @@ from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, planned_steps
 from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
 from segnext_pafpn.training.losses import LossConfig, balanced_weights
+from segnext_pafpn.training.measure import settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
@@ -56,13 +57,18 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
             "loss.mode: sigmoid is for masks with several labels per pixel, which no reader gives yet. Use softmax."
         )
     data = SegmentationDataModule(config.data, seed=config.seed)
-    config = _balance_classes(config, data)
+    config = settle_intensity(_balance_classes(config, data), data)
+    data.config = config.data
     L.seed_everything(config.seed, workers=True, verbose=False)
     preprocessing = Preprocessing(
-        class_names=data.card.class_names, class_colors=data.card.class_colors, image_size=config.data.image_size
+        class_names=data.card.class_names,
+        class_colors=data.card.class_colors,
+        image_size=config.data.image_size,
+        intensity=config.data.intensity,
     )
     # a resumed run takes all weights from its checkpoint
-    model = build_model(replace(config.model, init_from=None) if resume else config.model, len(data.card.classes))
+    model_config = replace(config.model, init_from=None) if resume else config.model
+    model = build_model(model_config, len(data.card.classes), preprocessing.channels)
     if config.weights is not None:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
@@ -74,7 +80,7 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
     if (warmup := warmup_of(config.optim, steps)) != config.optim.warmup_steps:
         log.info(f"optim.warmup_steps: {config.optim.warmup_steps} is long for a run of {steps}: {warmup} are taken.")
-    refuse_misfit(copied, config.model, config.data)
+    refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     if resume:
         data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
     prepare_folder(config, resume)
@@ -116,7 +122,13 @@ def evaluate(
         UserError: if the model has not as many classes as the card.
     """
     model, preprocessing = load_bundle(checkpoint)
-    data = SegmentationDataModule(data_config)
+    data = SegmentationDataModule(replace(data_config, intensity=preprocessing.intensity))
+    if data.card.image.is_rgb8 != (preprocessing.intensity is None):
+        raise UserError(
+            f"{checkpoint}: the model was trained on images of {preprocessing.channels} channels that are not 8-bit "
+            f"RGB, or the other way round; card '{data.card.name}' says normalize: {data.card.image.normalize}. Give "
+            f"the card it was trained with."
+        )
     names = data.card.class_names
     if names != preprocessing.class_names:
         raise UserError(

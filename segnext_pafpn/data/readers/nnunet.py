@@ -29,7 +29,7 @@ class NnunetReader(VolumeReader):
             in ``nnUNet_preprocessed``; copy or name that file to train on the same cases.
     """
 
-    images: str = field(init=False, default="images{split}/{name}_{channel}.nii.gz")
+    images: str | list[str] = field(init=False, default="images{split}/{name}_0000.nii.gz")
     masks: str = field(init=False, default="labels{split}/{name}.nii.gz")
     image_prefix: str = field(init=False, default="")
     image_suffix: str = field(init=False, default="")
@@ -41,15 +41,13 @@ class NnunetReader(VolumeReader):
     allow_missing: bool = field(init=False, default=False)
     recursive: bool = field(init=False, default=False)
     split_names: dict[str, str] = field(init=False, default_factory=lambda: {"train": "Tr", "test": "Ts"})
-    channels: list[str] = field(init=False, default_factory=list)
     splits_file: str = "splits_final.json"
 
     def __post_init__(self) -> None:
         values = read_dataset_json(self.root)
         ending = values["file_ending"]
         self.num_channels = len(values["channel_names"])
-        self.channels = self._channel_files(ending)
-        self.images = f"images{{split}}/{{name}}_{{channel}}{ending}"
+        self.images = [f"images{{split}}/{{name}}_{i:04}{ending}" for i in range(self._count_files(ending))]
         self.masks = f"labels{{split}}/{{name}}{ending}"
         self.num_training = values["numTraining"]
         self.parts = self._read_folds()
@@ -59,14 +57,11 @@ class NnunetReader(VolumeReader):
             self.folds = _FOLDS
         super().__post_init__()
 
-    def _channel_files(self, ending: str) -> list[str]:
-        """The numbers at the files' ends: one file for each channel, or one for all of a picture in colours."""
-        names = [f"{i:04}" for i in range(self.num_channels)]
-        if ending in (".nii", ".nii.gz"):
-            return names
+    def _count_files(self, ending: str) -> int:
+        """One file for each channel, or one for all of a picture in colours."""
         folder = self.root / "imagesTr"
-        single = folder.is_dir() and next(folder.glob(f"*_0001{ending}"), None) is None
-        return names[:1] if single else names
+        single = ending not in (".nii", ".nii.gz") and folder.is_dir()
+        return 1 if single and next(folder.glob(f"*_0001{ending}"), None) is None else self.num_channels
 
     def _read_folds(self) -> list[dict[str, list[str]]]:
         path = self.root / self.splits_file
@@ -125,7 +120,7 @@ class NnunetReader(VolumeReader):
         found = image.shape[2] // (2 * self.neighbours + 1)
         if found != self.num_channels:
             raise UserError(
-                f"{sample.label}: {found} channels in {len(self.channels)} file(s), expected the {self.num_channels} "
+                f"{sample.label}: {found} channels in {1 + len(self.channel_patterns)} file(s), expected the {self.num_channels} "
                 f"of channel_names in {self.root / FILE}. Add the missing files, or correct channel_names."
             )
         return image

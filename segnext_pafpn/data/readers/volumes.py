@@ -12,9 +12,7 @@ from segnext_pafpn.data.card import IGNORED_ID, Card
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
-from segnext_pafpn.data.readers.images import by_name
 from segnext_pafpn.data.readers.masks import raw_id
-from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.volume.cache import VolumeCache
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import VolumeHeader, describe_grid_difference
@@ -32,7 +30,6 @@ class VolumeReader(FolderReader):
     too: all slices of a volume are in one split. A file of two axes is a picture, called by its case's name.
 
     Args:
-        channels: what ``{channel}`` in ``images`` becomes, where each channel is a file: ``[t1, t2]``.
         axis: across which slices lie: 0, 1 or 2 of (slices, rows, columns), which are k, j, i in NIfTI. None: the one
             along which pixels of most volumes are farthest apart, and 0 where none is.
         neighbours: slices on each side that come along as channels.
@@ -45,10 +42,8 @@ class VolumeReader(FolderReader):
             absolute. For data that do not fit into memory.
     """
 
-    image_types: ClassVar[tuple[str, ...]] = ANY_SUFFIXES
     mask_types: ClassVar[tuple[str, ...]] = ANY_SUFFIXES
 
-    channels: list[str] = field(default_factory=list)
     axis: int | None = None
     neighbours: int = 0
     min_foreground: int = 0
@@ -59,20 +54,16 @@ class VolumeReader(FolderReader):
     unpack: str = ""
 
     def __post_init__(self) -> None:
-        text, self.images = self.images, self.images.replace("{channel}", (*self.channels, "")[0])
-        if bool(self.channels) != ("{channel}" in text):
-            raise UserError(
-                f"layout: channels and '{{channel}}' in images belong together, found channels {self.channels} and "
-                f"images '{text}'. Set both, or neither."
-            )
         super().__post_init__()
         self._check_options()
-        self.channel_patterns = [PathPattern(text.replace("{channel}", c), self.image_types) for c in self.channels[1:]]
-        self.image_text = text
         self.cache = VolumeCache(self.cache_mb * 2**20, self.root / self.unpack if self.unpack else None)
         self._headers: dict[Path, VolumeHeader] = {}
         self._foreground: dict[tuple, np.ndarray] = {}
         self._slicing: Slicing | None = None
+
+    @property
+    def image_types(self) -> tuple[str, ...]:
+        return ANY_SUFFIXES
 
     def _check_options(self) -> None:
         if self.mask_format == "rgb":
@@ -93,14 +84,13 @@ class VolumeReader(FolderReader):
             UserError: if ``axis`` is to be found and a volume cannot be read.
         """
         if self._slicing is None:
-            text = self.image_text.strip("/") if self.channels else self.image_pattern.text
-            fixed = len(PathPattern(text, self.image_types).folder(Path(), "split").parts)
+            patterns = (self.image_pattern, *self.channel_patterns)
+            fixed = len(self.image_pattern.folder(Path(), "split").parts)
             self._slicing = Slicing(
                 axis=self._find_axis() if self.axis is None else self.axis,
                 neighbours=self.neighbours,
                 standardize=self.standardize,
-                images="/".join(text.split("/")[fixed:]).replace("{split}", "*"),
-                channels=tuple(self.channels),
+                images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
             )
         return self._slicing
 
@@ -125,19 +115,8 @@ class VolumeReader(FolderReader):
 
     def list_samples(self, split: str) -> Listing:
         cases = super().list_samples(split)
-        others = [by_name(p, self.root, self._source(split), "image") for p in self.channel_patterns]
         listing = Listing([], cases.problems, cases.warnings)
         for case in cases.samples:
-            missing = [i for i, files in enumerate(others) if case.name not in files]
-            if missing:
-                expected = self.channel_patterns[missing[0]].show(self.root, case.name, self._source(split))
-                listing.problems.append(
-                    f"{case.image}: channel {missing[0] + 1} of this image (counted from 0) is missing. Expected "
-                    f"{expected}. Add it, or leave the case out."
-                )
-                continue
-            files = tuple(Path(by_channel[case.name]) for by_channel in others)
-            case = replace(case, channel_files=(case.image, *files) if files else ())
             try:
                 listing.samples += self._slices(case, split)
             except UserError as error:
@@ -223,7 +202,7 @@ class VolumeReader(FolderReader):
 
     def _read_labels(self, path: Path, sample: Sample) -> np.ndarray:
         """``(h, w)``, the sample's slice of a label volume."""
-        volume = self.cache.get(path)
+        volume = self.cache.get(path, labels=True)
         axis, number = self._cut(sample)
         if volume.shape[axis] <= number:
             raise UserError(f"{path}: has {volume.shape[axis]} slices along axis {axis}, its image more than {number}.")

@@ -35,7 +35,7 @@ class VolumeCache:
     def __reduce__(self) -> tuple:
         return VolumeCache, (self.max_bytes, self.unpack)  # a process that is not forked begins with nothing
 
-    def get(self, path: Path) -> np.ndarray:
+    def get(self, path: Path, labels: bool = False) -> np.ndarray:
         """``(D, H, W, C)``; see :func:`~segnext_pafpn.data.readers.volume.files.read_volume`."""
         with self._lock:
             if path in self._volumes:
@@ -46,7 +46,7 @@ class VolumeCache:
             with self._lock:
                 if path in self._volumes:
                     return self._volumes[path]
-            volume = self._read(path)
+            volume = self._read(path, labels)
             with self._lock:
                 self._keep(path, volume)
                 self._decoding.pop(path, None)
@@ -67,12 +67,12 @@ class VolumeCache:
         while self._bytes > self.max_bytes and len(self._volumes) > 1:
             self._bytes -= _cost(self._volumes.popitem(last=False)[1])
 
-    def _read(self, path: Path) -> np.ndarray:
+    def _read(self, path: Path, labels: bool) -> np.ndarray:
         if self.unpack is None:
-            return read_volume(path)
+            return read_volume(path, labels)
         target = self.unpack / f"{stem_of(path)}-{_fingerprint(path)}.npy"
         if not target.is_file():
-            volume = read_volume(path)
+            volume = read_volume(path, labels)
             if not _cost(volume):
                 return volume
             try:

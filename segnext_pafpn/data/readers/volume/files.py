@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_array, read_size
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_ids
+from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.readers.volume import nifti, tiff
 from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, VolumeHeader, unreadable
 from segnext_pafpn.errors import UserError
@@ -41,12 +42,15 @@ def read_header(path: Path) -> VolumeHeader:
         array = _map_npy(path)
         shape = array.shape
         return VolumeHeader((1, *shape) if len(shape) == 2 else shape[:3], *shape[3:], is_picture=len(shape) == 2)
-    height, width = read_size(path)
+    height, width = read_pixels_size(path)
     return VolumeHeader((1, height, width), 1, is_picture=True)  # channels are counted when the picture is decoded
 
 
-def read_volume(path: Path) -> np.ndarray:
+def read_volume(path: Path, labels: bool = False) -> np.ndarray:
     """``(D, H, W, C)`` uint8, uint16, int16 or float32, of any byte order; mapped where the file allows it.
+
+    Args:
+        labels: of a palette picture read the indices, not the colours.
 
     Raises:
         UserError: as :func:`read_header`.
@@ -61,8 +65,7 @@ def read_volume(path: Path) -> np.ndarray:
         values = values[None, ..., None] if values.ndim == 2 else values
         values = values[..., None] if values.ndim == 3 else values
     else:
-        values = read_array(path)[None]
-        values = values[..., None] if values.ndim == 3 else values
+        values = read_ids(path)[None, ..., None] if labels else read_pixels((path,))[None]
     return _narrow(values, path)
 
 

@@ -14,15 +14,14 @@ class Slicing:
         axis: across which the slices lie: 0, 1 or 2 of (D, H, W).
         neighbours: slices on each side that come along as channels; beyond the ends the last slice is repeated.
         standardize: subtract each volume's mean and divide by its standard deviation, channel by channel.
-        images: pattern of the images' files below their folder, such as ``{name}_{channel}.nii.gz``.
-        channels: what ``{channel}`` becomes, in the order of the channels.
+        images: pattern of the images' files below their folder, such as ``{name}_0000.nii.gz``, one for each channel
+            that is a file of its own.
     """
 
     axis: int = 0
     neighbours: int = 0
     standardize: bool = False
-    images: str = "{name}.*"
-    channels: tuple[str, ...] = ()
+    images: tuple[str, ...] = ("{name}.*",)
 
 
 def sliced(values: Sequence[float], axis: int) -> tuple:

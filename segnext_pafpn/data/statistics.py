@@ -1,0 +1,89 @@
+"""Measuring the values of a data set's images, one image at a time.
+
+As nnU-Net does for its data set fingerprint (Isensee et al., Nature Methods 2021), means, deviations and percentiles
+are of the foreground: the pixels of all classes but the first, ignored ones aside. A card can ask for all pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segnext_pafpn.data.image_format import ImageFormat
+from segnext_pafpn.intensity import ImageStatistics, Numbers
+
+PICKED = 10**7  # pixels of all images together from which percentiles are taken
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one image.
+
+    Args:
+        count: pixels that were measured.
+        mean, squares: of each channel, (C,) float64; sums of squared differences from the mean.
+        lowest, highest: of each channel over all pixels, (C,) float64.
+        picked: values of some of the measured pixels, evenly spread, (n, C) float32.
+    """
+
+    count: int
+    mean: np.ndarray
+    squares: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+    picked: np.ndarray
+
+
+def measure_image(image: np.ndarray, ids: np.ndarray, num_classes: int, form: ImageFormat, most: int) -> Measured:
+    """Measure what the card's ``image.statistics`` asks for, in values cut to its window.
+
+    Args:
+        image: (H, W, C).
+        ids: (H, W) training ids.
+        most: pixels to pick for the percentiles.
+    """
+    values = image.reshape(-1, image.shape[2])
+    if form.window is not None:
+        values = np.clip(values.astype(np.float32), *np.float32(form.window))
+    first = 1 if form.statistics == "foreground" else 0
+    chosen = ((ids >= first) & (ids < num_classes)).ravel()
+    inside = values[chosen]
+    mean = inside.mean(axis=0, dtype=np.float64) if len(inside) else np.zeros(values.shape[1])
+    return Measured(
+        count=len(inside),
+        mean=mean,
+        squares=((inside - mean) ** 2).sum(axis=0),
+        lowest=values.min(axis=0).astype(np.float64),
+        highest=values.max(axis=0).astype(np.float64),
+        picked=inside[:: max(1, -(-len(inside) // most))].astype(np.float32),
+    )
+
+
+def join(parts: Sequence[Measured], percentiles: tuple[float, float]) -> ImageStatistics | None:
+    """The statistics of all images together; None if no pixel of them was measured.
+
+    Means and squares are joined by the formula of Chan, Golub and LeVeque (1979), exact but for rounding.
+    """
+    seen = [part for part in parts if part.count]
+    if not seen:
+        return None
+    count, mean, squares = 0, np.zeros_like(seen[0].mean), np.zeros_like(seen[0].mean)
+    for part in seen:
+        total = count + part.count
+        step = part.mean - mean
+        squares = squares + part.squares + step**2 * count * part.count / total
+        mean = mean + step * part.count / total
+        count = total
+    low, high = np.percentile(np.concatenate([part.picked for part in seen]), percentiles, axis=0)
+    return ImageStatistics(
+        mean=_numbers(mean),
+        std=_numbers(np.sqrt(squares / count)),
+        lowest=_numbers(np.min([part.lowest for part in parts], axis=0)),
+        highest=_numbers(np.max([part.highest for part in parts], axis=0)),
+        percentile_low=_numbers(low),
+        percentile_high=_numbers(high),
+    )
+
+
+def _numbers(values: np.ndarray) -> Numbers:
+    return tuple(float(value) for value in values)
