@@ -17,6 +17,7 @@ from segmentation_models_pytorch.base import SegmentationModel
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_folder_atomic
 from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.slicing import Slicing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -54,6 +55,7 @@ class Preprocessing:
         mean, std: per channel, of values between 0 and 1; the network sees ``(image / 255 - mean) / std``.
         image_size: height and width to which images are resized first, or None.
         intensity: takes the place of ``mean`` and ``std`` for images that are not 8-bit RGB, before any resizing.
+        slicing: how volumes are cut into images; None for a model of pictures.
     """
 
     class_names: tuple[str, ...]
@@ -62,6 +64,7 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
     intensity: Intensity | None = None
+    slicing: Slicing | None = None
 
     @property
     def channels(self) -> int:
@@ -122,6 +125,10 @@ def _read_intensity(values: dict | None) -> Intensity | None:
     return Intensity(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
+def _read_slicing(values: dict | None) -> Slicing | None:
+    return None if values is None else Slicing(**{**values, "images": tuple(values["images"])})
+
+
 def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
 
@@ -146,6 +153,7 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
             std=tuple(values["std"]),
             image_size=tuple(values["image_size"]) if values["image_size"] else None,
             intensity=_read_intensity(values.get("intensity")),
+            slicing=_read_slicing(values.get("slicing")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error

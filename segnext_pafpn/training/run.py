@@ -65,6 +65,7 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
         class_colors=data.card.class_colors,
         image_size=config.data.image_size,
         intensity=config.data.intensity,
+        slicing=data.reader.slicing,
     )
     # a resumed run takes all weights from its checkpoint
     model_config = replace(config.model, init_from=None) if resume else config.model

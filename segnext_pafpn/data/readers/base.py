@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn.data.card import Card
-from segnext_pafpn.data.readers.volume.slices import Slicing
+from segnext_pafpn.slicing import Slicing
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import numpy as np
 from segnext_pafpn.data.dataset_json import FILE, read_dataset_json
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
-from segnext_pafpn.data.readers.volume.files import read_header, suffix_of
+from segnext_pafpn.data.readers.volume.files import read_header
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
+from segnext_pafpn.data.readers.volume.tiff import spacing_beside
 from segnext_pafpn.data.readers.volumes import VolumeReader
 from segnext_pafpn.errors import UserError
 
@@ -110,9 +111,7 @@ class NnunetReader(VolumeReader):
         """The file's own, with the spacing that nnU-Net has beside TIFF files, in ``CASE.json``."""
         if path not in self._headers:
             header = read_header(path)
-            if suffix_of(path) in (".tif", ".tiff") and path.parent.name.startswith("images"):
-                header = replace(header, spacing=_spacing_beside(path) or header.spacing)
-            self._headers[path] = header
+            self._headers[path] = replace(header, spacing=spacing_beside(path) or header.spacing)
         return self._headers[path]
 
     def read_image(self, sample: Sample) -> np.ndarray:
@@ -120,8 +119,8 @@ class NnunetReader(VolumeReader):
         found = image.shape[2] // (2 * self.neighbours + 1)
         if found != self.num_channels:
             raise UserError(
-                f"{sample.label}: {found} channels in {1 + len(self.channel_patterns)} file(s), expected the {self.num_channels} "
-                f"of channel_names in {self.root / FILE}. Add the missing files, or correct channel_names."
+                f"{sample.label}: {found} channels in {1 + len(self.channel_patterns)} file(s), expected the "
+                f"{self.num_channels} of channel_names in {self.root / FILE}. Add the missing files, or correct it."
             )
         return image
 
@@ -135,17 +134,3 @@ class NnunetReader(VolumeReader):
                     f"(known: {labels.known}). Add them there, or correct the file."
                 )
         return mask
-
-
-def _spacing_beside(path: Path) -> tuple[float, float, float] | None:
-    """Of ``CASE.json`` beside ``CASE_0000.tif``, in the order of its axes; None if there is no such file."""
-    file = path.with_name(path.name[: -len(suffix_of(path)) - len("_0000")] + ".json")
-    if not file.is_file():
-        return None
-    try:
-        spacing = [float(side) for side in json.loads(file.read_text(encoding="utf-8"))["spacing"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{file}: {error!r}, expected {{"spacing": [slices, rows, columns]}}. Correct it.') from error
-    if len(spacing) not in (2, 3) or min(spacing) <= 0:
-        raise UserError(f"{file}: spacing: expected [slices, rows, columns] in millimetres, found {spacing}.")
-    return (1.0, *spacing)[-3:]

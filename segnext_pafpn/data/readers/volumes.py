@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,11 +14,11 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
-from segnext_pafpn.data.readers.volume.cache import VolumeCache
+from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import VolumeHeader, describe_grid_difference
-from segnext_pafpn.data.readers.volume.slices import Slicing, sliced, take_slice, take_with_neighbours
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.slicing import Slicing, sliced, take_slice
 
 _COARSER = 1.05  # spacings that differ by less are alike
 
@@ -85,7 +86,8 @@ class VolumeReader(FolderReader):
         """
         if self._slicing is None:
             patterns = (self.image_pattern, *self.channel_patterns)
-            fixed = len(self.image_pattern.folder(Path(), "split").parts)
+            folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
+            fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
             self._slicing = Slicing(
                 axis=self._find_axis() if self.axis is None else self.axis,
                 neighbours=self.neighbours,
@@ -97,10 +99,17 @@ class VolumeReader(FolderReader):
     def _find_axis(self) -> int:
         split = next(iter(self.splits()), "train")
         found: Counter[int] = Counter()
-        for path in self.find_images(split).values():
-            spacing = self._spacing_of(Path(path), self.header(Path(path)))
+        failed: list[UserError] = []
+        for path in map(Path, self.find_images(split).values()):
+            try:
+                spacing = self._spacing_of(self.header(path))
+            except UserError as error:  # the listing has it among its problems
+                failed.append(error)
+                continue
             coarsest = 0 if spacing is None else int(np.argmax(spacing))
             found[coarsest if coarsest and spacing[coarsest] > _COARSER * spacing[0] else 0] += 1
+        if not found:
+            raise failed[0]
         return min(found, key=lambda axis: (-found[axis], axis))
 
     def fitted(self, card: Card) -> Card:
@@ -141,7 +150,7 @@ class VolumeReader(FolderReader):
                     f"{path}: {difference} ({case.image}). They must agree: resample it onto the image, or if only "
                     f"its header is wrong set layout.require_affine: false."
                 )
-        spacing = self._spacing_of(case.image, header)
+        spacing = self._spacing_of(header)
         if header.is_picture:
             return [replace(case, spacing=None if spacing is None else spacing[1:])]
         axis = self.slicing.axis
@@ -170,7 +179,7 @@ class VolumeReader(FolderReader):
             self._headers[path] = read_header(path)
         return self._headers[path]
 
-    def _spacing_of(self, path: Path, header: VolumeHeader) -> tuple[float, ...] | None:
+    def _spacing_of(self, header: VolumeHeader) -> tuple[float, ...] | None:
         """Of slices, rows and columns in millimetres."""
         return header.spacing or tuple(map(float, self.spacing)) or None
 
@@ -183,7 +192,8 @@ class VolumeReader(FolderReader):
 
     def read_image(self, sample: Sample) -> np.ndarray:
         axis, number = self._cut(sample)
-        return read_slice(self.cache, sample.channel_files or (sample.image,), axis, number, self.slicing)
+        files = sample.channel_files or (sample.image,)
+        return read_slice(self.cache, files, axis, number, self.neighbours, self.standardize)
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         if sample.mask is not None:
@@ -211,24 +221,6 @@ class VolumeReader(FolderReader):
             raise UserError(f"{path}: the labels have {volume.shape[3]} different channels, expected one of class ids.")
         part = part[..., 0]
         return np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("="))
-
-
-def read_slice(cache: VolumeCache, files: Sequence[Path], axis: int, number: int, slicing: Slicing) -> np.ndarray:
-    """``(h, w, C)`` of the volumes of ``files``, with neighbours, standardised if ``slicing`` says so.
-
-    Raises:
-        UserError: naming a file that cannot be read, or whose shape is not that of the first.
-    """
-    volumes = [cache.get(path) for path in files]
-    for path, volume in zip(files, volumes, strict=True):
-        if volume.shape[:3] != volumes[0].shape[:3]:
-            raise UserError(f"{path}: has the shape {volume.shape[:3]}, {files[0]} {volumes[0].shape[:3]}. Match them.")
-    image = take_with_neighbours(volumes, axis, number, slicing.neighbours)
-    if not slicing.standardize:
-        return image
-    mean, deviation = (np.concatenate(m) for m in zip(*(cache.moments(path) for path in files), strict=True))
-    times = image.shape[2] // len(mean)
-    return (image.astype(np.float32) - np.tile(mean, times)) / np.tile(deviation, times)
 
 
 def _label_files(case: Sample) -> tuple[Path, ...]:

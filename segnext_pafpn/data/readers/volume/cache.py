@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from segnext_pafpn.data.readers.volume.files import read_volume, stem_of
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
+from segnext_pafpn.slicing import take_with_neighbours
 
 
 class VolumeCache:
@@ -81,6 +83,26 @@ class VolumeCache:
             except OSError as error:
                 raise UserError(f"layout.unpack: {target}: cannot be written ({error.strerror or error}).") from error
         return np.load(target, mmap_mode="r")
+
+
+def read_slice(
+    cache: VolumeCache, files: Sequence[Path], axis: int, number: int, neighbours: int = 0, standardize: bool = False
+) -> np.ndarray:
+    """``(h, w, C)``, a slice of the volumes of ``files``; see :class:`~segnext_pafpn.slicing.Slicing`.
+
+    Raises:
+        UserError: naming a file that cannot be read, or whose shape is not that of the first.
+    """
+    volumes = [cache.get(path) for path in files]
+    for path, volume in zip(files, volumes, strict=True):
+        if volume.shape[:3] != volumes[0].shape[:3]:
+            raise UserError(f"{path}: has the shape {volume.shape[:3]}, {files[0]} {volumes[0].shape[:3]}. Match them.")
+    image = take_with_neighbours(volumes, axis, number, neighbours)
+    if not standardize:
+        return image
+    mean, deviation = (np.concatenate(m) for m in zip(*(cache.moments(path) for path in files), strict=True))
+    times = 2 * neighbours + 1
+    return (image.astype(np.float32) - np.tile(mean, times)) / np.tile(deviation, times)
 
 
 def _cost(volume: np.ndarray) -> int:

@@ -1,5 +1,7 @@
 """TIFF files of one picture or of many pages by tifffile, which is imported when the first is read."""
 
+import json
+import re
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,26 @@ def read_values(path: Path) -> np.ndarray:
         values = np.moveaxis(values, at, place)
         axes = axes.replace(axis, "")[:place] + axis + axes.replace(axis, "")[place:]
     return values
+
+
+def spacing_beside(path: Path) -> tuple[float, float, float] | None:
+    """What nnU-Net's ``CASE.json`` beside ``CASE_0000.tif`` (or ``CASE.tif``) says; None if there is no such file.
+
+    Raises:
+        UserError: naming the JSON file, if it holds no spacing.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    file = path.with_name(re.sub(r"_\d{4}$", "", path.stem) + ".json")
+    if not file.is_file():
+        return None
+    try:
+        spacing = [float(side) for side in json.loads(file.read_text(encoding="utf-8"))["spacing"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{file}: {error!r}, expected {{"spacing": [slices, rows, columns]}}. Correct it.') from error
+    if len(spacing) not in (2, 3) or min(spacing) <= 0:
+        raise UserError(f"{file}: spacing: expected [slices, rows, columns] in millimetres, found {spacing}.")
+    return (1.0, *spacing)[-3:]
 
 
 def _open(path: Path) -> Any:
