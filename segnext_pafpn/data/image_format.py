@@ -76,17 +76,23 @@ class ImageFormat:
             method=self.normalize, channels=self.channels, low=low, high=high, percentiles=self.percentiles
         )
 
-    def check(self, image: np.ndarray, label: str) -> np.ndarray:
+    def check(self, image: np.ndarray, label: str, source: str = "card") -> np.ndarray:
         """The image, if it is what the card says: ``(H, W, C)``, 8-bit, or of another type for another ``normalize``.
+
+        Args:
+            label: how a message calls the image.
+            source: what says so.
 
         Raises:
             UserError: naming the file, what was found and what was expected.
         """
         found = 1 if image.ndim == 2 else image.shape[-1]
         if image.ndim != 3 or found != self.channels:
+            advice = "Set image.channels in the card, or export the image again."
             raise UserError(
-                f"{label}: the image has {found} channel{'s' * (found != 1)} (shape {image.shape}), the card says "
-                f"{self.channels}. Set image.channels in the card, or export the image again."
+                f"{label}: the image has {found} channel{'s' * (found != 1)} (shape {image.shape}), the {source} "
+                f"expects {self.channels}. "
+                + (advice if source == "card" else "Give images like those it was trained on.")
             )
         if self.is_rgb8 and image.dtype != np.uint8:
             raise UserError(

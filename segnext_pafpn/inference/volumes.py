@@ -3,9 +3,11 @@
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
+from segnext_pafpn.data.image_format import RGB8, ImageFormat
 from segnext_pafpn.data.readers.images import by_name
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.volume import nifti
@@ -72,23 +74,32 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
     return volumes
 
 
-def predict_volume(predictor: Predictor, volume: VolumeFiles, slicing: Slicing) -> np.ndarray:
-    """Class ids (D, H, W) uint8, slice by slice.
+def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarray, float]:
+    """Class ids (D, H, W) uint8, slice by slice, and the seconds that the model took.
 
     Raises:
-        UserError: naming a file that cannot be read, or whose shape or place is not that of the first.
+        UserError: naming a file that cannot be read, whose shape or place is not that of the first, or whose values
+            or channels are not what the model was trained on.
     """
     headers = [read_header(path) for path in volume.files]
     for path, header in zip(volume.files, headers, strict=True):
         if difference := describe_grid_difference(headers[0], header):
             raise UserError(f"{path}: {difference} ({volume.files[0]}). Resample it onto that one.")
+    preprocessing = predictor.preprocessing
+    slicing, intensity = preprocessing.slicing, preprocessing.intensity
+    form = RGB8
+    if intensity is not None:
+        form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
     axis = 0 if headers[0].is_picture else slicing.axis
-    images = (
-        read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
-        for number in range(headers[0].shape[axis])
-    )
-    return stack_along((predictor.predict(image) for image in images), axis)
+    masks, seconds = [], 0.0
+    for number in range(headers[0].shape[axis]):
+        image = read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
+        image = form.check(image, str(volume.files[0]), "model")
+        begin = perf_counter()
+        masks.append(predictor.predict(image))
+        seconds += perf_counter() - begin
+    return stack_along(masks, axis), seconds
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:

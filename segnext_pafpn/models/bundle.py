@@ -54,7 +54,8 @@ class Preprocessing:
         class_colors: K RGB triples.
         mean, std: per channel, of values between 0 and 1; the network sees ``(image / 255 - mean) / std``.
         image_size: height and width to which images are resized first, or None.
-        intensity: takes the place of ``mean`` and ``std`` for images that are not 8-bit RGB, before any resizing.
+        intensity: takes the place of ``mean`` and ``std``, which are empty then, for images that are not 8-bit RGB;
+            it comes before any resizing.
         slicing: how volumes are cut into images; None for a model of pictures.
     """
 
@@ -65,6 +66,27 @@ class Preprocessing:
     image_size: tuple[int, int] | None = None
     intensity: Intensity | None = None
     slicing: Slicing | None = None
+
+    @classmethod
+    def of_images(
+        cls,
+        intensity: Intensity | None,
+        class_names: tuple[str, ...],
+        class_colors: tuple[tuple[int, int, int], ...],
+        image_size: tuple[int, int] | None,
+        slicing: Slicing | None = None,
+    ) -> "Preprocessing":
+        """For images that are normalised by ``intensity``, or for 8-bit RGB, with ImageNet's mean and deviation."""
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if intensity is None else ((), ())
+        return cls(
+            class_names=class_names,
+            class_colors=class_colors,
+            mean=mean,
+            std=std,
+            image_size=image_size,
+            intensity=intensity,
+            slicing=slicing,
+        )
 
     @property
     def channels(self) -> int:
@@ -129,24 +151,16 @@ def _read_slicing(values: dict | None) -> Slicing | None:
     return None if values is None else Slicing(**{**values, "images": tuple(values["images"])})
 
 
-def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
-    """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
+def load_preprocessing(path: str | Path) -> Preprocessing:
+    """Read the bundle's preprocessing alone; ``path`` as for :func:`load_bundle`.
 
     Raises:
         UserError: naming the file that is missing or broken.
     """
-    folder = Path(path)
-    if (folder / "model").is_dir():
-        folder = folder / "model"
-    for name in ("config.json", "model.safetensors", "preprocessing.json"):
-        if not (folder / name).is_file():
-            raise UserError(
-                f"{folder / name}: no such file. --checkpoint takes the folder of a finished run (runs/NAME) "
-                f"or its model/ folder."
-            )
+    folder = _find(path)
     try:
         values = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
-        preprocessing = Preprocessing(
+        return Preprocessing(
             class_names=tuple(values["class_names"]),
             class_colors=tuple(tuple(color) for color in values["class_colors"]),
             mean=tuple(values["mean"]),
@@ -157,6 +171,30 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
+
+
+def _find(path: str | Path) -> Path:
+    """The bundle's folder, given it or that of the run that wrote it."""
+    folder = Path(path)
+    if (folder / "model").is_dir():
+        folder = folder / "model"
+    for name in ("config.json", "model.safetensors", "preprocessing.json"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder / name}: no such file. --checkpoint takes the folder of a finished run (runs/NAME) "
+                f"or its model/ folder."
+            )
+    return folder
+
+
+def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
+    """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
+
+    Raises:
+        UserError: naming the file that is missing or broken.
+    """
+    folder = _find(path)
+    preprocessing = load_preprocessing(folder)
     try:
         with redirect_stdout(StringIO()):  # huggingface_hub prints that the folder is a local one
             # its weights are in the folder: the encoder's pretrained ones must not be fetched again

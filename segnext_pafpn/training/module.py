@@ -18,7 +18,7 @@ class SegmentationModule(L.LightningModule):
 
     Args:
         model: takes normalised floats ``(B, C, H, W)``, gives logits ``(B, K, H, W)``.
-        mean, std: per channel of 8-bit RGB, of values between 0 and 1.
+        mean, std: per channel of 8-bit RGB, of values between 0 and 1; empty for others.
         channels_last: memory layout of images and weights.
     """
 
@@ -37,8 +37,8 @@ class SegmentationModule(L.LightningModule):
         self.model = model.to(memory_format=self.memory_format)
         self.loss = SegmentationLoss(loss, num_classes)
         self.optim = optim
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", 255 * torch.tensor(mean)[None, :, None, None], persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std)[None, :, None, None], persistent=False)
         self.confusion = ConfusionMatrix(num_classes)
         self.matrix: torch.Tensor | None = None
         self.keep_images = False  # also count each image of an evaluation by itself
@@ -52,7 +52,10 @@ class SegmentationModule(L.LightningModule):
         return ((image.float() - self.mean) / self.std).contiguous(memory_format=self.memory_format)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """``(B, C, H, W)`` uint8 or normalised floats to logits ``(B, K, H, W)``, padding the sides where the network needs it."""
+        """``(B, C, H, W)`` uint8 or normalised floats to logits ``(B, K, H, W)``.
+
+        Sides are padded where the network needs it.
+        """
         height, width = image.shape[-2:]
         x = self.normalize(image)
         if getattr(self.model, "requires_divisible_input_shape", False):

@@ -60,11 +60,11 @@ def fit(config: TrainConfig, resume: bool = False) -> Result:
     config = settle_intensity(_balance_classes(config, data), data)
     data.config = config.data
     L.seed_everything(config.seed, workers=True, verbose=False)
-    preprocessing = Preprocessing(
+    preprocessing = Preprocessing.of_images(
+        config.data.intensity,
         class_names=data.card.class_names,
         class_colors=data.card.class_colors,
         image_size=config.data.image_size,
-        intensity=config.data.intensity,
         slicing=data.reader.slicing,
     )
     # a resumed run takes all weights from its checkpoint
@@ -124,11 +124,10 @@ def evaluate(
     """
     model, preprocessing = load_bundle(checkpoint)
     data = SegmentationDataModule(replace(data_config, intensity=preprocessing.intensity))
-    if data.card.image.is_rgb8 != (preprocessing.intensity is None):
+    if preprocessing.intensity is None and not data.card.image.is_rgb8:
         raise UserError(
-            f"{checkpoint}: the model was trained on images of {preprocessing.channels} channels that are not 8-bit "
-            f"RGB, or the other way round; card '{data.card.name}' says normalize: {data.card.image.normalize}. Give "
-            f"the card it was trained with."
+            f"{checkpoint}: the model was trained on 8-bit RGB; card '{data.card.name}' says image.normalize: "
+            f"{data.card.image.normalize}. Give a card of images like those it was trained on."
         )
     names = data.card.class_names
     if names != preprocessing.class_names:
