@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn.data.dataset_json import FILE, read_dataset_json
-from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.volume.files import read_header
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
@@ -126,11 +125,10 @@ class NnunetReader(VolumeReader):
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         mask = super().read_mask(sample)
-        if self.card is not None and self.card.path == self.root / FILE:
-            labels = LabelMap(self.card)
-            if unknown := labels.unknown_ids(mask):
-                raise UserError(
-                    f"{sample.mask_label}: the values {unknown[:8]} are not among the labels of {self.root / FILE} "
-                    f"(known: {labels.known}). Add them there, or correct the file."
-                )
+        whole = self.card is not None and self.card.path == self.root / FILE  # a card of one's own may leave labels out
+        if whole and (unknown := self.labels.unknown_ids(mask)):
+            raise UserError(
+                f"{sample.mask_label}: the values {unknown[:8]} are not among the labels of {self.root / FILE} "
+                f"(known: {self.labels.known}). Add them there, or correct the file."
+            )
         return mask

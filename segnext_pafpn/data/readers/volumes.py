@@ -61,6 +61,7 @@ class VolumeReader(FolderReader):
         self._headers: dict[Path, VolumeHeader] = {}
         self._foreground: dict[tuple, np.ndarray] = {}
         self._slicing: Slicing | None = None
+        self.labels = None if self.card is None else LabelMap(self.card)
 
     @property
     def image_types(self) -> tuple[str, ...]:
@@ -130,12 +131,23 @@ class VolumeReader(FolderReader):
                 listing.samples += self._slices(case, split)
             except UserError as error:
                 listing.problems.append(str(error))
+        self._warn_of_memory(listing, split)
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
             listing.problems.append(
                 f"layout.min_foreground: no slice of '{split}' has {self.min_foreground} pixels of another class than "
                 f"the first. Lower it."
             )
         return listing
+
+    def _warn_of_memory(self, listing: Listing, split: str) -> None:
+        """Say that volumes will be unpacked again and again; in random order each slice is of another volume."""
+        files = {path for s in listing.samples for path in (s.image, *s.channel_files, *_label_files(s))}
+        needed = sum(self.header(path).unpacked_bytes for path in files) / 2**20
+        if split == "train" and needed > self.cache_mb and not self.unpack:
+            listing.warnings.append(
+                f"split '{split}': its volumes take {needed:.0f} MiB unpacked, layout.cache_mb is {self.cache_mb}, so "
+                f"that most slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
+            )
 
     def _slices(self, case: Sample, split: str) -> list[Sample]:
         """The samples of a case: a picture, or the slices of its volume.
@@ -167,7 +179,7 @@ class VolumeReader(FolderReader):
         """How many pixels of each slice are of a class other than the first; reads the whole label volume, once."""
         key = _label_files(case)
         if key not in self._foreground:
-            labels = LabelMap(self.card)
+            labels = self.labels
             numbers = range(self.header(case.image).shape[axis])
             masks = (labels(self.read_mask(replace(case, case=case.name, slice=number))) for number in numbers)
             self._foreground[key] = np.array([((mask > 0) & (mask < len(self.card.classes))).sum() for mask in masks])

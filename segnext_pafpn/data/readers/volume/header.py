@@ -22,6 +22,7 @@ class VolumeHeader:
         channels: C, of this file.
         spacing: in millimetres, of each axis of ``shape``; None where the file does not say it.
         affine: (4, 4), from voxel (i, j, k) of a NIfTI file to millimetres; None for other formats.
+        unpacked_bytes: of the values, if they must be decoded; 0 for files that are mapped.
         is_picture: whether the file has two axes only, rather than a third of any length.
     """
 
@@ -30,6 +31,7 @@ class VolumeHeader:
     spacing: tuple[float, float, float] | None = None
     affine: np.ndarray | None = field(default=None, compare=False)
     is_picture: bool = False
+    unpacked_bytes: int = 0
 
 
 def describe_grid_difference(first: VolumeHeader, second: VolumeHeader, affine: bool = True) -> str:

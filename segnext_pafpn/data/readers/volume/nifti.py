@@ -24,7 +24,13 @@ def read_header(path: Path) -> VolumeHeader:
     factor = _MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
     zooms = [factor * float(zoom) for zoom in (*header.get_zooms()[:3], 1.0)[:3]]
     known = all(np.isfinite(zoom) and zoom > 0 for zoom in zooms)
-    return VolumeHeader((k, j, i), 1, tuple(reversed(zooms)) if known else None, np.asarray(image.affine))
+    packed = path.suffix.lower() == ".gz"
+    return VolumeHeader(
+        (k, j, i),
+        spacing=tuple(reversed(zooms)) if known else None,
+        affine=np.asarray(image.affine),
+        unpacked_bytes=i * j * k * image.get_data_dtype().itemsize if packed else 0,
+    )
 
 
 def read_values(path: Path) -> np.ndarray:
