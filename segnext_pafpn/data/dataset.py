@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -68,7 +67,7 @@ class SegmentationDataset(Dataset):
             raise UserError(f"{sample.mask_label}: {describe_sizes(image, raw)}")
         unknown = self.labels.unknown_ids(raw)
         if unknown:
-            raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, self.labels, sample.mask)}")
+            raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, self.labels)}")
         if self.intensity is not None:
             image = self.intensity(image)
         seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
@@ -86,24 +85,12 @@ def describe_sizes(image: np.ndarray, mask: np.ndarray) -> str:
     return f"the mask is {mw}x{mh}, its image {w}x{h} (width x height). They must agree; export the mask again."
 
 
-def describe_unknown(ids: list[int], labels: LabelMap, path: Path | None = None) -> str:
-    """What to say of a mask with ids that the card does not name."""
+def describe_unknown(ids: list[int], labels: LabelMap) -> str:
+    """What to say of a mask with ids that the card does not name; why is for :mod:`segnext_pafpn.data.check`."""
     found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
     values = "value" if len(ids) == 1 else "values"
     verb = "is" if len(ids) == 1 else "are"
-    text = f"{values} {found} {verb} not in the card (known: {labels.known}). Add to a class's ids, or to ignore."
-    return text + _likely_cause(ids, labels, path)
-
-
-def _likely_cause(ids: list[int], labels: LabelMap, path: Path | None) -> str:
-    """A guess at how such ids came about, with a space before it; empty without one."""
-    advice = "Export it as PNG, or for two classes set layout.mask_format: binary and threshold: 127."
-    if path is not None and path.suffix.lower() in (".jpg", ".jpeg"):
-        return f" The mask is a JPEG file, and JPEG changes values. {advice}"
-    gaps = [min(abs(i - known) for known in labels.ids) for i in ids]
-    if len(ids) >= 4 and labels.ids[-1] - labels.ids[0] > 32 and np.median(gaps) <= 12:
-        return f" They lie around those of the card: was the mask saved as JPEG or resized smoothly? {advice}"
-    return ""
+    return f"{values} {found} {verb} not in the card (known: {labels.known}). Add to a class's ids, or to ignore."
 
 
 class TrainSampler(Sampler[tuple[int, int]]):

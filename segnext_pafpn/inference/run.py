@@ -28,8 +28,8 @@ class PredictConfig:
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
         input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have a file
-            for each channel a list of patterns, such as "[scans/{name}_t1.tif, scans/{name}_t2.tif]"; for a model of
-            volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
+            for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for a model
+            of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
         output: folder for the masks, PNGs of class ids named like their images; label volumes in the volumes' form.
         device: auto, cpu, cuda, cuda:1 or mps.
         color: also write the masks in their classes' colours, to OUTPUT/color.

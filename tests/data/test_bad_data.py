@@ -187,14 +187,14 @@ def test_a_jpeg_mask_without_threshold(folder):
     )  # fmt: skip
     classes = [{"name": "no", "ids": [0]}, {"name": "yes", "ids": [1, 255]}]
     found = problems(folder, classes=classes)
-    only(found, "p0_0.jpg: values 2, 3,", "The mask is a JPEG file, and JPEG changes values. Export it as PNG")
+    only(found, "p0_0.jpg: values 2, 3,")
 
 
 def test_values_around_those_of_the_card(folder):
     mask = blocks(0, [0, 1, 2, 3, 250, 252, 254])
     save(folder / "m/p0_0.png", mask)
     classes = [{"name": "no", "ids": [0]}, {"name": "yes", "ids": [1, 255]}]
-    only(problems(folder, classes=classes), "values 2, 3, 250, 252, 254 are", "was the mask saved as JPEG or resized")
+    only(problems(folder, classes=classes), "values 2, 3, 250, 252, 254 are", "not in the card")
 
 
 def test_an_array_of_floats(folder):

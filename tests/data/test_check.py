@@ -95,13 +95,13 @@ def spoil_stretched(root):
 def spoil_with_card_colors(root):
     colors = np.array([[30 * i, 255 - 30 * i, 128] for i in range(8)], np.uint8)
     file = change_masks(root, lambda m: colors[m])
-    return {}, [str(file), "in the card's colours", "expected one channel", "Save the id of each"], False
+    return {}, [str(file), "in the card's colours", "expected one channel", "mask_format: rgb"], False
 
 
 def spoil_with_other_colors(root):
     colors = np.random.default_rng(0).integers(0, 255, (8, 3), dtype=np.uint8)
     file = change_masks(root, lambda m: colors[m])
-    return {}, [str(file), "8 colours", "expected one channel of class ids", "Save an id for each"], False
+    return {}, [str(file), "8 colours", "expected one channel of class ids", "mask_format: rgb"], False
 
 
 def spoil_by_swapping_folders(root):

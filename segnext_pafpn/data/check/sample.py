@@ -86,7 +86,7 @@ def look_at(
     if raw.shape != size:
         problem = f"{where}: {describe_sizes(image, raw)}"
     elif (unknown := ids[labels.table[ids] == UNKNOWN]).size:
-        problem = f"{where}: {describe_unknown(unknown.tolist(), labels, sample.mask)}"
+        problem = f"{where}: {describe_unknown(unknown.tolist(), labels)}"
     measured = measure_image(image, labels(raw), labels.num_classes, form, most) if most and not problem else None
     return Finding(sample, problem, True, size, ids, counts, seen, measured)
 
