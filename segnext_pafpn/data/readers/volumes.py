@@ -16,7 +16,7 @@ from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
-from segnext_pafpn.data.readers.volume.header import VolumeHeader, describe_grid_difference
+from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.slicing import Slicing, sliced, take_slice
 
@@ -104,6 +104,8 @@ class VolumeReader(FolderReader):
         for path in map(Path, self.find_images(split).values()):
             try:
                 spacing = self._spacing_of(self.header(path))
+            except MissingPackageError:
+                raise
             except UserError as error:  # the listing has it among its problems
                 failed.append(error)
                 continue
@@ -129,6 +131,8 @@ class VolumeReader(FolderReader):
         for case in cases.samples:
             try:
                 listing.samples += self._slices(case, split)
+            except MissingPackageError:
+                raise
             except UserError as error:
                 listing.problems.append(str(error))
         self._warn_of_memory(listing, split)

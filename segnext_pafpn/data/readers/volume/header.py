@@ -62,9 +62,11 @@ def unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"{path}: cannot be decoded ({reason}). Is it cut short? Copy the file again or leave it out.")
 
 
-def missing_extra(path: Path, package: str) -> UserError:
-    """What to raise where an optional package is not installed."""
-    return UserError(f'{path}: reading it needs {package}: pip install "segnext-pafpn[medical]".')
+class MissingPackageError(UserError):
+    """A package is not installed, so that no file of a format can be read."""
+
+    def __init__(self, path: Path, package: str):
+        super().__init__(f'{path}: reading it needs {package}: pip install "segnext-pafpn[medical]".')
 
 
 def _sides(shape: tuple[int, ...]) -> str:

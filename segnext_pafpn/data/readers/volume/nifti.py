@@ -1,11 +1,12 @@
 """NIfTI files (.nii, .nii.gz) by nibabel, which is imported when the first is read."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, VolumeHeader, missing_extra, unreadable
+from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, MissingPackageError, VolumeHeader, unreadable
 from segnext_pafpn.errors import UserError
 
 _MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
@@ -39,19 +40,22 @@ def read_values(path: Path) -> np.ndarray:
     Raises:
         UserError: naming a file that is missing, cut short, or no NIfTI file of two or three axes.
     """
-    image = load(path)
+    image = load(path, whole=True)
     axes = _three_axes(image, path)
     proxy = image.dataobj
     try:
         plain = proxy.slope == 1 and proxy.inter == 0
-        values = proxy.get_unscaled() if plain else proxy.get_scaled(dtype=np.float32)
+        values = proxy.get_unscaled() if plain else np.asarray(proxy, dtype=np.float32)
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
     return values.reshape(axes, order="F").transpose(2, 1, 0)[..., None]
 
 
-def load(path: Path) -> Any:
-    """nibabel's image, whose voxels have not been read.
+def load(path: Path, whole: bool = False) -> Any:
+    """nibabel's image, whose voxels have not been decoded.
+
+    Args:
+        whole: unpack a compressed file to its end, where its checksum stands, which nibabel does not look at.
 
     Raises:
         UserError: naming the file, or nibabel where it is not installed.
@@ -59,8 +63,11 @@ def load(path: Path) -> Any:
     try:
         import nibabel
     except ImportError as error:
-        raise missing_extra(path, "nibabel") from error
+        raise MissingPackageError(path, "nibabel") from error
     try:
+        if whole and path.suffix.lower() == ".gz":
+            with gzip.open(path) as file:
+                return nibabel.Nifti1Image.from_bytes(file.read())
         return nibabel.Nifti1Image.from_filename(path)
     except (*DECODE_ERRORS, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
         raise unreadable(path, error) from error

@@ -1,7 +1,9 @@
 """TIFF files of one picture or of many pages by tifffile, which is imported when the first is read."""
 
 import json
+import logging
 import re
+import threading
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence
 
-from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, VolumeHeader, missing_extra, unreadable
+from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, MissingPackageError, VolumeHeader, unreadable
 from segnext_pafpn.errors import UserError
 
 _MILLIMETRES = {
@@ -88,11 +90,35 @@ def _open(path: Path) -> Any:
     try:
         import tifffile
     except ImportError as error:
-        raise missing_extra(path, "tifffile") from error
+        raise MissingPackageError(path, "tifffile") from error
+    complaints = _Complaints()
+    tifffile.logger().addFilter(complaints)
     try:
-        return tifffile.TiffFile(path)
+        tiff = tifffile.TiffFile(path)
+        len(tiff.series)  # finds all pages
     except (*DECODE_ERRORS, tifffile.TiffFileError) as error:
         raise unreadable(path, error) from error
+    finally:
+        tifffile.logger().removeFilter(complaints)
+    if complaints.found:
+        tiff.close()
+        raise unreadable(path, ValueError(complaints.found[0]))
+    return tiff
+
+
+class _Complaints(logging.Filter):
+    """What tifffile logs of pages that it cannot find, where it goes on with those that it can; of one thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        ours = record.thread == self._thread and ("page offset" in text or "corrupted" in text)
+        self.found += [text] if ours else []
+        return not ours
 
 
 def _axes(tiff: Any, path: Path) -> tuple[str, tuple[int, ...]]:
