@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 METHODS = ("imagenet", "rescale", "percentile", "zscore", "ct", "none")
+_BY_PERCENTILES = ("percentile", "ct")
 _SAME = 1e-7  # a spread below this share of the values is rounding: the channel is constant
 
 Numbers = tuple[float, ...]
@@ -65,7 +66,9 @@ class Intensity:
             np.clip(x, np.float32(self.low), np.float32(self.high), out=x)
         found = self
         if self.mean is None:
-            found = intensity_from(self.method, self.channels, measure(x, self.percentiles))
+            found = intensity_from(
+                self.method, self.channels, measure(x, self.percentiles if self.method in _BY_PERCENTILES else None)
+            )
             if found.low is not None:
                 np.clip(x, np.float32(found.low), np.float32(found.high), out=x)
         x -= np.float32(found.mean)
@@ -93,7 +96,7 @@ def intensity_from(
     low, high = window or (None, None)
     if method == "rescale":
         low, high = window or (statistics.lowest, statistics.highest)
-    elif method in ("percentile", "ct"):
+    elif method in _BY_PERCENTILES:
         low, high = statistics.percentile_low, statistics.percentile_high
     if method == "none":
         mean, std = (0.0,) * channels, (1.0,) * channels
@@ -104,10 +107,12 @@ def intensity_from(
     return Intensity(method=method, channels=channels, low=low, high=high, mean=mean, std=std)
 
 
-def measure(values: np.ndarray, percentiles: tuple[float, float]) -> ImageStatistics:
-    """Statistics of ``(..., C)`` values, exact, in float64."""
+def measure(values: np.ndarray, percentiles: tuple[float, float] | None) -> ImageStatistics:
+    """Statistics of ``(..., C)`` values, exact, in float64; percentiles, which take long, are NaN for None."""
     flat = values.reshape(-1, values.shape[-1])
-    low, high = np.percentile(flat, percentiles, axis=0)
+    low = high = np.full(flat.shape[1], np.nan)
+    if percentiles is not None:
+        low, high = np.percentile(flat, percentiles, axis=0)
     return ImageStatistics(
         mean=_numbers(flat.mean(axis=0, dtype=np.float64)),
         std=_numbers(flat.std(axis=0, dtype=np.float64)),

@@ -14,6 +14,7 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
 from tests.conftest import SMALL_RUN
+from tests.data.deep_images import save_any, scene, uint16
 from tests.data.layouts import SIZE, blocks, photo, save
 
 PAGE = (Path(__file__).parent.parent / "docs/your-data.md").read_text()
@@ -72,7 +73,15 @@ def clinic(root: Path) -> None:
             save(stem.with_name(f"scan_{i}_label.png"), blocks(i, [0, 255]))
 
 
-BUILDERS = {"field": field, "town": town, "eyes": eyes, "shop": shop, "clinic": clinic}
+def brain(root: Path) -> None:
+    for i in range(1, 6):
+        image, mask = scene(i, 2, SIZE)
+        for c, name in enumerate(("flair", "t1")):
+            save_any(root / f"scans/p{i:02}_{name}.png", uint16(image)[..., c])
+        save_any(root / f"labels/p{i:02}.png", mask)
+
+
+BUILDERS = {"field": field, "town": town, "eyes": eyes, "shop": shop, "clinic": clinic, "brain": brain}
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +93,10 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-def test_the_page_has_the_five_cards():
+def test_the_page_has_a_card_and_commands_for_each_folder():
     assert list(CARDS) == list(BUILDERS)
-    assert {re.search(r"(\w+)\.yaml", " ".join(words))[1] for words in commands()} == set(BUILDERS)
+    named = [re.search(r"(\w+)\.yaml|runs/(\w+)", " ".join(words)) for words in commands()]
+    assert {match[1] or match[2] for match in named} == set(BUILDERS)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -106,4 +116,5 @@ def test_the_commands_of_the_page_run(folder):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
-    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1"}
+    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain"}
+    assert len(list((folder / "masks").glob("*.png"))) == 5

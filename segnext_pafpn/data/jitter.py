@@ -17,12 +17,21 @@ def jitter_values(image: np.ndarray, random: np.random.Generator, strength: floa
         strength: contrast is multiplied by 1 - strength to 1 + strength, brightness shifted by up to so many standard
             deviations, gamma raised by up to so much in its logarithm.
     """
-    contrast, shift, gamma = random.uniform(-strength, strength, (3, image.shape[2])).astype(np.float32)
-    low, high = image.min(axis=(0, 1)), image.max(axis=(0, 1))
-    span = np.where(high > low, high - low, 1)
-    image = low + span * np.clip((image - low) / span, 0, 1) ** np.exp(gamma)
-    mean, std = image.mean(axis=(0, 1)), image.std(axis=(0, 1))
-    return ((image - mean) * np.maximum(0, 1 + contrast) + mean + shift * std).astype(np.float32)
+    changes = random.uniform(-strength, strength, (image.shape[2], 3)).tolist()
+    # channel by channel: several times as fast as all at once, whose values lie apart in memory
+    parts = [_jitter(np.ascontiguousarray(image[..., c]), *change) for c, change in enumerate(changes)]
+    return np.stack(parts, axis=2)
+
+
+def _jitter(x: np.ndarray, contrast: float, shift: float, gamma: float) -> np.ndarray:
+    """One channel (H, W)."""
+    low, high = x.min(), x.max()
+    if low == high:
+        return x
+    span = high - low
+    x = low + span * np.clip((x - low) / span, 0, 1) ** np.float32(np.exp(gamma))
+    mean, std = x.mean(), x.std()
+    return (x - mean) * np.float32(max(0, 1 + contrast)) + (mean + np.float32(shift) * std)
 
 
 def add_noise(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,10 @@ import numpy as np
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.intensity import ImageStatistics, Numbers
 
-PICKED = 10**7  # pixels of all images together from which percentiles are taken
+PICKED = 10**7  # values of all images together from which percentiles are taken
+_BLOCK = 2**20  # pixels at a time, to bound memory
+
+Moments = tuple[int, np.ndarray, np.ndarray]  # count, mean (C,), sum of squared differences from it (C,)
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ def measure_image(image: np.ndarray, ids: np.ndarray, num_classes: int, form: Im
     first = 1 if form.statistics == "foreground" else 0
     chosen = ((ids >= first) & (ids < num_classes)).ravel()
     inside = values[chosen]
-    mean = inside.mean(axis=0, dtype=np.float64) if len(inside) else np.zeros(values.shape[1])
+    blocks = [_moments(inside[start : start + _BLOCK]) for start in range(0, len(inside), _BLOCK)]
+    count, mean, squares = _add(blocks, channels=values.shape[1])
     return Measured(
-        count=len(inside),
+        count=count,
         mean=mean,
-        squares=((inside - mean) ** 2).sum(axis=0),
+        squares=squares,
         lowest=values.min(axis=0).astype(np.float64),
         highest=values.max(axis=0).astype(np.float64),
         picked=inside[:: max(1, -(-len(inside) // most))].astype(np.float32),
@@ -60,20 +64,11 @@ def measure_image(image: np.ndarray, ids: np.ndarray, num_classes: int, form: Im
 
 
 def join(parts: Sequence[Measured], percentiles: tuple[float, float]) -> ImageStatistics | None:
-    """The statistics of all images together; None if no pixel of them was measured.
-
-    Means and squares are joined by the formula of Chan, Golub and LeVeque (1979), exact but for rounding.
-    """
+    """The statistics of all images together; None if no pixel of them was measured."""
     seen = [part for part in parts if part.count]
     if not seen:
         return None
-    count, mean, squares = 0, np.zeros_like(seen[0].mean), np.zeros_like(seen[0].mean)
-    for part in seen:
-        total = count + part.count
-        step = part.mean - mean
-        squares = squares + part.squares + step**2 * count * part.count / total
-        mean = mean + step * part.count / total
-        count = total
+    count, mean, squares = _add([(part.count, part.mean, part.squares) for part in seen], len(seen[0].mean))
     low, high = np.percentile(np.concatenate([part.picked for part in seen]), percentiles, axis=0)
     return ImageStatistics(
         mean=_numbers(mean),
@@ -83,6 +78,23 @@ def join(parts: Sequence[Measured], percentiles: tuple[float, float]) -> ImageSt
         percentile_low=_numbers(low),
         percentile_high=_numbers(high),
     )
+
+
+def _moments(values: np.ndarray) -> Moments:
+    mean = values.mean(axis=0, dtype=np.float64)
+    return len(values), mean, ((values - mean) ** 2).sum(axis=0)
+
+
+def _add(parts: Sequence[Moments], channels: int) -> Moments:
+    """The moments of all parts together, by the formula of Chan, Golub and LeVeque (1979), exact but for rounding."""
+    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
+    for part_count, part_mean, part_squares in parts:
+        total = count + part_count
+        step = part_mean - mean
+        squares = squares + part_squares + step**2 * count * part_count / total
+        mean = mean + step * part_count / total
+        count = total
+    return count, mean, squares
 
 
 def _numbers(values: np.ndarray) -> Numbers:

@@ -56,7 +56,7 @@ def check_split(
     measured: list[Measured] = []
     form = card.image
     wanted = form.needs_statistics or (details and not form.is_rgb8)
-    most = max(_MIN_PICKED, PICKED // max(1, len(listing.samples))) if wanted else 0
+    most = max(_MIN_PICKED, PICKED // max(1, form.channels * len(listing.samples))) if wanted else 0
     with ThreadPoolExecutor(workers) as pool:
         findings = pool.map(lambda sample: look_at(sample, reader, labels, form, details, most), listing.samples)
         if track is not None:

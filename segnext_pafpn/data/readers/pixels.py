@@ -17,7 +17,8 @@ from segnext_pafpn.errors import UserError
 
 PIXEL_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 _TIFF_SUFFIXES = (".tif", ".tiff")
-_KEPT_MODES = ("L", "LA", "RGB", "RGBA", "I", "F")  # whose arrays are the file's values
+_KEPT_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "F")  # whose arrays are the file's values
+_SAMPLES_PER_PIXEL, _EXTRA_SAMPLES = 277, 338  # TIFF's tags
 _EXACT_IN_FLOAT32 = 2**24
 
 
@@ -64,15 +65,13 @@ def _read(path: Path) -> np.ndarray:
             if getattr(image, "n_frames", 1) > 1 and image.format == "GIF":
                 raise UserError(f"{path}: holds {image.n_frames} frames, expected one picture.")
             deep = is_deep(image)
-            orientation = image.getexif().get(0x0112, 1)
-            if orientation == 1 and not deep and (image.mode in _KEPT_MODES or image.mode.startswith("I;16")):
-                return _with_channels(np.asarray(image))
             image.load()  # OpenCV reads what is there of a file that was cut off, Pillow refuses it
             if deep:
                 return _deep_colors(path)
             image = ImageOps.exif_transpose(image)
-            mode = "L" if image.mode == "1" else "RGB" if image.mode not in _KEPT_MODES else image.mode
-            return _with_channels(np.asarray(image.convert(mode)))
+            if image.mode not in _KEPT_MODES:
+                image = image.convert("L" if image.mode == "1" else "RGB")
+            return _with_channels(np.asarray(image))
     except UserError:
         raise
     except DECODE_ERRORS as error:
@@ -98,12 +97,16 @@ def _load_npy(path: Path, mapped: bool = False) -> np.ndarray:
 
 
 def _is_for_tifffile(path: Path) -> bool:
-    """Whether a TIFF has pages, or a number of channels or a type that Pillow does not know."""
+    """Whether a TIFF has pages, a type that Pillow does not know, or channels that it would leave out."""
     if path.suffix.lower() not in _TIFF_SUFFIXES:
         return False
     try:
         with Image.open(path) as image:
-            return image.n_frames > 1
+            if image.format != "TIFF":
+                return False
+            left_out = image.tag_v2.get(_SAMPLES_PER_PIXEL, 1) != len(image.getbands()) or image.mode == "RGBX"
+            changed = image.tag_v2.get(_EXTRA_SAMPLES) == (1,)  # Pillow divides colours by such an alpha
+            return image.n_frames > 1 or left_out or changed
     except UnidentifiedImageError:
         with open(path, "rb") as file:
             return file.read(2) in (b"II", b"MM")  # a TIFF all the same
