@@ -35,7 +35,8 @@ def _exact(first: SplitReport, second: SplitReport) -> list[Twins]:
     return [
         Twins(first.name, by_digest[details.digest], second.name, sample, exact=True)
         for sample, details in second.details
-        if details.digest in by_digest and details.low < details.high  # empty slices of two volumes say nothing
+        if details.digest in by_digest
+        and (sample.case is None or details.low < details.high)  # empty slices of two volumes say nothing
     ]
 
 
