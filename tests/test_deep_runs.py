@@ -11,9 +11,14 @@ from PIL import Image
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.data.readers import build_reader
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.predictor import Predictor
-from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
+from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.run import evaluate
 from tests.conftest import SMALL_RUN
 from tests.data.deep_images import KINDS, write_deep
 
@@ -130,3 +135,19 @@ def test_a_resumed_run_keeps_its_numbers_when_the_data_change(tmp_path):
     after = yaml.safe_load((run / "config.yaml").read_text())["data"]["intensity"]
     assert before == after
     assert load_bundle(run)[1].intensity.mean == tuple(before["mean"])
+
+
+def test_a_model_of_8_bit_rgb_is_not_scored_on_other_images(tmp_path):
+    card = write_deep(tmp_path, "rgb16")
+    preprocessing = Preprocessing(class_names=("tissue", "lesion"), class_colors=((40, 40, 40), (220, 60, 60)))
+    save_bundle(build_model(ModelConfig(encoder_name="elanext_nano"), 2), preprocessing, tmp_path / "model")
+    with pytest.raises(UserError, match="trained on 8-bit RGB; card 'card' says image.normalize: zscore"):
+        evaluate(str(tmp_path), DataConfig(card=str(card)), "val", TrainerConfig(accelerator="cpu"))
+
+
+def test_a_train_split_without_foreground_cannot_be_measured(tmp_path, capsys):
+    card = write_deep(tmp_path, "tiff32")
+    for path in (tmp_path / "masks/train").iterdir():
+        Image.fromarray(np.zeros((40, 56), np.uint8)).save(path)
+    assert main(["train", "--data", str(card), "--output_dir", str(tmp_path), *SMALL_RUN, *STEPS]) == 2
+    assert "no foreground to measure. Set image.statistics: all" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Images that are not 8-bit RGB: read as they are, normalised as numpy would by hand, refused where they do not fit."""
 
 import builtins
+import pickle
 import re
 
 import cv2
@@ -97,6 +98,13 @@ def test_one_file_for_each_channel_in_the_order_of_the_patterns(tmp_path):
     (sample, *_) = reader.list_samples("val").samples
     assert [path.name for path in sample.channel_files] == ["p0_t0.tif", "p0_t1.tif"]
     np.testing.assert_array_equal(reader.read_image(sample), uint16(scene(100, 2)[0]))
+
+
+def test_channels_of_different_types_are_joined_without_loss(tmp_path):
+    save_any(tmp_path / "a.tif", np.full((4, 5), 60_000, np.uint16))
+    np.save(tmp_path / "b.npy", np.full((4, 5), -300, np.int16))
+    joined = read_pixels((tmp_path / "a.tif", tmp_path / "b.npy"))
+    assert joined.dtype == np.float32 and joined[0, 0].tolist() == [60_000, -300]
 
 
 def test_a_missing_file_of_a_channel_is_a_problem(tmp_path):
@@ -273,8 +281,10 @@ def spoiled(tmp_path, kind, array=None, data=None):
     card = load_card(str(write_deep(tmp_path, kind)))
     path = tmp_path / f"images/train/p1{KINDS[kind][1]}"
     path.write_bytes(data(path.read_bytes())) if data else save_any(path, array)
-    (line,) = check_split(card, build_reader(card), "train").problems
+    report = check_split(card, build_reader(card), "train")
+    (line,) = report.problems
     assert f"train/p1{KINDS[kind][1]}: " in line and "\n" not in line
+    assert bool(report.unreadable) == ("cannot be decoded" in line)
     return line
 
 
@@ -364,6 +374,24 @@ def test_augmented_floats_keep_their_range_and_follow_the_seed(channels):
     np.testing.assert_array_equal(results[0], results[1])
     assert (results[0] != results[2]).any()
     assert results[0].shape == (40, 40, channels) and results[0].min() < -200  # not cut to 0..1
+
+
+def test_a_data_set_of_floats_goes_to_worker_processes_of_any_kind(tmp_path):
+    """Where processes are spawned, as on macOS and Windows, the data set is pickled."""
+    config = DataConfig(card=str(write_deep(tmp_path, "npy5")), augment=AugmentConfig(blur=0.5, noise=0.5))
+    data = SegmentationDataModule(config)
+    transform = train_transform(config.augment, (32, 32), rgb8=False)
+    dataset = data.dataset(data.samples("train"), transform)
+    copied = pickle.loads(pickle.dumps(dataset))
+    assert (dataset[0, 1]["image"] == copied[0, 1]["image"]).all()
+    assert dataset[0, 1]["image"].shape == (5, 32, 32)
+
+
+def test_noise_is_for_8_bit_rgb_too():
+    image = np.full((16, 16, 3), 100, np.uint8)
+    config = AugmentConfig(scale=(1.0, 1.0), color=0, noise=1.0)
+    noisy, _ = apply_transform(train_transform(config, (16, 16)), image, np.zeros((16, 16), np.uint8), 0)
+    assert noisy.dtype == np.uint8 and 0 < np.abs(noisy.astype(int) - 100).mean() < 30
 
 
 def test_jitter_is_the_same_whatever_the_unit():

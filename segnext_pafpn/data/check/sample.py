@@ -74,11 +74,15 @@ def look_at(
     """
     size = None
     try:
-        image = form.check(reader.read_image(sample), sample.label)
+        image = reader.read_image(sample)
         size = image.shape[:2]
         raw = reader.read_mask(sample)
     except UserError as error:
         return Finding(sample, str(error), readable=False, size=size)
+    try:
+        form.check(image, sample.label)
+    except UserError as error:
+        return Finding(sample, str(error), size=size)
     ids, counts = count_ids(raw)
     seen = _details(sample, image, raw) if details else None
     problem = None

@@ -39,7 +39,8 @@ def read_pixels(paths: tuple[Path, ...]) -> np.ndarray:
         (h, w), (fh, fw) = part.shape[:2], parts[0].shape[:2]
         if (h, w) != (fh, fw):
             raise UserError(f"{path}: is {w}x{h}, but {paths[0]} is {fw}x{fh} (width x height). They must agree.")
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+    # types that differ may join into a wider one
+    return parts[0] if len(parts) == 1 else _narrow(np.concatenate(parts, axis=2), paths[0])
 
 
 def read_pixels_size(path: Path) -> tuple[int, int]:
