@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from segnext_pafpn.data.dataset_json import FILE, card_content
 from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
@@ -77,14 +78,16 @@ def shipped_cards() -> list[str]:
 
 
 def load_card(name_or_path: str) -> Card:
-    """Read a card by the name of a shipped one or by the path of a YAML file.
+    """Read a card by the name of a shipped one, the path of a YAML file, or the folder of a data set of nnU-Net.
 
     Raises:
         UserError: naming the file, the key and what is wrong with it.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
-        path = shipped_folder("datasets") / f"{name_or_path}.yaml"
+        folder, path = path, shipped_folder("datasets") / f"{name_or_path}.yaml"
+        if folder.is_dir() and not path.is_file():
+            return _parse_card({**card_content(folder), "root": "."}, folder / FILE)
         if not path.is_file():
             if Path(name_or_path).is_dir():
                 raise UserError(
@@ -93,7 +96,8 @@ def load_card(name_or_path: str) -> Card:
                 )
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
-                f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file."
+                f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file, "
+                f"or the folder of a data set of nnU-Net."
             )
     elif not path.is_file():
         raise UserError(f"{path}: no such card. Give the path of a YAML file, or one of {shipped_cards()}.")
@@ -101,7 +105,19 @@ def load_card(name_or_path: str) -> Card:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
-    return _parse_card(content, path)
+    return _parse_card(_with_dataset_json(content, path), path)
+
+
+def _with_dataset_json(content: Any, path: Path) -> Any:
+    """A card of nnU-Net's data without classes takes these, and all else that it leaves out, from dataset.json."""
+    if not isinstance(content, dict) or content.get("classes") or "root" not in content:
+        return content
+    layout = content.get("layout")
+    layout = {"reader": layout} if isinstance(layout, str) else layout
+    if not isinstance(layout, dict) or layout.get("reader") != "nnunet":
+        return content
+    found = card_content(path.parent / str(content["root"]))
+    return {**found, **content, "classes": found["classes"], "layout": {**found["layout"], **layout}}
 
 
 def _parse_card(content: Any, path: Path) -> Card:

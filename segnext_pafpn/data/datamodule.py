@@ -22,7 +22,7 @@ class DataConfig:
     """What to train and evaluate on.
 
     Args:
-        card: name of a shipped card or path of a YAML card.
+        card: name of a shipped card, path of a YAML card, or folder of a data set of nnU-Net.
         root: the data set's folder, in place of the one in the card.
         layout: options of the card's layout in place of its own, such as ``{fold: 1}``.
         train_split: split to train on.
@@ -67,8 +67,9 @@ class SegmentationDataModule(L.LightningDataModule):
         self.config = config
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
-        self.card: Card = load_card(config.card)
-        self.reader: Reader = build_reader(self.card, config.root, config.layout)
+        card = load_card(config.card)
+        self.reader: Reader = build_reader(card, config.root, config.layout)
+        self.card: Card = self.reader.fitted(card)
         self.labels = LabelMap(self.card)
         _check_intensity(self.card, config.intensity)
 

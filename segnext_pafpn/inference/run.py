@@ -12,9 +12,11 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.figures import colorize
 from segnext_pafpn.inference.inputs import find_inputs, read_input
 from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
+from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
 from segnext_pafpn.inference.writer import overlay, save_mask, save_rgb
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.bundle import load_preprocessing
+from segnext_pafpn.slicing import Slicing
 
 Track = Callable[[Iterable, int, str], Iterable]
 
@@ -26,8 +28,9 @@ class PredictConfig:
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
         input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have a file
-            for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']".
-        output: folder for the masks, PNGs of class ids named like their images.
+            for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for a model
+            of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
+        output: folder for the masks, PNGs of class ids named like their images; label volumes in the volumes' form.
         device: auto, cpu, cuda, cuda:1 or mps.
         color: also write the masks in their classes' colours, to OUTPUT/color.
         overlay: also write the images under those colours, to OUTPUT/overlay.
@@ -87,6 +90,8 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
             a file cannot be written.
     """
     preprocessing = load_preprocessing(config.checkpoint)
+    if preprocessing.slicing is not None:
+        return _predict_volumes(config, preprocessing.slicing, track)
     jobs = [(files, _outputs(files[0], config)) for files in find_inputs(config.input, preprocessing)]
     _check_outputs(jobs, Path(config.output))
     predictor = Predictor.from_checkpoint(
@@ -113,6 +118,38 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
             report.written.append(outputs.mask)
         if pending is not None:
             pending.result()
+    report.seconds = perf_counter() - begin
+    return report
+
+
+def _predict_volumes(config: PredictConfig, slicing: Slicing, track: Track | None) -> PredictReport:
+    """The same for volumes, which are read and written one after the other."""
+    if config.color or config.overlay:
+        raise UserError("color and overlay are for pictures, and the model was trained on volumes. Leave them out.")
+    if not isinstance(config.input, str):
+        raise UserError(f"input: {config.input}: expected one volume or folder; channels are found by their names.")
+    jobs = [
+        (volume, Path(config.output) / volume.output_name, volume.files)
+        for volume in find_volumes(config.input, slicing)
+    ]
+    _check_outputs([(files, _Outputs(path, None, None)) for _, path, files in jobs], Path(config.output))
+    predictor = Predictor.from_checkpoint(
+        config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
+    )
+    report = PredictReport()
+    begin = perf_counter()
+    for volume, path, files in jobs if track is None else track(jobs, len(jobs), "predict"):
+        try:
+            labels, seconds = predict_volume(predictor, volume)
+        except UserError as error:
+            report.failed.append(str(error))
+            continue
+        report.model_seconds += seconds
+        try:
+            save_labels(labels, path, like=files[0])
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        report.written.append(path)
     report.seconds = perf_counter() - begin
     return report
 

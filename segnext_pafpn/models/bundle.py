@@ -17,6 +17,7 @@ from segmentation_models_pytorch.base import SegmentationModel
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_folder_atomic
 from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.slicing import Slicing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -55,6 +56,7 @@ class Preprocessing:
         image_size: height and width to which images are resized first, or None.
         intensity: takes the place of ``mean`` and ``std``, which are empty then, for images that are not 8-bit RGB;
             it comes before any resizing.
+        slicing: how volumes are cut into images; None for a model of pictures.
     """
 
     class_names: tuple[str, ...]
@@ -63,6 +65,7 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
     intensity: Intensity | None = None
+    slicing: Slicing | None = None
 
     @classmethod
     def of_images(
@@ -71,6 +74,7 @@ class Preprocessing:
         class_names: tuple[str, ...],
         class_colors: tuple[tuple[int, int, int], ...],
         image_size: tuple[int, int] | None,
+        slicing: Slicing | None = None,
     ) -> "Preprocessing":
         """For images that are normalised by ``intensity``, or for 8-bit RGB, with ImageNet's mean and deviation."""
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if intensity is None else ((), ())
@@ -81,6 +85,7 @@ class Preprocessing:
             std=std,
             image_size=image_size,
             intensity=intensity,
+            slicing=slicing,
         )
 
     @property
@@ -142,6 +147,10 @@ def _read_intensity(values: dict | None) -> Intensity | None:
     return Intensity(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
+def _read_slicing(values: dict | None) -> Slicing | None:
+    return None if values is None else Slicing(**{**values, "images": tuple(values["images"])})
+
+
 def load_preprocessing(path: str | Path) -> Preprocessing:
     """Read the bundle's preprocessing alone; ``path`` as for :func:`load_bundle`.
 
@@ -158,6 +167,7 @@ def load_preprocessing(path: str | Path) -> Preprocessing:
             std=tuple(values["std"]),
             image_size=tuple(values["image_size"]) if values["image_size"] else None,
             intensity=_read_intensity(values.get("intensity")),
+            slicing=_read_slicing(values.get("slicing")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error

@@ -67,6 +67,7 @@ def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | N
         class_names=data.card.class_names,
         class_colors=data.card.class_colors,
         image_size=config.data.image_size,
+        slicing=data.reader.slicing,
     )
     # a resumed run takes all weights from its checkpoint
     model_config = replace(config.model, init_from=None) if resume else config.model

@@ -12,6 +12,7 @@ from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.data.readers.volume.files import suffix_of
 from segnext_pafpn.data.statistics import Measured, measure_image
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.intensity import viewable
@@ -143,4 +144,4 @@ def _file_kind(path: Path | None) -> str:
         with Image.open(path) as image:
             return f"{image.format} {image.mode}, "
     except (OSError, ValueError):  # a format of a reader that does not use Pillow
-        return f"{path.suffix.lstrip('.').upper()}, "
+        return f"{suffix_of(path).lstrip('.').upper()}, "

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.slicing import Slicing
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -19,6 +22,11 @@ class Sample:
         class_masks: one mask file for each class that has one, as (index of the class, file).
         valid: file that is 0 where the picture is not to be learnt or scored.
         channel_files: all files of an image that has one for each channel, the first of which is ``image``.
+        case: what the picture is a slice of, such as a volume: its slices are split and scored together. None for a
+            picture that is a case of its own.
+        slice: number of the slice in its case, from 0 without gaps; None where ``case`` is.
+        spacing: distance between neighbouring pixels in millimetres: between rows and between columns, and for a
+            slice between slices before them, in the order of the axes of the slices stacked (D, H, W). None: unknown.
     """
 
     name: str
@@ -28,16 +36,24 @@ class Sample:
     class_masks: tuple[tuple[int, Path], ...] = ()
     valid: Path | None = None
     channel_files: tuple[Path, ...] = ()
+    case: str | None = None
+    slice: int | None = None
+    spacing: tuple[float, ...] | None = None
 
     @property
     def label(self) -> str:
-        """How messages call it."""
-        return str(self.image or self.name)
+        """How messages call it; no two samples of a split have one label."""
+        return f"{self.image or self.name}{self._slice_label}"
 
     @property
     def mask_label(self) -> str:
         """How messages call its truth."""
-        return str(self.mask or next((path for _, path in self.class_masks), self.label))
+        path = self.mask or next((path for _, path in self.class_masks), None)
+        return self.label if path is None else f"{path}{self._slice_label}"
+
+    @property
+    def _slice_label(self) -> str:
+        return "" if self.slice is None else f" slice {self.slice}"
 
 
 @dataclass
@@ -51,6 +67,15 @@ class Listing:
 
 class Reader(ABC):
     """A layout. Subclasses are dataclasses whose fields are the options of a card's ``layout``."""
+
+    @property
+    def slicing(self) -> Slicing | None:
+        """How volumes are cut into samples; None where samples are pictures."""
+        return None
+
+    def fitted(self, card: Card) -> Card:
+        """The card, with what the options of the layout change about the images."""
+        return card
 
     @abstractmethod
     def splits(self) -> list[str]:

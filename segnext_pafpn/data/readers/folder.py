@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,8 +12,6 @@ from segnext_pafpn.data.readers.images import ImageSetReader, by_name
 from segnext_pafpn.data.readers.masks import MaskDecoder, cut_to_valid
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
 from segnext_pafpn.errors import UserError, nearest
-
-_MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 
 
 @dataclass(kw_only=True)
@@ -35,6 +34,8 @@ class FolderReader(ImageSetReader):
         allow_missing: for ``files``: a class without its file does not occur in the image.
         valid: folder or pattern of files that are 0 where a picture does not count, such as outside a field of view.
     """
+
+    mask_types: ClassVar[tuple[str, ...]] = (*IMAGE_SUFFIXES, ".npy")
 
     images: str | list[str] = "images/{split}"
     masks: str = "masks/{split}"
@@ -97,7 +98,7 @@ class FolderReader(ImageSetReader):
 
     def _pattern(self, text: str, prefix: str, suffix: str, option: str) -> PathPattern:
         recursive = self.recursive and "{name}" not in text
-        return folder_pattern(text, prefix, suffix, recursive, _MASK_SUFFIXES, option)
+        return folder_pattern(text, prefix, suffix, recursive, self.mask_types, option)
 
     def _check_fields(self, pattern: PathPattern) -> None:
         ours, theirs = self.image_pattern, pattern

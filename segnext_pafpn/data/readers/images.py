@@ -67,9 +67,13 @@ class ImageSetReader(Reader):
         """What the card says of the images."""
         return ImageFormat() if self.card is None else self.card.image
 
+    @property
+    def image_types(self) -> tuple[str, ...]:
+        """Suffixes of the files that are images, the commonest first."""
+        return IMAGE_SUFFIXES if self.image_format.is_rgb8 else PIXEL_SUFFIXES
+
     def _image_pattern(self, text: str) -> PathPattern:
-        types = IMAGE_SUFFIXES if self.image_format.is_rgb8 else PIXEL_SUFFIXES
-        return folder_pattern(text, self.image_prefix, self.image_suffix, self.recursive, types, "images")
+        return folder_pattern(text, self.image_prefix, self.image_suffix, self.recursive, self.image_types, "images")
 
     def _check_division(self) -> None:
         drawn = self.draw.splits[1:]
@@ -133,7 +137,7 @@ class ImageSetReader(Reader):
             raise UserError(f"{folder}: no such folder. Expected the images of '{split}' there; see the card's layout.")
         images = by_name(self.image_pattern, self.root, source, "image")
         if not images:
-            what = f"'{self.image_suffix}'" if self.image_suffix else "'.png, .jpg, ...'"
+            what = f"'{self.image_suffix or ', '.join(self.image_types[:2]) + ', ...'}'"
             pattern = f" that fits '{self.images}'" if "{name}" in self.images else f" whose name ends in {what}"
             raise UserError(
                 f"{folder}: holds no image{pattern}. Expected the images of '{split}' there; see the card's layout."
