@@ -26,7 +26,6 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 from speed_paths import train_step
-from step_timer import StepTimer
 
 from segnext_pafpn.arguments import find_config, parse
 from segnext_pafpn.data.card import load_card
@@ -52,8 +51,7 @@ NETWORKS = {
     },
     "ablation": {
         "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
-        "stride 4 only, no features of stride 2": ModelConfig(options={"detail_channels": 0}),
-        "pyramid 64 wide, not 128": ModelConfig(options={"decoder_channels": 64}),
+        "pyramid 96 wide, not 64": ModelConfig(options={"decoder_channels": 96}),
         "3x3 depthwise kernels, not 7x7": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"kernel_size": 3, "decoder_kernel_size": 3}
         ),
@@ -71,20 +69,10 @@ NETWORKS = {
         "BatchNorm for LayerNorm": _article(rep="folding", norm="batch"),
         "depthwise residual blocks in ELAN and SPPCSPC": _article(rep="folding", norm="batch", block="convnext"),
         "FuseHead, still at stride 8": _article(rep="folding", norm="batch", block="convnext", head="sum"),
-        "PAFPNeXt of these widths, so top-down to stride 4": ModelConfig(
-            encoder_name="tu-elanext_tiny",
-            options={
-                "widths": [32, 64, 128, 256, 256],
-                "drop_path_rate": 0.0,
-                "decoder_channels": 64,
-                "detail_channels": 0,
-            },
+        "PAFPNeXt of these widths: 64 channels at every level, down to stride 4": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"widths": [32, 64, 128, 256, 256]}
         ),
-        "elanext_tiny: 384 channels at stride 32, stochastic depth": ModelConfig(
-            options={"decoder_channels": 64, "detail_channels": 0}
-        ),
-        "pyramid 128 wide, not 64": ModelConfig(options={"detail_channels": 0}),
-        "PAFPNeXt elanext_tiny: features of stride 2, too": ModelConfig(),
+        "PAFPNeXt elanext_tiny: 384 channels at stride 32": ModelConfig(),
     },
 }
 CHAINS = ("article",)  # comparisons whose rows stay in their order
@@ -116,6 +104,8 @@ def main() -> None:
     recipe = {key: asdict(base)[key] for key in ("data", "loss", "optim", "trainer")}
     recipe = json.loads(json.dumps(recipe))  # as it reads back
     rows = []
+    if arguments.time and not out.is_file():
+        raise SystemExit(f"{out}: no such file. --time times the networks in it: train them first, or give its --out.")
     if out.is_file():
         content = _read(out)
         if not _same_recipe(content["recipe"], recipe, asdict(TrainConfig())):
@@ -140,10 +130,11 @@ def time_steps(networks: dict[str, ModelConfig], base: TrainConfig, rounds: int 
     """Median milliseconds of a training step on random crops in float32, the networks taking turns."""
     height, width = base.data.crop_size
     image = torch.randn(base.data.batch_size, 3, height, width).contiguous(memory_format=torch.channels_last)
+    classes = len(load_card(base.data.card).classes)
     steps = {}
     for name, config in networks.items():
-        network = build_model(config, len(load_card(base.data.card).classes)).to(memory_format=torch.channels_last)
-        steps[name] = train_step(network, image)
+        network = build_model(config, classes).to(memory_format=torch.channels_last)
+        steps[name] = train_step(network, image, classes)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():
@@ -194,8 +185,7 @@ def _train(name: str, model: ModelConfig, seed: int, base: TrainConfig, root: st
     load = os.getloadavg()[0]
     environment = describe_environment()  # of the code that is running, not of what is edited meanwhile
     start = time.perf_counter()
-    with StepTimer() as timer:
-        outcome = _outcome(config)
+    outcome = _outcome(config)
     seconds = time.perf_counter() - start
     network = build_model(model, len(load_card(base.data.card).classes))
     return {
@@ -204,7 +194,6 @@ def _train(name: str, model: ModelConfig, seed: int, base: TrainConfig, root: st
         "million_parameters": round(sum(p.numel() for p in network.parameters()) / 1e6, 2),
         **outcome,
         "seconds": round(seconds),
-        "milliseconds_per_step": timer.milliseconds(),
         "load_at_start": round(load, 2),
         "model": asdict(model),
         "environment": environment,

@@ -59,7 +59,7 @@ def plain_loop(samples: list[Sample]) -> np.ndarray:
 def in_processes(samples: list[Sample], card: Card, reader: Reader, workers: int) -> np.ndarray:
     """The check's own work on each pair, done by processes; their start counts, as a user waits for it."""
     counts = np.zeros(65536, dtype=np.int64)
-    look = partial(look_at, reader=reader, labels=LabelMap(card), details=False)
+    look = partial(look_at, reader=reader, labels=LabelMap(card), form=card.image, details=False)
     with ProcessPoolExecutor(workers) as pool:
         for finding in pool.map(look, samples, chunksize=8):
             counts[finding.ids] += finding.counts

@@ -20,12 +20,11 @@ from environment import describe_environment
 from rich.console import Console
 from rich.table import Table
 from roofline import measure_floor
-from speed_paths import INFERENCE, TRAINING, Unavailable
+from speed_paths import CLASSES, INFERENCE, TRAINING, Unavailable
 
 from segnext_pafpn.models.factory import ModelConfig, build_model
 
 RESULTS = Path(__file__).parent / "results"
-CLASSES = 11
 NETWORKS = {
     "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
     "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),

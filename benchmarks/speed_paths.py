@@ -11,20 +11,23 @@ import torch.nn.functional as F
 from torch import nn
 
 Run = Callable[[], object]
+CLASSES = 11
 
 
 class Unavailable(Exception):
     """This machine, or this network, cannot go this way; says why."""
 
 
-def train_step(network: nn.Module, image: torch.Tensor) -> Run:
+def train_step(network: nn.Module, image: torch.Tensor, classes: int) -> Run:
     """A step of AdamW on cross-entropy, eager, in float32, in the layout that network and image have."""
-    return _step(network.train(), image, network, None)
+    return _step(network.train(), image, network, None, classes)
 
 
-def _step(network: nn.Module, image: torch.Tensor, forward: Callable, precision: torch.dtype | None) -> Run:
+def _step(
+    network: nn.Module, image: torch.Tensor, forward: Callable, precision: torch.dtype | None, classes: int = CLASSES
+) -> Run:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=image.is_cuda)
-    target = torch.randint(0, 11, (image.shape[0], *image.shape[-2:]), device=image.device)
+    target = torch.randint(0, classes, (image.shape[0], *image.shape[-2:]), device=image.device)
 
     def step() -> None:
         with torch.autocast(image.device.type, dtype=precision, enabled=precision is not None):

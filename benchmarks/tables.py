@@ -51,7 +51,7 @@ def _score(rows: list[dict]) -> str:
 
 
 def _milliseconds(result: dict, network: str) -> str:
-    """Of a step, if the networks were timed side by side; the times of the rows themselves hang on what else ran."""
+    """Of a step, if the networks were timed side by side (``accuracy.py --time``)."""
     return f"{result['step_ms'][network]:.0f}" if network in result.get("step_ms", {}) else "-"
 
 

@@ -4,18 +4,30 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from segnext_pafpn import __version__
 from segnext_pafpn.arguments import rewrite
 from segnext_pafpn.commands.common import console
-from segnext_pafpn.commands.data import check, samples
-from segnext_pafpn.commands.networks import doctor, models, predict
-from segnext_pafpn.commands.runs import compare, pretrain, train, val
 from segnext_pafpn.errors import UserError, nearest, one_line
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    command.__name__: command for command in (train, pretrain, val, compare, predict, check, samples, models, doctor)
+# The command's module in commands/, which is imported when it is asked for, and its line in the help.
+COMMANDS = {
+    "train": ("runs", "train a network and fill runs/NAME"),
+    "pretrain": ("runs", "train an encoder to classify pictures, for train --weights to start from"),
+    "val": ("runs", "score a trained network on a split"),
+    "compare": ("runs", "say how far apart two runs are, and whether by chance"),
+    "predict": ("predict", "write class-id masks for images"),
+    "check": ("check", "read a data set once and say what is wrong with it"),
+    "samples": ("samples", "write pictures and masks of a data set as files"),
+    "models": ("about", "print parameters and FLOPs of networks"),
+    "doctor": ("about", "print versions and devices, and what is missing"),
 }
+
+
+def load_command(name: str) -> Callable[[list[str]], int]:
+    """The function of a command: takes its arguments, returns its exit code."""
+    return getattr(import_module(f"segnext_pafpn.commands.{COMMANDS[name][0]}"), name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(__version__)
         return 0
     if not argv or argv[0] in ("-h", "--help"):
-        console.print(_usage(), highlight=False)
+        console.print(_usage(), highlight=False, markup=False, soft_wrap=True)
         return 0 if argv else 2
     try:
         if argv[0] not in COMMANDS:
             raise UserError(f"'{argv[0]}' is not a command.{nearest(argv[0], COMMANDS)} Known: {', '.join(COMMANDS)}.")
-        return COMMANDS[argv[0]](rewrite(argv[1:]))
+        return load_command(argv[0])(rewrite(argv[1:]))
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
@@ -46,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _usage() -> str:
     lines = [f"segnext-pafpn {__version__}: semantic segmentation with ELANeXt and PAFPN", ""]
     lines += ["usage: segnext-pafpn COMMAND [options]", ""]
-    lines += [f"  {name:<10}{command.__doc__}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<10}{line}" for name, (_, line) in COMMANDS.items()]
     lines += ["", "segnext-pafpn COMMAND --help lists the options of a command."]
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -50,7 +50,7 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_json(content: Mapping, path: Path) -> None:
+def write_json(content: Mapping | Sequence, path: Path) -> None:
     """Write what JSON can hold, NaN excepted, whole or not at all."""
     with write_atomic(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)

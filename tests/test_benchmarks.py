@@ -1,6 +1,7 @@
 """The benchmark scripts run, on little data, and file what they found; the counting in them is right."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.conftest import SMALL_RUN
 from tests.test_cli import make_camvid
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -82,3 +84,31 @@ def test_a_new_setting_at_its_default_is_no_other_recipe(monkeypatch):
     assert _same_recipe(old, {"loss": {"dice": 0.5, "focal": 0.0}, "optim": {"lr": 0.1}}, default)
     assert not _same_recipe(old, {"loss": {"dice": 0.5, "focal": 1.0}, "optim": {"lr": 0.1}}, default)
     assert not _same_recipe(old, {"loss": {"dice": 0.5, "focal": 0.0}, "optim": {"lr": 0.2}}, default)
+
+
+QUICK = "--trainer.accelerator=cpu --trainer.max_epochs=1 --trainer.check_val_every_n_epoch=1 --data.check=false"
+
+
+def test_the_quickstart_is_timed_command_by_command_as_the_makefile_has_it(run, tmp_path):
+    options = [*SMALL_RUN, *QUICK.split(), "--data.samples_per_epoch=4", "--trainer.limit_val_batches=1"]
+    content = run("quickstart", "--folder", tmp_path / "made", f"--train-options={shlex.join(options)}")
+    recipe = (FOLDER.parent / "Makefile").read_text().split("\nquickstart:")[1].split("\n\n")[0].replace("$(RUN)", "$R")
+    assert len(content["rows"]) == recipe.count("$(BIN)/segnext-pafpn") == 3
+    commands = [row["command"].replace("runs/quickstart", "$R") for row in content["rows"]]
+    commands[0] = commands[0].removesuffix(" " + shlex.join(options))
+    assert all(f"$(BIN)/{command}\n" in recipe for command in commands)
+    assert all(row["seconds"] > 0 for row in content["rows"])
+    assert content["seconds"] == pytest.approx(sum(row["seconds"] for row in content["rows"]), abs=0.06)
+    scored = json.loads((tmp_path / "made/runs/quickstart/metrics_val.json").read_text())
+    assert content["mIoU"] == pytest.approx(scored["mIoU"], abs=0.005) and content["split"] == "val"
+    assert content["pictures"] == len((tmp_path / "made/runs/quickstart/metrics_val_images.csv").open().readlines()) - 1
+    assert len(list((tmp_path / "made/runs/quickstart/masks/overlay").iterdir())) == 4
+
+
+def test_another_training_is_not_filed_as_the_quickstart(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    import quickstart
+
+    monkeypatch.setattr(sys, "argv", ["quickstart.py", "--train-options=--trainer.max_epochs=1"])
+    with pytest.raises(SystemExit, match="is not the quickstart"):
+        quickstart.main()

@@ -1,6 +1,7 @@
 """The command line as a user meets it: processes, files, exit codes, one line of error."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 from PIL import Image
 
 from segnext_pafpn.arguments import shipped_configs
-from segnext_pafpn.cli import COMMANDS, main
+from segnext_pafpn.cli import COMMANDS, load_command, main
 from tests.conftest import SMALL_RUN, run_cli, write_image_folder
 
 
@@ -36,6 +37,8 @@ def run_folder(tmp_path_factory) -> Path:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "mIoU" in result.stdout and "predictions.png" in result.stdout
+    started = f"{folder}/small: trains on 1 x CPU, precision 32-true, from 512 pictures; epoch 1 to 1, 4 steps each"
+    assert result.stdout.index(started) < result.stdout.index("epoch   1  step 4/4")
     return folder / "small"
 
 
@@ -58,7 +61,12 @@ def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path):
 
     val = run_cli("val", "--checkpoint", run_folder, "--split", "test", "--trainer.accelerator", "cpu")
     assert val.returncode == 0, val.stderr
-    assert json.loads((run_folder / "metrics_test.json").read_text())["split"] == "test"
+    assert f"The scores are in {run_folder}/metrics_test.json.\n" in val.stdout
+    scored = json.loads((run_folder / "metrics_test.json").read_text())
+    assert scored["split"] == "test" and scored["card"] == "streets" and scored["limit_val_batches"] is None
+    assert scored["images"] == scored["images_in_split"] > 0
+    cut = json.loads((run_folder / "metrics_val.json").read_text())
+    assert cut["card"] == "streets" and cut["limit_val_batches"] == 1 and cut["images"] < cut["images_in_split"]
 
     resume = run_cli("train", "--resume", run_folder, "--trainer.max_epochs", 2)
     assert resume.returncode == 0, resume.stderr
@@ -93,8 +101,43 @@ def test_scripts_at_the_top_are_the_same_commands():
 def test_help_lists_every_command(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in COMMANDS)
+    assert "COMMAND [options]" in text
+    for name, (_, line) in COMMANDS.items():
+        assert f"{name:<10}{line}\n" in text and load_command(name).__doc__ == line
     assert main(["--version"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["trian"], 2),
+        (["samples", "--data", "cells", "--count", "1", "-o", "out"], 0),
+        (["samples", "--cuont", "1"], 2),
+    ],
+)
+def test_what_computes_nothing_does_without_torch(tmp_path, arguments, code):
+    lines = (
+        "import sys",
+        "from segnext_pafpn_program import main",
+        f"assert main({arguments}) == {code}",
+        "heavy = {'torch', 'lightning', 'timm', 'segmentation_models_pytorch', 'albumentations'} & sys.modules.keys()",
+        "assert not heavy, heavy",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)
+
+
+def test_the_program_still_registers_the_networks_where_they_are_needed():
+    lines = (
+        "import segnext_pafpn_program",
+        "import segnext_pafpn.models.factory",
+        "import timm, segmentation_models_pytorch as smp",
+        "assert timm.is_model('elanext_tiny') and 'elanext_tiny' in smp.encoders.encoders",
+    )
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=root)
 
 
 def test_print_config_shows_overrides(capsys):
@@ -131,12 +174,32 @@ def test_check_prints_shares_and_passes_good_data(capsys, dataset):
         (["val", "--checkpoint", "nowhere"], "nowhere/config.yaml: no such file"),
         (["train", "--resume", "nowhere"], "nowhere/config.yaml: no such file"),
         (["predict", "--checkpoint", "runs/x"], "input"),
+        (["predict", "--checkpoint", "x", "-i", "a.png"], "--output (-o) is missing: folder for the masks"),
+        (["train", "--model.options", "{a:b}"], 'a space after a colon. Write --model.options "{a: b}".'),
+        (["train", "--model.options", "3"], 'expected a mapping, found 3. Write --model.options "{name: value}".'),
+        (["train", "--data.crop_size", "64"], "data.crop_size: expected two numbers in brackets, found 64. Write "),
+        (["train", "--data.image_size", "64"], 'Write --data.image_size "[64, 64]".'),
+        (["train", "--name", "../x"], "name: '../x' is no name of a folder in output_dir (runs)"),
+        (["pretrain", "--name", "a/b"], "name: 'a/b' is no name of a folder"),
+        (["train", "--name", ".."], "name: '..' is no name of a folder"),
+        (["check", "card.yaml"], "'card.yaml' has no option in front of it. Give a card as --data card.yaml"),
+        (["check", "--data", "folder"], "data.card: folder is a folder, expected a card"),
+        (["check", "--config", "card.yaml"], "If the file is a card, give it with --data."),
+        (["predict", "a.png"], "a.png"),
+        (["compare", "runs/a"], "expected the folders of two runs, found 1: runs/a."),
+        (["compare", "a", "b", "c"], "expected the folders of two runs, found 3: a b c."),
+        (
+            ["train", "--model.init_from", "nosuch", "--data.check=false"],
+            "model.init_from: nosuch/config.json: no such",
+        ),
         (["samples", "--data", "streets", "--split", "dev", "-o", "x"], "there is no split 'dev'"),
     ],
 )
 def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("a.png")
+    Path("folder").mkdir()
+    Path("card.yaml").write_text("classes: [{name: a}, {name: b}]\nlayout: {reader: folder}")
     assert words in error_of(capsys, *arguments)
 
 

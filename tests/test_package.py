@@ -73,7 +73,7 @@ def test_an_installed_wheel_finds_configurations_and_cards(tmp_path):
     source.mkdir()
     for name in ("segnext_pafpn", "configs", "datasets"):
         shutil.copytree(ROOT / name, source / name)
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("segnext_pafpn_program.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", tmp_path]
     command = [sys.executable, "-m", "pip", "wheel", source, *options]
@@ -83,7 +83,7 @@ def test_an_installed_wheel_finds_configurations_and_cards(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     code = (
-        "import segnext_pafpn, sys; from segnext_pafpn.cli import main; "
+        "from segnext_pafpn_program import main; import segnext_pafpn, sys; "
         f"assert segnext_pafpn.__file__.startswith({str(tmp_path)!r}), segnext_pafpn.__file__; "
         "sys.exit(main(['train', '--config', 'camvid-cpu', '--data', 'streets', '--print_config']))"
     )
@@ -103,7 +103,8 @@ def test_importing_asks_the_network_nothing():
         "    calls.append(arguments)\n"
         "    raise OSError('no network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "import segnext_pafpn.cli\n"
+        "from segnext_pafpn.cli import COMMANDS, load_command\n"
+        "for name in COMMANDS: load_command(name)\n"
         "assert not calls, calls"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -14,7 +14,9 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
 from tests.conftest import SMALL_RUN
+from tests.data.deep_images import save_any, scene, uint16
 from tests.data.layouts import SIZE, blocks, photo, save
+from tests.data.volumes import intensities, labels, nnunet, save_nifti
 
 PAGE = (Path(__file__).parent.parent / "docs/your-data.md").read_text()
 CARDS = {text.split(".yaml")[0]: f"# {text}" for text in re.findall(r"```yaml\n# (.*?)```", PAGE, re.DOTALL)}
@@ -72,7 +74,22 @@ def clinic(root: Path) -> None:
             save(stem.with_name(f"scan_{i}_label.png"), blocks(i, [0, 255]))
 
 
-BUILDERS = {"field": field, "town": town, "eyes": eyes, "shop": shop, "clinic": clinic}
+def brain(root: Path) -> None:
+    for i in range(1, 6):
+        image, mask = scene(i, 2, SIZE)
+        for c, name in enumerate(("flair", "t1")):
+            save_any(root / f"scans/p{i:02}_{name}.png", uint16(image)[..., c])
+        save_any(root / f"labels/p{i:02}.png", mask)
+
+
+def knee(root: Path) -> None:
+    for i in range(1, 6):
+        save_nifti(root / f"scans/p{i:02}.nii.gz", intensities(labels(i), i))
+        save_nifti(root / f"labels/p{i:02}_seg.nii.gz", labels(i))
+
+
+BUILDERS = {"field": field, "town": town, "eyes": eyes, "shop": shop, "clinic": clinic, "brain": brain, "knee": knee}
+NNUNET = "Dataset104_Organs"
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +98,23 @@ def folder(tmp_path_factory) -> Path:
     for name, build in BUILDERS.items():
         build(path / name)
         (path / f"{name}.yaml").write_text(CARDS[name])
+    nnunet(path / NNUNET, cases=5, channels=("CT",))
     return path
 
 
-def test_the_page_has_the_five_cards():
+def test_the_page_has_a_card_and_commands_for_each_folder():
     assert list(CARDS) == list(BUILDERS)
-    assert {re.search(r"(\w+)\.yaml", " ".join(words))[1] for words in commands()} == set(BUILDERS)
+    patterns = (r"(\w+)\.yaml", r"(Dataset\w+)", r"runs/(\w+)")
+    named = [next(filter(None, (re.search(p, " ".join(words)) for p in patterns))) for words in commands()]
+    assert {match[1] for match in named} == {*BUILDERS, NNUNET}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_card_of_the_page_fits_the_folder_it_shows(folder, name):
     card = load_card(str(folder / f"{name}.yaml"))
     for split in ("train", "val"):
-        report = check_split(card, build_reader(card), split)
+        reader = build_reader(card)
+        report = check_split(reader.fitted(card), reader, split)
         assert report.problems == report.warnings == []
         assert (report.pixels[:-1] > 0).all()
 
@@ -106,4 +127,6 @@ def test_the_commands_of_the_page_run(folder):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
-    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1"}
+    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee"}
+    assert len(list((folder / "masks").glob("*.png"))) == 5
+    assert [path.name for path in (folder / "predictions").iterdir()] == ["case_005.nii.gz"]

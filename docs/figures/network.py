@@ -36,7 +36,7 @@ KINDS = {
 
 DEFAULTS = {name: p.default for name, p in inspect.signature(PAFPNeXt).parameters.items()}
 ENCODER = ELANEXT_VARIANTS[DEFAULTS["encoder_name"]]
-NECK, DETAIL = DEFAULTS["decoder_channels"], DEFAULTS["detail_channels"]
+NECK = DEFAULTS["decoder_channels"]
 
 Point = tuple[float, float]
 
@@ -126,8 +126,6 @@ def draw_network(sketch: Sketch) -> None:
     sketch.frame(0.64, 3.45, 2.36, 9.57, "ELANeXt", "encoder")
     sketch.frame(2.82, 3.45, 6.7, 8.26, "PAFPN", f"neck: {NECK} channels, n = {depth}")
     sketch.frame(6.95, 3.45, 10.85, 8.26, "FuseHead", f"{DEFAULTS['head_channels']} channels")
-    sketch.frame(6.95, 8.36, 10.85, 9.57, "DetailRefine")
-    sketch.text((8.3, 8.55), f"{DETAIL} channels", SMALL, color=QUIET, ha="left")
     for stride, y in ROWS.items():
         sketch.text((0.32, y), f"H/{stride}" if stride > 1 else "H", TEXT, color=QUIET)
 
@@ -183,14 +181,8 @@ def draw_network(sketch: Sketch) -> None:
             sketch.operation((UP, ROWS[stride]), f"↑{stride // 4}")
     sketch.wire((REP + 0.5, ROWS[4]), (OUT - 0.13, ROWS[4]))
     sketch.operation((OUT, ROWS[4]), "+")
-    sketch.wire((OUT, ROWS[4] + 0.13), (OUT, ROWS[2] - 0.18))
-    sketch.box("conv", (OUT, ROWS[4] + 0.64), WIDE, "1×1, ↑2")
-    sketch.wire((ENC + 0.75, ROWS[2]), (OUT - 0.5, ROWS[2]))
-    sketch.text((2.58, ROWS[2] + 0.1), "c1", SMALL)
-    sketch.box("conv", (REP, ROWS[2]), CHIP, "1×1")
-    sketch.box("repconv", (OUT, ROWS[2]), REPCONV, "RepConv")
-    sketch.wire((OUT, ROWS[2] + 0.18), (OUT, ROWS[1] - 0.36))
-    sketch.box("plain", (OUT, ROWS[2] + 0.47), WIDE, "1×1, ↑2")
+    sketch.wire((OUT, ROWS[4] + 0.13), (OUT, ROWS[1] - 0.36))
+    sketch.box("plain", (OUT, ROWS[2]), WIDE, "1×1, ↑4")
 
 
 def draw_legend(sketch: Sketch) -> None:
@@ -211,8 +203,10 @@ def draw_legend(sketch: Sketch) -> None:
 
 
 def draw_elan(sketch: Sketch) -> None:
-    """The ELAN block, four branches of half its width."""
-    sketch.frame(0.15, 1.62, 5.15, 3.32, "ELAN", "each branch: half the channels", KINDS["elan"][1])
+    """The ELAN block, four branches of half a width: its own in the encoder, its input's in the neck."""
+    sketch.frame(
+        0.15, 1.62, 5.15, 3.32, "ELAN", "branches: half its width; in PAFPN half its input's", KINDS["elan"][1]
+    )
     y, bar = 2.22, 4.14
     rows = {"a": y + 0.84, "b": y + 0.56, "c": y + 0.28}
     sketch.wire((0.3, y), (0.66, y))

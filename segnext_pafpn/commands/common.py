@@ -1,14 +1,19 @@
 """What the commands share: the terminal, the parser, and where a run's configuration lies."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track as rich_track
 
-from segnext_pafpn.data.check import Cause
 from segnext_pafpn.errors import UserError
+
+if TYPE_CHECKING:  # it would import torch, which not every command needs
+    from segnext_pafpn.data.check import Cause
 
 console = Console()
 

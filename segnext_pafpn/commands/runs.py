@@ -1,8 +1,10 @@
 """train, pretrain, val and compare: what fills and reads the folder of a run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -16,7 +18,7 @@ from segnext_pafpn.evaluation.per_image import load_images
 from segnext_pafpn.evaluation.report import scores_table
 from segnext_pafpn.files import write_json
 from segnext_pafpn.models.classifier import encoder_name
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import is_first_process
 from segnext_pafpn.training.fields import build_metrics
 from segnext_pafpn.training.pretrain.config import PretrainConfig
@@ -24,29 +26,23 @@ from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 from segnext_pafpn.training.run import Result, evaluate, fit
 from segnext_pafpn.training.tune import tune_thresholds
 
+_Config = TypeVar("_Config", bound=RunConfig)
+
 
 def train(argv: list[str]) -> int:
     """train a network and fill runs/NAME"""
-    parser = build_parser(
-        "train", "Train a network, evaluate it, and fill runs/NAME with all there is to know about it."
-    )
-    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
-    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
-    parser.add_class_arguments(TrainConfig)
-    resume, argv = _resume(argv)
-    arguments = parse(parser, argv)
-    config = TrainConfig(**{key: arguments[key] for key in TrainConfig.__dataclass_fields__})
+    text = "Train a network, evaluate it, and fill runs/NAME with all there is to know about it."
+    config, resume = _parse_run("train", text, TrainConfig, argv)
     data = config.data
+    train_report = None
     if data.check and is_first_process():
         module = SegmentationDataModule(data)
         splits = dict.fromkeys([data.train_split, data.val_split])
         reports = [check_split(module.card, module.reader, split, track) for split in splits]
         _refuse_problems(reports)
-    try:
-        result = fit(config, resume=resume)
-    except KeyboardInterrupt:
-        _say_how_to_go_on("train", config.run_dir)
-        raise
+        train_report = reports[0]
+    with _said_how_to_go_on("train", config.run_dir):
+        result = fit(config, resume=resume, train_report=train_report)
     if is_first_process():
         _show(result)
         console.print(
@@ -61,18 +57,10 @@ def train(argv: list[str]) -> int:
 
 def pretrain(argv: list[str]) -> int:
     """train an encoder to classify pictures, for train --weights to start from"""
-    parser = build_parser("pretrain", "Train an encoder on a folder of pictures by class, such as ImageNet's.")
-    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
-    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
-    parser.add_class_arguments(PretrainConfig)
-    resume, argv = _resume(argv)
-    arguments = parse(parser, argv)
-    config = PretrainConfig(**{key: arguments[key] for key in PretrainConfig.__dataclass_fields__})
-    try:
+    text = "Train an encoder on a folder of pictures by class, such as ImageNet's."
+    config, resume = _parse_run("pretrain", text, PretrainConfig, argv)
+    with _said_how_to_go_on("pretrain", config.run_dir):
         result = pretrain_encoder(config, resume=resume)
-    except KeyboardInterrupt:
-        _say_how_to_go_on("pretrain", config.run_dir)
-        raise
     if is_first_process():
         console.print(
             f"split '{result.split}': top-1 {result.top1:.2f} %  top-5 {result.top5:.2f} %  ({result.images} pictures "
@@ -122,6 +110,7 @@ def val(argv: list[str]) -> int:
         _show(result)
         for table in result.tables:
             console.print(table.for_terminal())
+        console.print(f"The scores are in {result.json}.", highlight=False, soft_wrap=True)
         if result.page is not None:
             console.print(f"The report is {result.page}.", highlight=False, soft_wrap=True)
     return 0
@@ -132,12 +121,17 @@ def compare(argv: list[str]) -> int:
     parser = build_parser(
         "compare", "Compare two runs on one split, class by class, with an interval of the difference."
     )
-    parser.add_argument("runs", type=str, nargs=2, help="folders of two runs that val has scored on the split.")
+    parser.add_argument("runs", type=str, nargs="+", help="folders of two runs that val has scored on the split.")
     parser.add_argument("--split", type=str, default="val", help="split to compare on.")
     parser.add_argument("--resamples", type=int, default=2000, help="of the images, for the interval.")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
     parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
     arguments = parse(parser, argv)
+    if len(arguments.runs) != 2:
+        raise UserError(
+            f"compare: expected the folders of two runs, found {len(arguments.runs)}: {' '.join(arguments.runs)}. "
+            f"Write segnext-pafpn compare runs/FIRST runs/SECOND."
+        )
     if arguments.resamples < 100:
         raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
     first, second = (load_images(Path(run) / f"metrics_{arguments.split}_images.npz") for run in arguments.runs)
@@ -150,18 +144,37 @@ def compare(argv: list[str]) -> int:
     return 0
 
 
+def _parse_run(command: str, description: str, config_class: type[_Config], argv: list[str]) -> tuple[_Config, bool]:
+    """A run's configuration from the arguments, and whether it is to go on with an earlier run."""
+    parser = build_parser(command, description)
+    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
+    parser.add_class_arguments(config_class)
+    resume, argv = _resume(argv)
+    arguments = parse(parser, argv)
+    return config_class(**{key: arguments[key] for key in config_class.__dataclass_fields__}), resume
+
+
 def _resume(argv: list[str]) -> tuple[bool, list[str]]:
     """Whether a run is to go on, and the arguments with that run's configuration and folder filled in."""
     folder = value_of("--resume", argv)
     if folder is None:
         return False, argv
-    place = ["--output_dir", str(Path(folder).parent), "--name", Path(folder).name]
-    return True, ["--config", config_of(Path(folder)), *argv, *place]
+    path = Path(folder)
+    if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
+        path = path.resolve()
+    return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
 
 
-def _say_how_to_go_on(command: str, run_dir: Path) -> None:
-    if (run_dir / "checkpoints" / "last.ckpt").is_file():
-        console.print(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}", soft_wrap=True)
+@contextmanager
+def _said_how_to_go_on(command: str, run_dir: Path) -> Iterator[None]:
+    """Where the user stops a run that has a checkpoint, print the command that takes it up again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (run_dir / "checkpoints" / "last.ckpt").is_file():
+            console.print(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}", soft_wrap=True)
+        raise
 
 
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:

@@ -11,7 +11,8 @@
     layout: {reader: folder, images: "images/{split}", masks: "masks/{split}"}
 
 Where masks hold colours (``mask_format: rgb`` in the layout), a row's ``mask_colors`` are those that mean the class,
-and ``ignore_colors`` stands beside ``ignore``.
+and ``ignore_colors`` stands beside ``ignore``. Images that are not 8-bit RGB have an ``image`` key
+(:mod:`~segnext_pafpn.data.image_format`).
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from segnext_pafpn.data.dataset_json import FILE, card_content
+from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
 
@@ -63,6 +66,7 @@ class Card:
     title: str = ""
     source: str = ""
     terms: str = ""
+    image: ImageFormat = field(default_factory=ImageFormat)
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -82,18 +86,26 @@ def shipped_cards() -> list[str]:
 
 
 def load_card(name_or_path: str) -> Card:
-    """Read a card by the name of a shipped one or by the path of a YAML file.
+    """Read a card by the name of a shipped one, the path of a YAML file, or the folder of a data set of nnU-Net.
 
     Raises:
         UserError: naming the file, the key and what is wrong with it.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
-        path = shipped_folder("datasets") / f"{name_or_path}.yaml"
+        folder, path = path, shipped_folder("datasets") / f"{name_or_path}.yaml"
+        if folder.is_dir() and not path.is_file():
+            return _parse_card({**card_content(folder), "root": "."}, folder / FILE)
         if not path.is_file():
+            if Path(name_or_path).is_dir():
+                raise UserError(
+                    f"data.card: {name_or_path} is a folder, expected a card: a shipped one's name or the path of a "
+                    f".yaml file. Give the folder with --data.root, or write a card for it (docs/your-data.md)."
+                )
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
-                f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file."
+                f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file, "
+                f"or the folder of a data set of nnU-Net."
             )
     elif not path.is_file():
         raise UserError(f"{path}: no such card. Give the path of a YAML file, or one of {shipped_cards()}.")
@@ -101,14 +113,26 @@ def load_card(name_or_path: str) -> Card:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
-    return _parse_card(content, path)
+    return _parse_card(_with_dataset_json(content, path), path)
+
+
+def _with_dataset_json(content: Any, path: Path) -> Any:
+    """A card of nnU-Net's data without classes takes these, and all else that it leaves out, from dataset.json."""
+    if not isinstance(content, dict) or content.get("classes") or "root" not in content:
+        return content
+    layout = content.get("layout")
+    layout = {"reader": layout} if isinstance(layout, str) else layout
+    if not isinstance(layout, dict) or layout.get("reader") != "nnunet":
+        return content
+    found = card_content(path.parent / str(content["root"]))
+    return {**found, **content, "classes": found["classes"], "layout": {**found["layout"], **layout}}
 
 
 def _parse_card(content: Any, path: Path) -> Card:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping with 'classes' and 'layout', found {type(content).__name__}.")
     known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors")
-    known += ("boundary", "multi_label", "root", "layout")
+    known += ("boundary", "multi_label", "root", "layout", "image")
     for key in content:
         if key not in known:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
@@ -147,6 +171,7 @@ def _parse_card(content: Any, path: Path) -> Card:
         boundary=_parse_boundary(content.get("boundary", []), [row.name for row in classes], path),
         multi_label=multi_label,
         layout=layout,
+        image=parse_image_format(content.get("image"), f"{path}: image"),
         root=None if root is None else path.parent / str(root),
         path=path,
     )

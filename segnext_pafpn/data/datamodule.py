@@ -13,8 +13,9 @@ from segnext_pafpn.data.card import Card, load_card
 from segnext_pafpn.data.dataset import EvalBatchSampler, SegmentationDataset, TrainSampler
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
-from segnext_pafpn.data.transforms import AugmentConfig, eval_transform, train_transform
+from segnext_pafpn.data.transforms import AugmentConfig, Transform, eval_transform, train_transform
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.intensity import Intensity
 
 
 @dataclass(kw_only=True)
@@ -22,7 +23,7 @@ class DataConfig:
     """What to train and evaluate on.
 
     Args:
-        card: name of a shipped card or path of a YAML card.
+        card: name of a shipped card, path of a YAML card, or folder of a data set of nnU-Net.
         root: the data set's folder, in place of the one in the card.
         layout: options of the card's layout in place of its own, such as ``{fold: 1}``.
         train_split: split to train on.
@@ -35,6 +36,8 @@ class DataConfig:
         num_workers: processes that read and augment, per device; null for up to 8, as cores allow.
         check: read everything once before training and stop at what is wrong.
         augment: random changes in training.
+        intensity: how images that are not 8-bit RGB are normalised, or null to follow the card and measure the train
+            split where that takes numbers. A run's config.yaml holds what was used.
     """
 
     card: str = "streets"
@@ -50,10 +53,14 @@ class DataConfig:
     num_workers: int | None = None
     check: bool = True
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    intensity: Intensity | None = None
 
 
 class SegmentationDataModule(L.LightningDataModule):
-    """Loaders of uint8 batches (:class:`~segnext_pafpn.data.dataset.Batch`); normalising is left to the device."""
+    """Loaders of batches (:class:`~segnext_pafpn.data.dataset.Batch`).
+
+    8-bit RGB stays uint8, to be normalised on the device; other images are normalised here by ``config.intensity``.
+    """
 
     def __init__(self, config: DataConfig, seed: int = 0):
         super().__init__()
@@ -61,9 +68,11 @@ class SegmentationDataModule(L.LightningDataModule):
         self.config = config
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
-        self.card: Card = load_card(config.card)
-        self.reader: Reader = build_reader(self.card, config.root, config.layout)
+        card = load_card(config.card)
+        self.reader: Reader = build_reader(card, config.root, config.layout)
+        self.card: Card = self.reader.fitted(card)
         self.labels = LabelMap(self.card)
+        _check_intensity(self.card, config.intensity)
 
     def samples(self, split: str) -> list[Sample]:
         """The split's complete pairs.
@@ -82,6 +91,22 @@ class SegmentationDataModule(L.LightningDataModule):
             return self.reader.read_layers(sample)
         return self.labels(self.reader.read_mask(sample))
 
+    def dataset(self, samples: list[Sample], transform: Transform) -> SegmentationDataset:
+        """These samples, normalised as the configuration says.
+
+        Raises:
+            UserError: if it does not say so yet: training finds the numbers first.
+        """
+        form, intensity = self.card.image, self.config.intensity
+        if intensity is None and form.needs_statistics:
+            raise UserError(
+                f"data.intensity: is null, but normalize '{form.normalize}' of the card takes numbers of the train "
+                f"split, which a run's config.yaml or model/ holds. Train first."
+            )
+        return SegmentationDataset(
+            self.reader, samples, self.labels, transform, self.seed, form, intensity or form.intensity()
+        )
+
     def train_dataloader(self) -> DataLoader:
         config = self.config
         samples = self.samples(config.train_split)
@@ -92,13 +117,9 @@ class SegmentationDataModule(L.LightningDataModule):
                 f"data.batch_size: {config.batch_size} on {world_size} device(s) is more than the {length} samples "
                 f"of an epoch. Lower it, or set data.samples_per_epoch to at least {config.batch_size * world_size}."
             )
-        dataset = SegmentationDataset(
-            self.reader,
-            samples,
-            self.labels,
-            train_transform(config.augment, config.crop_size, config.image_size),
-            seed=self.seed,
-        )
+        rgb8 = self.card.image.is_rgb8
+        transform = train_transform(config.augment, config.crop_size, config.image_size, rgb8)
+        dataset = self.dataset(samples, transform)
         sampler = TrainSampler(len(samples), length, seed=self.seed, rank=rank, world_size=world_size)
         sampler.set_epoch(self.first_epoch)
         return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size, drop_last=True)
@@ -114,7 +135,7 @@ class SegmentationDataModule(L.LightningDataModule):
         if len(samples) < world_size:
             raise UserError(f"split '{split}': {len(samples)} pictures are fewer than {world_size} devices. Use fewer.")
         sizes = [config.image_size or self.reader.size(sample) for sample in samples]
-        dataset = SegmentationDataset(self.reader, samples, self.labels, eval_transform(config.image_size))
+        dataset = self.dataset(samples, eval_transform(config.image_size))
         batch_size = min(config.val_batch_size, len(samples) // world_size)  # no device may go without a batch
         batches = EvalBatchSampler(sizes, batch_size, rank=rank, world_size=world_size)
         return build_loader(dataset, config.num_workers, batch_sampler=batches)
@@ -137,6 +158,18 @@ def build_loader(dataset: Dataset, num_workers: int | None, **order) -> DataLoad
         generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
         **order,
     )
+
+
+def _check_intensity(card: Card, intensity: Intensity | None) -> None:
+    """Numbers that were found for other images must not be taken for these."""
+    if intensity is None:
+        return
+    if card.image.is_rgb8 or intensity.channels != card.image.channels:
+        kind = "8-bit RGB" if card.image.is_rgb8 else f"images of {card.image.channels} channels"
+        raise UserError(
+            f"data.intensity: is for images of {intensity.channels} channels that are normalised by "
+            f"'{intensity.method}', but card '{card.name}' has {kind}. Set it to null to follow the card."
+        )
 
 
 def _check_config(config: DataConfig) -> None:

@@ -2,21 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from segnext_pafpn.data.image_format import RGB8, ImageFormat
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.data.transforms import Transform, apply_transform
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.intensity import Intensity
 
 
 class Batch(TypedDict):
-    """``image`` (B, 3, H, W) uint8, ``mask`` (B, H, W) uint8 training ids, ``name`` B labels for messages.
+    """``image`` (B, 3, H, W) uint8 or (B, C, H, W) normalised floats, ``mask`` (B, H, W) uint8 training ids,
+    ``name`` B labels for messages.
 
     Where a pixel may be of several classes, ``mask`` is (B, K, H, W) uint8 of 0, 1 and the ignore index.
     """
@@ -31,14 +33,29 @@ class SegmentationDataset(Dataset):
 
     An item is asked for by ``(epoch, index)``. What augmentation does to it follows from these two and
     the seed alone: not from the number of workers, processes or devices, nor from where a run resumed.
+
+    Args:
+        form: what the card says of the images.
+        intensity: by which images are normalised; None for 8-bit RGB.
     """
 
-    def __init__(self, reader: Reader, samples: list[Sample], labels: LabelMap, transform: Transform, seed: int = 0):
+    def __init__(
+        self,
+        reader: Reader,
+        samples: list[Sample],
+        labels: LabelMap,
+        transform: Transform,
+        seed: int = 0,
+        form: ImageFormat = RGB8,
+        intensity: Intensity | None = None,
+    ):
         self.reader = reader
         self.samples = samples
         self.labels = labels
         self.transform = transform
         self.seed = seed
+        self.form = form
+        self.intensity = intensity
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -46,8 +63,10 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, index = key
         sample = self.samples[index]
-        image = self.reader.read_image(sample)
+        image = self.form.check(self.reader.read_image(sample), sample.label)
         truth = read_truth(self.reader, sample, self.labels, image)
+        if self.intensity is not None:
+            image = self.intensity(image)
         seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
         image, mask = apply_transform(self.transform, image, truth, seed)
         return {
@@ -70,7 +89,7 @@ def read_truth(reader: Reader, sample: Sample, labels: LabelMap, image: np.ndarr
         return raw
     unknown = labels.unknown_ids(raw)
     if unknown:
-        raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, labels, sample.mask)}")
+        raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, labels)}")
     return labels(raw)
 
 
@@ -80,24 +99,12 @@ def describe_sizes(image: np.ndarray, mask: np.ndarray) -> str:
     return f"the mask is {mw}x{mh}, its image {w}x{h} (width x height). They must agree; export the mask again."
 
 
-def describe_unknown(ids: list[int], labels: LabelMap, path: Path | None = None) -> str:
-    """What to say of a mask with ids that the card does not name."""
+def describe_unknown(ids: list[int], labels: LabelMap) -> str:
+    """What to say of a mask with ids that the card does not name; why is for :mod:`segnext_pafpn.data.check`."""
     found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
     values = "value" if len(ids) == 1 else "values"
     verb = "is" if len(ids) == 1 else "are"
-    text = f"{values} {found} {verb} not in the card (known: {labels.known}). Add to a class's ids, or to ignore."
-    return text + _likely_cause(ids, labels, path)
-
-
-def _likely_cause(ids: list[int], labels: LabelMap, path: Path | None) -> str:
-    """A guess at how such ids came about, with a space before it; empty without one."""
-    advice = "Export it as PNG, or for two classes set layout.mask_format: binary and threshold: 127."
-    if path is not None and path.suffix.lower() in (".jpg", ".jpeg"):
-        return f" The mask is a JPEG file, and JPEG changes values. {advice}"
-    gaps = [min(abs(i - known) for known in labels.ids) for i in ids]
-    if len(ids) >= 4 and labels.ids[-1] - labels.ids[0] > 32 and np.median(gaps) <= 12:
-        return f" They lie around those of the card: was the mask saved as JPEG or resized smoothly? {advice}"
-    return ""
+    return f"{values} {found} {verb} not in the card (known: {labels.known}). Add to a class's ids, or to ignore."
 
 
 class TrainSampler(Sampler[tuple[int, int]]):

@@ -22,6 +22,7 @@ class LabelMap:
         self.table[list(card.ignore)] = IGNORE_INDEX
         for index, row in enumerate(card.classes):
             self.table[list(row.ids)] = index
+        self.num_classes = len(card.classes)
         named = [i for row in card.classes for i in row.ids] + list(card.ignore)
         self.ids = sorted(named)
         self.known = _ranges(self.ids)

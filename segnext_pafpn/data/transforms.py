@@ -1,7 +1,9 @@
 """Albumentations pipelines. The only file that knows albumentations."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version
 
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 
 from segnext_pafpn.data.card import IGNORE_INDEX
+from segnext_pafpn.data.jitter import add_noise, blur_values, jitter_values
 
 Transform = A.Compose
 
@@ -23,8 +26,10 @@ class AugmentConfig:
         horizontal_flip: probability of mirroring left and right.
         vertical_flip: probability of mirroring top and bottom.
         rotate90: probability of a turn by a multiple of 90 degrees; for pictures without an up.
-        color: strength of changes of brightness, contrast and saturation; hue changes by a tenth of it.
+        color: strength of changes of brightness, contrast and saturation; hue changes by a tenth of it. Images that
+            are not 8-bit RGB change in brightness, contrast and gamma instead, each channel by itself.
         blur: probability of a slight Gaussian blur.
+        noise: probability of slight Gaussian noise.
     """
 
     scale: tuple[float, float] = (0.75, 1.5)
@@ -33,6 +38,7 @@ class AugmentConfig:
     rotate90: float = 0.0
     color: float = 0.3
     blur: float = 0.0
+    noise: float = 0.0
 
 
 def _resize(image_size: tuple[int, int] | None) -> list[A.BasicTransform]:
@@ -43,11 +49,17 @@ def _resize(image_size: tuple[int, int] | None) -> list[A.BasicTransform]:
 
 
 def train_transform(
-    config: AugmentConfig, crop_size: tuple[int, int], image_size: tuple[int, int] | None = None
+    config: AugmentConfig,
+    crop_size: tuple[int, int],
+    image_size: tuple[int, int] | None = None,
+    rgb8: bool = True,
 ) -> A.Compose:
     """Resize (optional), zoom, crop to ``crop_size`` (height, width), flip, colours.
 
-    What lies outside the picture after zooming out is black, and ignored in the mask.
+    What lies outside the picture after zooming out is 0 (black), and ignored in the mask.
+
+    Args:
+        rgb8: images are 8-bit RGB; else normalised floats of any number of channels.
     """
     height, width = crop_size
     low, high = config.scale
@@ -62,10 +74,37 @@ def train_transform(
         A.RandomCrop(height, width),
         A.HorizontalFlip(p=config.horizontal_flip) if config.horizontal_flip else None,
         A.VerticalFlip(p=config.vertical_flip) if config.vertical_flip else None,
-        _color_jitter(config.color) if config.color else None,
-        A.GaussianBlur(blur_limit=(3, 5), p=config.blur) if config.blur else None,
+        *(_rgb_steps(config) if rgb8 else _value_steps(config)),
     ]
     return A.Compose([step for step in steps if step is not None])
+
+
+def _rgb_steps(config: AugmentConfig) -> list[A.BasicTransform | None]:
+    return [
+        _color_jitter(config.color) if config.color else None,
+        A.GaussianBlur(blur_limit=(3, 5), p=config.blur) if config.blur else None,
+        A.GaussNoise(std_range=(0.0, 0.05), p=config.noise) if config.noise else None,
+    ]
+
+
+def _value_steps(config: AugmentConfig) -> list[A.BasicTransform | None]:
+    """Albumentations' own would cut floats to 0..1."""
+    return [
+        _Values(partial(jitter_values, strength=config.color), p=0.8) if config.color else None,
+        _Values(blur_values, p=config.blur) if config.blur else None,
+        _Values(add_noise, p=config.noise) if config.noise else None,
+    ]
+
+
+class _Values(A.ImageOnlyTransform):
+    """A change of an image (H, W, C) float32 by a function of it and a random generator."""
+
+    def __init__(self, change: Callable[[np.ndarray, np.random.Generator], np.ndarray], p: float):
+        super().__init__(p=p)
+        self.change = change
+
+    def apply(self, img: np.ndarray, **parameters: object) -> np.ndarray:
+        return self.change(img, self.random_generator)
 
 
 def _color_jitter(strength: float) -> A.ColorJitter:
@@ -82,7 +121,7 @@ def eval_transform(image_size: tuple[int, int] | None = None) -> A.Compose:
 def apply_transform(
     transform: A.Compose, image: np.ndarray, mask: np.ndarray, seed: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Transform image ``(H, W, 3)`` and mask ``(H, W)`` together; the same seed changes them the same way.
+    """Transform image ``(H, W, C)`` and mask ``(H, W)`` together; the same seed changes them the same way.
 
     A mask ``(K, H, W)`` of layers is K masks.
     """

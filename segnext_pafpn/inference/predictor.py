@@ -1,6 +1,7 @@
 """From an image to logits and a mask, in one piece or in overlapping windows.
 
-Shapes: an image is (H, W, C) uint8, its logits (K, H, W), its mask (H, W) uint8 of class ids.
+Shapes: an image is (H, W, C), uint8 or, where the model is not for 8-bit RGB, any number type; its logits are
+(K, H, W), its mask (H, W) uint8 of class ids.
 """
 
 from pathlib import Path
@@ -61,6 +62,7 @@ class Predictor:
             model.fuse()
         # the layout in which images arrive
         self.model = model.to(self.device, memory_format=torch.channels_last)
+        self._normalize = preprocessing.intensity
         self._mean = torch.tensor(preprocessing.mean, device=self.device)[:, None, None]
         self._std = torch.tensor(preprocessing.std, device=self.device)[:, None, None]
 
@@ -93,14 +95,16 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, image: np.ndarray) -> torch.Tensor:
-        """Image (H, W, C) uint8 of any size to float logits (K, H, W) on the device.
+        """Image (H, W, C) of any size to float logits (K, H, W) on the device.
 
         Raises:
             UserError: if the image has not the model's number of channels.
-            ValueError: if it is not uint8, has no pixel or is not three-dimensional.
+            ValueError: if it is not uint8 and the model is for 8-bit RGB, has no pixel or is not three-dimensional.
         """
         self._check(image)
         height, width = image.shape[:2]
+        if self._normalize is not None:
+            image = self._normalize(image)
         image = self._resize(np.ascontiguousarray(image))
         if image.shape[0] * image.shape[1] > self.max_pixels:
             logits = self._windows(image)
@@ -111,7 +115,7 @@ class Predictor:
         return logits
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Image (H, W, C) uint8 to the most likely class of each pixel, (H, W) uint8.
+        """Image (H, W, C) to the most likely class of each pixel, (H, W) uint8.
 
         Of two classes the second is told where its probability exceeds the model's threshold, if it has one. A model
         with one logit gives 1 where its sigmoid exceeds that or 0.5, else 0. Where a pixel may be of several classes,
@@ -121,9 +125,11 @@ class Predictor:
         return mask.to(torch.uint8).cpu().numpy()
 
     def _check(self, image: np.ndarray) -> None:
-        channels = len(self.preprocessing.mean)
-        if image.dtype != np.uint8 or image.ndim != 3 or not image.size:
-            raise ValueError(f"the image is {image.dtype} {image.shape}, expected uint8 (H, W, {channels}).")
+        channels = self.preprocessing.channels
+        known = image.dtype == np.uint8 if self._normalize is None else image.dtype.kind in "uif"
+        if not known or image.ndim != 3 or not image.size:
+            expected = "uint8" if self._normalize is None else "numbers"
+            raise ValueError(f"the image is {image.dtype} {image.shape}, expected {expected} (H, W, {channels}).")
         if image.shape[2] != channels:
             raise UserError(f"the image has {image.shape[2]} channels, the model was trained on {channels}.")
 
@@ -137,10 +143,11 @@ class Predictor:
         return resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
 
     def _forward(self, image: np.ndarray) -> torch.Tensor:
-        """Image (h, w, C) uint8 to logits (K, h, w), in one piece."""
+        """Image (h, w, C), uint8 or normalised, to logits (K, h, w), in one piece."""
         height, width = image.shape[:2]
         x = torch.tensor(image, device=self.device).permute(2, 0, 1)[None]
-        x = (x.float() / 255 - self._mean) / self._std
+        if self._normalize is None:
+            x = (x.float() / 255 - self._mean) / self._std
         if getattr(self.model, "requires_divisible_input_shape", False):
             stride = self.model.encoder.output_stride
             x = F.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
@@ -150,7 +157,7 @@ class Predictor:
         return logits[0, :, :height, :width]
 
     def _windows(self, image: np.ndarray) -> torch.Tensor:
-        """Image (h, w, C) uint8 to logits (K, h, w), the mean over windows weighted by a Gaussian around their middle.
+        """Image (h, w, C) to logits (K, h, w), the mean over windows weighted by a Gaussian around their middle.
 
         The standard deviation is 1/8 of the window, nnU-Net's choice. Holds K h w floats on the device.
         """

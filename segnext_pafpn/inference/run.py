@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from glob import glob
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, image_files, read_rgb
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.inference.inputs import find_inputs, read_input
 from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
+from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
 from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb
+from segnext_pafpn.intensity import viewable
+from segnext_pafpn.models.bundle import load_preprocessing
+from segnext_pafpn.slicing import Slicing
 
 Track = Callable[[Iterable, int, str], Iterable]
 
@@ -24,9 +27,11 @@ class PredictConfig:
 
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
-        input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'.
-        output: folder for the masks, PNGs of class ids named like their images. Where a pixel may be of several
-            classes, black and white PNGs in a folder for each class.
+        input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have a file
+            for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for a model
+            of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
+        output: folder for the masks, PNGs of class ids named like their images; label volumes in the volumes' form.
+            Where a pixel may be of several classes, black and white PNGs in a folder for each class.
         device: auto, cpu, cuda, cuda:1 or mps.
         color: also write the masks in their classes' colours, to OUTPUT/color.
         overlay: also write the images under those colours, to OUTPUT/overlay.
@@ -35,7 +40,7 @@ class PredictConfig:
     """
 
     checkpoint: str
-    input: str
+    input: list[str] | str
     output: str
     device: str = "auto"
     color: bool = False
@@ -75,37 +80,6 @@ class _Outputs:
         return self.masks + [path for path in (self.color, self.overlay) if path is not None]
 
 
-def find_images(pattern: str) -> list[Path]:
-    """The images that ``pattern`` means, sorted: a file, those directly in a folder, or a glob's (``**`` is known).
-
-    Raises:
-        UserError: if there are none, or two whose outputs would have the same name.
-    """
-    path = Path(pattern)
-    try:
-        if path.is_file():
-            return [path]
-        candidates = image_files(path) if path.is_dir() else sorted(set(map(Path, glob(pattern, recursive=True))))
-    except OSError as error:
-        raise UserError(f"{pattern}: cannot be searched for images ({error.strerror}).") from error
-    # a link that leads nowhere stays, to be reported among those that cannot be read
-    found = [path for path in candidates if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()]
-    if not found:
-        raise UserError(
-            f"{pattern}: no images found. Expected an image, a folder with images directly in it, or a quoted "
-            f"glob such as 'photos/**/*.jpg'; known suffixes: {' '.join(IMAGE_SUFFIXES)}."
-        )
-    by_stem: dict[str, Path] = {}
-    for path in found:
-        first = by_stem.setdefault(path.stem, path)
-        if first is not path:
-            raise UserError(
-                f"{first} and {path}: the masks of both would be named {path.stem}.png. "
-                f"Rename one, or predict them into different folders."
-            )
-    return found
-
-
 def predict_files(config: PredictConfig, track: Track | None = None) -> PredictReport:
     """Write a mask in an image's own size for each image of ``config.input``.
 
@@ -118,21 +92,24 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
         UserError: for anything that stands in the way of all of them, before anything is written; and if
             a file cannot be written.
     """
-    sources = find_images(config.input)
+    preprocessing = load_preprocessing(config.checkpoint)
+    if preprocessing.slicing is not None:
+        return _predict_volumes(config, preprocessing.slicing, track)
+    inputs = find_inputs(config.input, preprocessing)
     predictor = Predictor.from_checkpoint(
         config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
     )
-    classes = predictor.preprocessing.class_names if predictor.preprocessing.multi_label else None
-    jobs = [(source, _outputs(source, config, classes)) for source in sources]
+    classes = preprocessing.class_names if preprocessing.multi_label else None
+    jobs = [(files, _outputs(files[0], config, classes)) for files in inputs]
     _check_outputs(jobs, Path(config.output))
     report = PredictReport()
     begin = perf_counter()
     # One thread writes while the next image is read and predicted; never more than one image waits for it.
     with ThreadPoolExecutor(max_workers=1) as writer:
         pending: Future | None = None
-        for source, outputs in jobs if track is None else track(jobs, len(jobs), "predict"):
+        for files, outputs in jobs if track is None else track(jobs, len(jobs), "predict"):
             try:
-                image = read_rgb(source)
+                image = read_input(files, preprocessing)
             except UserError as error:
                 report.failed.append(str(error))
                 continue
@@ -141,11 +118,45 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
             report.model_seconds += perf_counter() - model_begin
             if pending is not None:
                 pending.result()
-            pending = writer.submit(_write, image, mask, predictor.class_colors, outputs)
+            picture = viewable(image, preprocessing.intensity) if config.overlay else image
+            pending = writer.submit(_write, picture, mask, predictor.class_colors, outputs)
             report.written += outputs.masks
             report.images += 1
         if pending is not None:
             pending.result()
+    report.seconds = perf_counter() - begin
+    return report
+
+
+def _predict_volumes(config: PredictConfig, slicing: Slicing, track: Track | None) -> PredictReport:
+    """The same for volumes, which are read and written one after the other."""
+    if config.color or config.overlay:
+        raise UserError("color and overlay are for pictures, and the model was trained on volumes. Leave them out.")
+    if not isinstance(config.input, str):
+        raise UserError(f"input: {config.input}: expected one volume or folder; channels are found by their names.")
+    jobs = [
+        (volume, Path(config.output) / volume.output_name, volume.files)
+        for volume in find_volumes(config.input, slicing)
+    ]
+    _check_outputs([(files, _Outputs([path], None, None)) for _, path, files in jobs], Path(config.output))
+    predictor = Predictor.from_checkpoint(
+        config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
+    )
+    report = PredictReport()
+    begin = perf_counter()
+    for volume, path, files in jobs if track is None else track(jobs, len(jobs), "predict"):
+        try:
+            labels, seconds = predict_volume(predictor, volume)
+        except UserError as error:
+            report.failed.append(str(error))
+            continue
+        report.model_seconds += seconds
+        try:
+            save_labels(labels, path, like=files[0])
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        report.written.append(path)
+        report.images += 1
     report.seconds = perf_counter() - begin
     return report
 
@@ -160,15 +171,15 @@ def _outputs(source: Path, config: PredictConfig, classes: tuple[str, ...] | Non
     )
 
 
-def _check_outputs(jobs: list[tuple[Path, _Outputs]], folder: Path) -> None:
+def _check_outputs(jobs: list[tuple[tuple[Path, ...], _Outputs]], folder: Path) -> None:
     """Refuse an output folder that is a file or lies in one, or in which an input would be overwritten."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
-    for source, outputs in jobs:
+    for files, outputs in jobs:
         for path in outputs.paths():
             # stems are unique, so that no output can have the name of another image's input
-            if path.exists() and source.exists() and path.samefile(source):
+            if path.exists() and any(source.exists() and path.samefile(source) for source in files):
                 raise UserError(f"{path}: this output would overwrite its input. Choose another output folder.")
 
 

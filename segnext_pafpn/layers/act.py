@@ -3,11 +3,15 @@
 from torch import nn
 
 
-def build_act(name: str | bool | None) -> nn.Module:
-    """Return the activation called ``name``: ``gelu`` (or True), ``silu``, or none for None and False."""
-    if name is None or name is False:
+def build_act(name: str | None) -> nn.Module:
+    """Return the activation called ``name``: ``gelu``, ``silu``, or none for None.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if name is None:
         return nn.Identity()
-    if name is True or name == "gelu":
+    if name == "gelu":
         return nn.GELU()
     if name == "silu":
         return nn.SiLU()

@@ -26,7 +26,7 @@ class ConvNormAct(Foldable):
         dilation: int = 1,
         groups: int = 1,
         norm: str = "batch",
-        act: str | bool | None = "gelu",
+        act: str | None = "gelu",
     ):
         super().__init__()
         self.conv = nn.Conv2d(

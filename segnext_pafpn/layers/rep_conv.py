@@ -18,7 +18,7 @@ class RepConv(Foldable):
     one 3x3 convolution (:meth:`fuse`). The published network used LayerNorm here, which cannot fold.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, act: str | bool | None = "gelu"):
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, act: str | None = "gelu"):
         super().__init__()
         self.conv3 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.norm3 = nn.BatchNorm2d(out_channels)

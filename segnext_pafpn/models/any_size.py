@@ -1,4 +1,4 @@
-"""What lets a network of segmentation_models_pytorch take images of any size."""
+"""What our networks share: images of any size, padded for the encoder, and logits of the image's size."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,21 @@ from segmentation_models_pytorch.base import SegmentationModel
 
 
 class AnySizeModel(SegmentationModel):
-    """Pads images to the encoder's stride by repeating the border, and crops the logits back."""
+    """Pads images to the encoder's stride by repeating the border, and crops the logits back.
+
+    A network has smp's ``encoder``, ``decoder``, ``segmentation_head`` and ``classification_head`` (or None), and
+    as ``activation`` that of the full-size logits.
+    """
 
     requires_divisible_input_shape = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """``(B, in_channels, H, W)`` to logits ``(B, classes, H, W)``; with ``aux_params`` also image labels."""
+        features = self.encoder(self._pad(x))
+        logits = self.activation(self._resize(self.segmentation_head(self.decoder(features)), x))
+        if self.classification_head is not None:
+            return logits, self.classification_head(features[-1])
+        return logits
 
     def _margin(self, x: torch.Tensor) -> tuple[int, int]:
         """Rows and columns missing to multiples of the encoder's stride."""

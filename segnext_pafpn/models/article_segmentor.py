@@ -2,47 +2,20 @@
 
 from collections.abc import Sequence
 
-import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead, SegmentationModel
+from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.initialization import initialize_head
 from segmentation_models_pytorch.base.modules import Activation
-from segmentation_models_pytorch.encoders import encoders
-from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import nn
 
 from segnext_pafpn.layers import fuse_layers
-from segnext_pafpn.models.article import ArticleBackbone, ArticlePAFPN, Width
+from segnext_pafpn.models.any_size import AnySizeModel
+from segnext_pafpn.models.article import ArticlePAFPN
 from segnext_pafpn.models.article_changes import with_batch_norm, with_convnext_blocks, with_folding_rep_conv
 from segnext_pafpn.models.head import FuseHead
-
-QUARTER_WIDTH: Width = (32, 64, 128, 256)
-
-
-class ArticleEncoder(ArticleBackbone, EncoderMixin):
-    """The published backbone in smp's form: image to ``[x, x2, x4, c3, c4, c5]``, C1, C2, C2, C3, C4 wide.
-
-    Raises:
-        ValueError: for a depth other than 5, an output stride other than 32, or a width that cannot be.
-    """
-
-    def __init__(self, width: Sequence[int] = QUARTER_WIDTH, depth: int = 5, output_stride: int = 32):
-        if (depth, output_stride) != (5, 32):
-            raise ValueError(
-                f"The article encoder has a depth of 5 and an output stride of 32, found {depth} and {output_stride}."
-            )
-        if len(width) != 4 or any(w < 2 or w % 2 for w in width):
-            raise ValueError(f"width: expected four even numbers, the channels C1 to C4, found {list(width)}.")
-        super().__init__(tuple(width))
-        self._depth = depth
-        self._in_channels = 3
-        self._output_stride = output_stride
-        self._out_channels = [3, width[0], width[1], *width[1:]]
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        return [x, *self.forward_levels(x)]
+from segnext_pafpn.models.smp_encoder import QUARTER_WIDTH, ArticleEncoder
 
 
 class ConcatHead(nn.Module):
@@ -69,7 +42,7 @@ class ArticleDecoder(nn.Module):
         return self.head(self.neck(features[-3:]))
 
 
-class ArticleNet(SegmentationModel):
+class ArticleNet(AnySizeModel):
     """Published backbone and PAFPN; n3, n4 and n5 concatenated at stride 8, from which a 1x1 reads the classes.
 
     Backbone and PAFPN begin with PyTorch's own initial weights, as published. ``norm``, ``rep``, ``block`` and
@@ -94,8 +67,6 @@ class ArticleNet(SegmentationModel):
     Raises:
         ValueError: naming the argument that cannot be.
     """
-
-    requires_divisible_input_shape = False
 
     @supports_config_loading
     def __init__(
@@ -144,17 +115,6 @@ class ArticleNet(SegmentationModel):
         if self.classification_head is not None:
             initialize_head(self.classification_head)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """``(B, in_channels, H, W)`` to logits ``(B, classes, H, W)``; with ``aux_params`` also image labels."""
-        height, width = x.shape[-2:]
-        features = self.encoder(F.pad(x, [0, -width % 32, 0, -height % 32], mode="replicate"))
-        logits = self.segmentation_head(self.decoder(features))
-        logits = F.interpolate(logits, scale_factor=8, mode="bilinear", align_corners=False)[..., :height, :width]
-        logits = self.activation(logits)
-        if self.classification_head is not None:
-            return logits, self.classification_head(features[-1])
-        return logits
-
     def fuse(self) -> "ArticleNet":
         """Fold what folds, which of the published network is nothing; the outputs stay the same.
 
@@ -167,10 +127,3 @@ class ArticleNet(SegmentationModel):
 def _check_choice(argument: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"{argument}: ArticleNet takes {' or '.join(map(repr, known))}, found '{value}'.")
-
-
-def register_article() -> None:
-    """Make :class:`ArticleNet` and its encoder known to smp as ``article``."""
-    smp.ArticleNet = ArticleNet
-    smp.MODEL_ARCHITECTURES_MAPPING["article"] = ArticleNet
-    encoders["article"] = {"encoder": ArticleEncoder, "pretrained_settings": {}, "params": {"width": QUARTER_WIDTH}}

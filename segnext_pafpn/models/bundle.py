@@ -16,7 +16,9 @@ from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_folder_atomic, write_json
+from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.slicing import Slicing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -40,7 +42,7 @@ import segnext_pafpn
 model = smp.from_pretrained("FOLDER", encoder_weights=None).eval()
 ```
 
-`preprocessing.json` says how images are normalised and what the classes are called.
+{images} `preprocessing.json` holds these numbers and what the classes are called.
 """
 
 
@@ -53,6 +55,9 @@ class Preprocessing:
         class_colors: K RGB triples.
         mean, std: per channel, of values between 0 and 1; the network sees ``(image / 255 - mean) / std``.
         image_size: height and width to which images are resized first, or None.
+        intensity: takes the place of ``mean`` and ``std``, which are empty then, for images that are not 8-bit RGB;
+            it comes before any resizing.
+        slicing: how volumes are cut into images; None for a model of pictures.
         multi_label: a pixel may be of several classes or none.
         thresholds: of probabilities, see :class:`~segnext_pafpn.models.decision.Decision`; None: not tuned.
         thresholds_from: what they were tuned on, in words.
@@ -63,9 +68,39 @@ class Preprocessing:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
+    intensity: Intensity | None = None
+    slicing: Slicing | None = None
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None
     thresholds_from: str = ""
+
+    @classmethod
+    def of_images(
+        cls,
+        intensity: Intensity | None,
+        class_names: tuple[str, ...],
+        class_colors: tuple[tuple[int, int, int], ...],
+        image_size: tuple[int, int] | None,
+        slicing: Slicing | None = None,
+        multi_label: bool = False,
+    ) -> "Preprocessing":
+        """For images that are normalised by ``intensity``, or for 8-bit RGB, with ImageNet's mean and deviation."""
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if intensity is None else ((), ())
+        return cls(
+            class_names=class_names,
+            class_colors=class_colors,
+            mean=mean,
+            std=std,
+            image_size=image_size,
+            intensity=intensity,
+            slicing=slicing,
+            multi_label=multi_label,
+        )
+
+    @property
+    def channels(self) -> int:
+        """C, of the images."""
+        return len(self.mean) if self.intensity is None else self.intensity.channels
 
     @property
     def decision(self) -> Decision:
@@ -101,6 +136,7 @@ def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics:
         kind=type(model).__name__,
         count=len(preprocessing.class_names),
         classes=", ".join(preprocessing.class_names),
+        images=_describe_images(preprocessing),
         scores="".join(f"- {name}: {score}\n" for name, score in metrics.items()) or "Not scored.\n",
     )
 
@@ -122,12 +158,62 @@ def _thresholds(values: dict) -> tuple[float, ...] | None:
     return tuple(float(threshold) for threshold in thresholds)
 
 
-def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
-    """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
+def _describe_images(preprocessing: Preprocessing) -> str:
+    """What an image must go through before it is given to the network."""
+    intensity = preprocessing.intensity
+    if intensity is None:
+        return (
+            f"It takes 8-bit RGB as `(image / 255 - mean) / std`, mean {preprocessing.mean}, std {preprocessing.std}."
+        )
+    text = f"It takes images of {intensity.channels} channel(s), each normalised by itself: "
+    if intensity.low is not None:
+        text += f"cut to {_pairs(intensity.low, intensity.high)}, "
+    if intensity.mean is None:
+        return f"{text}then `{intensity.method}` by the numbers of the image itself."
+    return f"{text}then `(value - mean) / std`, mean {intensity.mean}, std {intensity.std} (`{intensity.method}`)."
+
+
+def _pairs(low: tuple[float, ...], high: tuple[float, ...]) -> str:
+    return ", ".join(f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))
+
+
+def _read_intensity(values: dict | None) -> Intensity | None:
+    if values is None:
+        return None
+    return Intensity(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def _read_slicing(values: dict | None) -> Slicing | None:
+    return None if values is None else Slicing(**{**values, "images": tuple(values["images"])})
+
+
+def load_preprocessing(path: str | Path) -> Preprocessing:
+    """Read the bundle's preprocessing alone; ``path`` as for :func:`load_bundle`.
 
     Raises:
         UserError: naming the file that is missing or broken.
     """
+    folder = _find(path)
+    try:
+        values = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
+        return Preprocessing(
+            class_names=tuple(values["class_names"]),
+            class_colors=tuple(tuple(color) for color in values["class_colors"]),
+            mean=tuple(values["mean"]),
+            std=tuple(values["std"]),
+            image_size=tuple(values["image_size"]) if values["image_size"] else None,
+            intensity=_read_intensity(values.get("intensity")),
+            slicing=_read_slicing(values.get("slicing")),
+            multi_label=bool(values.get("multi_label", False)),
+            thresholds=_thresholds(values),
+            thresholds_from=str(values.get("thresholds_from", "")),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
+
+
+def _find(path: str | Path) -> Path:
+    """The bundle's folder, given it or that of the run that wrote it."""
     folder = bundle_folder(path)
     for name in ("config.json", "model.safetensors", "preprocessing.json"):
         if not (folder / name).is_file():
@@ -135,20 +221,17 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
                 f"{folder / name}: no such file. --checkpoint takes the folder of a finished run (runs/NAME) "
                 f"or its model/ folder."
             )
-    try:
-        values = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
-        preprocessing = Preprocessing(
-            class_names=tuple(values["class_names"]),
-            class_colors=tuple(tuple(color) for color in values["class_colors"]),
-            mean=tuple(values["mean"]),
-            std=tuple(values["std"]),
-            image_size=tuple(values["image_size"]) if values["image_size"] else None,
-            multi_label=bool(values.get("multi_label", False)),
-            thresholds=_thresholds(values),
-            thresholds_from=str(values.get("thresholds_from", "")),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / 'preprocessing.json'}: not a valid preprocessing file ({error!r}).") from error
+    return folder
+
+
+def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
+    """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
+
+    Raises:
+        UserError: naming the file that is missing or broken.
+    """
+    folder = _find(path)
+    preprocessing = load_preprocessing(folder)
     try:
         with redirect_stdout(StringIO()):  # huggingface_hub prints that the folder is a local one
             # its weights are in the folder: the encoder's pretrained ones must not be fetched again
@@ -158,6 +241,11 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
         raise UserError(
             f"{folder}: the model cannot be read: {reason}. Train again or copy the folder again."
         ) from error
+    if (channels := model.config.get("in_channels", 3)) != preprocessing.channels:
+        raise UserError(
+            f"{folder}: preprocessing.json is for images of {preprocessing.channels} channels, the network takes "
+            f"{channels}. The two files are of different runs; copy the folder again."
+        )
     if (classes := model.config["classes"]) != len(preprocessing.class_names):
         raise UserError(
             f"{folder}: preprocessing.json names {len(preprocessing.class_names)} classes, the network has {classes}. "

@@ -8,23 +8,18 @@ ELAN whose chains are ConvNeXt blocks of half the width. Importing this module r
 from itertools import pairwise
 
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import ClassifierHead
-from timm.models import (
-    build_model_with_cfg,
-    checkpoint_seq,
-    generate_default_cfgs,
-    register_model,
-)
+from timm.models import checkpoint_seq
 from timm.models._features import feature_take_indices
 from torch import nn
 
 from segnext_pafpn.layers import ELAN, ConvNormAct, Downsample, build_block
+from segnext_pafpn.models.timm_registry import register_variants
 
 __all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
 
 # widths: channels at strides 2, 4, 8, 16, 32; depths: blocks of a stage before its ELAN;
-# elan_depths: blocks in each of the ELAN's two chains. nano and tiny were chosen by measuring (see docs/networks.md);
+# elan_depths: blocks in each of the ELAN's two chains. nano and tiny were chosen by measuring (see docs/ablation.md);
 # small and base carry them on and have not been trained yet.
 ELANEXT_VARIANTS: dict[str, dict] = {
     "elanext_nano": dict(widths=(24, 40, 80, 160, 256), depths=(2, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
@@ -70,7 +65,7 @@ class ELANeXt(nn.Module):
         norm: str = "batch",
         layer_scale: float | None = None,
         drop_rate: float = 0.0,
-        drop_path_rate: float = 0.1,
+        drop_path_rate: float = 0.0,
     ):
         super().__init__()
         if len(widths) != 5 or len(depths) != 4 or len(elan_depths) != 4:
@@ -105,7 +100,6 @@ class ELANeXt(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
         self.head_hidden_size = _pooled_width(self.head)
-        self.apply(_init_weights)
 
     def forward_levels(self, x: torch.Tensor, count: int = 5) -> list[torch.Tensor]:
         """Image ``(B, in_chans, H, W)`` to its first ``count`` feature levels, each ``(B, widths[i], H_i, W_i)``."""
@@ -215,52 +209,9 @@ def _pooled_width(head: ClassifierHead) -> int:
     return head.in_features * head.global_pool.feat_mult()
 
 
-def _init_weights(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def _cfg(**kwargs) -> dict:
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "pool_size": (7, 7),
-        "crop_pct": 0.875,
-        "interpolation": "bicubic",
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
-        "first_conv": "stem.conv",
-        "classifier": "head.fc",
-        "license": "apache-2.0",
-        **kwargs,
-    }
-
-
-default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in ELANEXT_VARIANTS})
-
-
-def _create_elanext(name: str, pretrained: bool, **kwargs) -> ELANeXt:
-    return build_model_with_cfg(
-        ELANeXt,
-        name,
-        pretrained,
-        feature_cfg=dict(out_indices=(0, 1, 2, 3, 4), flatten_sequential=True),
-        **{**ELANEXT_VARIANTS[name], **kwargs},
-    )
-
-
-def _register(name: str) -> None:
-    """Give timm an entry point of that name, as its ``register_model`` wants it: a function of this module."""
-
-    def entry(pretrained: bool = False, **kwargs) -> ELANeXt:
-        return _create_elanext(name, pretrained, **kwargs)
-
-    entry.__name__ = name
-    globals()[name] = register_model(entry)
-
-
-for _name in ELANEXT_VARIANTS:
-    _register(_name)
+register_variants(
+    ELANeXt,
+    ELANEXT_VARIANTS,
+    first_conv="stem.conv",
+    feature_cfg=dict(out_indices=(0, 1, 2, 3, 4), flatten_sequential=True),
+)

@@ -36,8 +36,10 @@ class ModelConfig:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
-    """Build the network, its logits ``classes`` wide.
+def build_model(config: ModelConfig, classes: int, in_channels: int = 3) -> SegmentationModel:
+    """Build the network, its logits ``classes`` wide, for images of ``in_channels``.
+
+    Where they are not three, smp sums or repeats the first convolution of pretrained weights over its channels.
 
     Raises:
         UserError: naming an unknown architecture, encoder, option or set of weights, or a source that does not fit.
@@ -54,6 +56,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
             config.arch,
             encoder_name=config.encoder_name,
             encoder_weights=config.encoder_weights,
+            in_channels=in_channels,
             classes=classes,
             **config.options,
         )
@@ -87,7 +90,8 @@ def _check_options(config: ModelConfig, architecture: type[SegmentationModel]) -
     for name in config.options:
         if name in fixed:
             raise UserError(
-                f"model.options.{name}: is not set here: classes follow from the card, the rest stands in model."
+                f"model.options.{name}: is not set here: classes and channels follow from the card, the rest "
+                f"stands in model."
             )
         if name not in known and not config.encoder_name.startswith("tu-"):
             raise UserError(

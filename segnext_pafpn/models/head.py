@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from segnext_pafpn.layers import ConvNormAct, RepConv
+from segnext_pafpn.layers import RepConv
 
 
 class FuseHead(nn.Module):
@@ -31,24 +31,3 @@ class FuseHead(nn.Module):
                 level = conv(levels[i])
                 fused = fused + F.interpolate(level, size=fused.shape[-2:], mode="bilinear", align_corners=False)
         return self.dropout(fused)
-
-
-class DetailRefine(nn.Module):
-    """Bring the stem's edges into the fused map, at the stem's resolution (UNet's last skip, arXiv 1505.04597).
-
-    Args:
-        in_channels: width of the fused map, ``(B, in_channels, H / 4, W / 4)``.
-        stem_channels: width of the stem's features, ``(B, stem_channels, H / 2, W / 2)``.
-        channels: width of the result, ``(B, channels, H / 2, W / 2)``.
-    """
-
-    def __init__(self, in_channels: int, stem_channels: int, channels: int):
-        super().__init__()
-        self.reduce = ConvNormAct(in_channels, channels)
-        self.lateral = ConvNormAct(stem_channels, channels // 2)
-        self.conv = RepConv(channels + channels // 2, channels)
-        self.out_channels = channels
-
-    def forward(self, fused: torch.Tensor, stem: torch.Tensor) -> torch.Tensor:
-        fused = F.interpolate(self.reduce(fused), size=stem.shape[-2:], mode="bilinear", align_corners=False)
-        return self.conv(torch.cat([fused, self.lateral(stem)], dim=1))

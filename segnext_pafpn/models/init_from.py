@@ -14,6 +14,7 @@ What becomes of the parts that differ:
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from segmentation_models_pytorch.base import SegmentationModel
@@ -67,6 +68,11 @@ def init_from(model: SegmentationModel, source: str) -> InitReport:
     with torch.random.fork_rng(devices=[]):  # what is drawn after this does not depend on it
         if source.startswith("timm:"):
             return _init_from_convnext(model, source, load_convnext(source))
+        if not any((Path(source) / name).is_file() for name in ("config.json", "model/config.json")):
+            raise UserError(
+                f"model.init_from: {source}/config.json: no such file. Give timm:NAME of a ConvNeXt, "
+                f"timm:NAME@FILE.safetensors, or the folder of a finished run (runs/NAME)."
+            )
         encoder = load_bundle(source)[0].encoder
     if convnext_parts(encoder):
         return _init_from_convnext(model, source, encoder)

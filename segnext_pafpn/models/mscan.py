@@ -8,13 +8,12 @@ published checkpoints. Importing this module registers every row of :data:`MSCAN
 import math
 
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import ClassifierHead
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
 from segnext_pafpn.layers import LayerNorm2d
 from segnext_pafpn.layers.msca import MSCABlock, PatchEmbed, StemConv
+from segnext_pafpn.models.timm_registry import register_variants
 
 __all__ = ["MSCAN", "MSCAN_VARIANTS"]
 
@@ -127,45 +126,9 @@ def _init_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _cfg(**kwargs) -> dict:
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "pool_size": (7, 7),
-        "crop_pct": 0.875,
-        "interpolation": "bicubic",
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
-        "first_conv": "patch_embed1.proj.0",
-        "classifier": "head.fc",
-        "license": "apache-2.0",
-        **kwargs,
-    }
-
-
-default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in MSCAN_VARIANTS})
-
-
-def _create_mscan(name: str, pretrained: bool, **kwargs) -> MSCAN:
-    return build_model_with_cfg(
-        MSCAN,
-        name,
-        pretrained,
-        feature_cfg=dict(out_indices=(0, 1, 2, 3), flatten_sequential=False),
-        **{**MSCAN_VARIANTS[name], **kwargs},
-    )
-
-
-def _register(name: str) -> None:
-    """Give timm an entry point of that name, as its ``register_model`` wants it: a function of this module."""
-
-    def entry(pretrained: bool = False, **kwargs) -> MSCAN:
-        return _create_mscan(name, pretrained, **kwargs)
-
-    entry.__name__ = name
-    globals()[name] = register_model(entry)
-
-
-for _name in MSCAN_VARIANTS:
-    _register(_name)
+register_variants(
+    MSCAN,
+    MSCAN_VARIANTS,
+    first_conv="patch_embed1.proj.0",
+    feature_cfg=dict(out_indices=(0, 1, 2, 3), flatten_sequential=False),
+)

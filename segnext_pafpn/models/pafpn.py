@@ -22,8 +22,9 @@ class PAFPN(nn.Module):
                         | up
         c2 ----------- p2 ------------------------
 
-    Each p and n but p5 and n3 is an ELAN over the concatenation of its two inputs. Without a c2
-    (encoders of depth 3) there is no p2.
+    Each p and n but p5 and n3 is an ELAN over the concatenation of its two inputs, each of its branches half as wide
+    as this (as published; squeezed to a quarter they learn far worse, see docs/ablation.md). Without a c2 (encoders
+    of depth 3) there is no p2.
 
     Args:
         in_channels: widths of c2 (or none), c3, c4, c5.
@@ -33,7 +34,7 @@ class PAFPN(nn.Module):
     def __init__(
         self,
         in_channels: Sequence[int],
-        channels: int = 128,
+        channels: int = 64,
         depth: int = 1,
         kernel_size: int = 7,
         dilations: Sequence[int] = (3, 4, 6),
@@ -48,6 +49,7 @@ class PAFPN(nn.Module):
                 2 * channels,
                 channels,
                 depth=depth,
+                hidden_channels=channels,
                 kernel_size=kernel_size,
                 norm=norm,
                 layer_scale=layer_scale,

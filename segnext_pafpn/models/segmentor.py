@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
@@ -13,7 +12,7 @@ from torch import nn
 
 from segnext_pafpn.layers import fuse_layers
 from segnext_pafpn.models.any_size import AnySizeModel
-from segnext_pafpn.models.head import DetailRefine, FuseHead
+from segnext_pafpn.models.head import FuseHead
 from segnext_pafpn.models.pafpn import PAFPN
 
 
@@ -22,29 +21,20 @@ class PAFPNDecoder(nn.Module):
 
     Args:
         levels: indices of the features that enter the pyramid, finest first.
-        refine: adds the features before the finest level, or None.
     """
 
-    def __init__(self, neck: PAFPN, head: FuseHead, refine: DetailRefine | None, levels: Sequence[int]):
+    def __init__(self, neck: PAFPN, head: FuseHead, levels: Sequence[int]):
         super().__init__()
         self.neck = neck
         self.head = head
-        self.refine = refine
         self.levels = list(levels)
 
     def pyramid(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """The neck's outputs, finest first."""
         return self.neck([features[i] for i in self.levels])
 
-    def fuse_pyramid(self, pyramid: list[torch.Tensor], features: list[torch.Tensor]) -> torch.Tensor:
-        """The neck's outputs, and the finer features where they are used, to one map."""
-        fused = self.head(pyramid)
-        if self.refine is not None:
-            fused = self.refine(fused, features[self.levels[0] - 1])
-        return fused
-
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
-        return self.fuse_pyramid(self.pyramid(features), features)
+        return self.head(self.pyramid(features))
 
 
 class PAFPNeXt(AnySizeModel):
@@ -64,8 +54,6 @@ class PAFPNeXt(AnySizeModel):
         decoder_dilations: of SPPCSPC's 3x3 convolutions.
         decoder_norm: ``batch``, ``layer`` or ``group``, for the pyramid.
         head_channels: width of the fused map.
-        detail_channels: width of the map at stride 2 to which the stem's features are added; 0 to stay at
-            stride 4. Encoders without features at stride 2 stay at stride 4 anyway.
         head_dropout: dropout of whole channels before the classifier.
         in_channels: image channels.
         classes: K, logits per pixel.
@@ -85,13 +73,12 @@ class PAFPNeXt(AnySizeModel):
         encoder_name: str = "elanext_tiny",
         encoder_depth: int = 5,
         encoder_weights: str | None = None,
-        decoder_channels: int = 128,
+        decoder_channels: int = 64,
         decoder_depth: int = 1,
         decoder_kernel_size: int = 7,
         decoder_dilations: Sequence[int] = (3, 4, 6),
         decoder_norm: str = "batch",
         head_channels: int = 128,
-        detail_channels: int = 48,
         head_dropout: float = 0.1,
         in_channels: int = 3,
         classes: int = 1,
@@ -122,12 +109,8 @@ class PAFPNeXt(AnySizeModel):
             norm=decoder_norm,
         )
         head = FuseHead([decoder_channels] * len(levels), channels=head_channels, dropout=head_dropout)
-        refine, finer = None, levels[0] - 1
-        if detail_channels > 0 and finer > 0 and widths[finer] > 0:
-            refine = DetailRefine(head_channels, widths[finer], detail_channels)
-        self.decoder = PAFPNDecoder(neck, head, refine, levels)
-        width = (refine or head).out_channels
-        self.segmentation_head = SegmentationHead(width, classes, kernel_size=1)
+        self.decoder = PAFPNDecoder(neck, head, levels)
+        self.segmentation_head = SegmentationHead(head_channels, classes, kernel_size=1)
         self.activation = Activation(activation)
         self.auxiliary_heads = nn.ModuleList(
             nn.Conv2d(decoder_channels, classes, 1) for _ in range(3 if auxiliary_heads else 0)
@@ -135,22 +118,13 @@ class PAFPNeXt(AnySizeModel):
         self.classification_head = (
             None if aux_params is None else ClassificationHead(in_channels=widths[-1], **aux_params)
         )
-        self.name = f"pafpnext-{encoder_name}"
-        self.initialize()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """``(B, in_channels, H, W)`` to logits ``(B, classes, H, W)``; with ``aux_params`` also image labels."""
-        features = self.encoder(self._pad(x))
-        logits = self.activation(self._resize(self.segmentation_head(self.decoder(features)), x))
-        if self.classification_head is not None:
-            return logits, self.classification_head(features[-1])
-        return logits
+        self.name = f"pafpnext-{encoder_name}"  # initial weights are PyTorch's own; smp's learn worse, docs/ablation.md
 
     def forward_auxiliary(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Logits, and beside them the logits of n3, n4 and n5 alone, all ``(B, classes, H, W)``; for training."""
         features = self.encoder(self._pad(x))
         pyramid = self.decoder.pyramid(features)
-        logits = self._resize(self.segmentation_head(self.decoder.fuse_pyramid(pyramid, features)), x)
+        logits = self._resize(self.segmentation_head(self.decoder.head(pyramid)), x)
         heads = zip(self.auxiliary_heads, pyramid[-3:], strict=True)
         return logits, [self._resize(head(level), x) for head, level in heads]
 
@@ -161,9 +135,3 @@ class PAFPNeXt(AnySizeModel):
             RuntimeError: in training mode.
         """
         return fuse_layers(self)
-
-
-def register_model() -> None:
-    """Make :class:`PAFPNeXt` known to ``smp.create_model`` and ``smp.from_pretrained``."""
-    smp.PAFPNeXt = PAFPNeXt
-    smp.MODEL_ARCHITECTURES_MAPPING["pafpnext"] = PAFPNeXt

@@ -1,7 +1,5 @@
 """SegNeXt (arXiv 2209.08575): MSCAN, or any other encoder, and the Hamburger decoder, as a model of smp."""
 
-import segmentation_models_pytorch as smp
-import torch
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.modules import Activation
@@ -70,17 +68,3 @@ class SegNeXt(AnySizeModel):
         )
         self.name = f"segnext-{encoder_name}"
         self.initialize()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """``(B, in_channels, H, W)`` to logits ``(B, classes, H, W)``; with ``aux_params`` also image labels."""
-        features = self.encoder(self._pad(x))
-        logits = self.activation(self._resize(self.segmentation_head(self.decoder(features)), x))
-        if self.classification_head is not None:
-            return logits, self.classification_head(features[-1])
-        return logits
-
-
-def register_model() -> None:
-    """Make :class:`SegNeXt` known to ``smp.create_model`` and ``smp.from_pretrained``."""
-    smp.SegNeXt = SegNeXt
-    smp.MODEL_ARCHITECTURES_MAPPING["segnext"] = SegNeXt

@@ -1,15 +1,20 @@
-"""ELANeXt and MSCAN as encoders of segmentation_models_pytorch."""
+"""ELANeXt, MSCAN and the article backbone as encoders of segmentation_models_pytorch."""
+
+from collections.abc import Sequence
 
 import torch
 from segmentation_models_pytorch.encoders import encoders
 from segmentation_models_pytorch.encoders._base import EncoderMixin
 
+from segnext_pafpn.models.article import ArticleBackbone, Width
 from segnext_pafpn.models.elanext import ELANEXT_VARIANTS, ELANeXt
 from segnext_pafpn.models.mscan import MSCAN, MSCAN_VARIANTS
 
+QUARTER_WIDTH: Width = (32, 64, 128, 256)
+
 
 class _BuiltDilated(EncoderMixin):
-    """What both encoders share: they are built at their output stride, and have 3 to 5 levels."""
+    """What ELANeXt and MSCAN share: they are built at their output stride, and have 3 to 5 levels."""
 
     def _declare(self, depth: int, output_stride: int, widths: list[int]) -> None:
         self._depth = depth
@@ -82,6 +87,30 @@ class MSCANEncoder(MSCAN, _BuiltDilated):
         return features
 
 
+class ArticleEncoder(ArticleBackbone, EncoderMixin):
+    """The published backbone in smp's form: image to ``[x, x2, x4, c3, c4, c5]``, C1, C2, C2, C3, C4 wide.
+
+    Raises:
+        ValueError: for a depth other than 5, an output stride other than 32, or a width that cannot be.
+    """
+
+    def __init__(self, width: Sequence[int] = QUARTER_WIDTH, depth: int = 5, output_stride: int = 32):
+        if (depth, output_stride) != (5, 32):
+            raise ValueError(
+                f"The article encoder has a depth of 5 and an output stride of 32, found {depth} and {output_stride}."
+            )
+        if len(width) != 4 or any(w < 2 or w % 2 for w in width):
+            raise ValueError(f"width: expected four even numbers, the channels C1 to C4, found {list(width)}.")
+        super().__init__(tuple(width))
+        self._depth = depth
+        self._in_channels = 3
+        self._output_stride = output_stride
+        self._out_channels = [3, width[0], width[1], *width[1:]]
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [x, *self.forward_levels(x)]
+
+
 def _check_depth(name: str, depth: int) -> None:
     if depth not in (3, 4, 5):
         raise ValueError(f"{name} encoders have a depth of 3, 4 or 5, found {depth}.")
@@ -102,7 +131,7 @@ class _NoPretrainedWeights(dict):
 
 
 def register_encoders() -> None:
-    """Make every variant of ELANeXt and MSCAN known to smp under its name."""
+    """Make every variant of ELANeXt and MSCAN known to smp under its name, and the article backbone as ``article``."""
     for encoder, variants in ((ELANeXtEncoder, ELANEXT_VARIANTS), (MSCANEncoder, MSCAN_VARIANTS)):
         for name, variant in variants.items():
             encoders[name] = {
@@ -110,3 +139,4 @@ def register_encoders() -> None:
                 "pretrained_settings": _NoPretrainedWeights(name),
                 "params": variant,
             }
+    encoders["article"] = {"encoder": ArticleEncoder, "pretrained_settings": {}, "params": {"width": QUARTER_WIDTH}}

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.losses import LossConfig
@@ -65,6 +66,9 @@ class RunConfig:
         overwrite: start anew in a folder that holds a run already.
         seed: of weights, order and augmentation.
         weights: what to start from, or null.
+
+    Raises:
+        UserError: for a name that leads out of output_dir.
     """
 
     name: str
@@ -72,6 +76,13 @@ class RunConfig:
     overwrite: bool = False
     seed: int = 0
     weights: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or "/" in self.name or "\\" in self.name:
+            raise UserError(
+                f"name: '{self.name}' is no name of a folder in output_dir ({self.output_dir}). Give one without "
+                f"slashes, and with --output_dir where it is to lie."
+            )
 
     @property
     def run_dir(self) -> Path:

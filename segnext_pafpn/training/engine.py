@@ -20,6 +20,7 @@ from segnext_pafpn.models.bundle import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
 from segnext_pafpn.training.config import RunConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights
+from segnext_pafpn.training.progress import EpochBar, ProgressLines
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -44,6 +45,11 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
     for key in ("limit_train_batches", "limit_val_batches", "check_val_every_n_epoch", "accumulate_grad_batches"):
         if (value := getattr(config, key)) is not None and value < 1:
             raise UserError(f"trainer.{key}: must be at least 1, found {value}.")
+    if config.accelerator in ("gpu", "cuda") and not _has_gpu(config.accelerator):
+        raise UserError(
+            f"trainer: accelerator {config.accelerator} was asked for, but torch finds no such device here. Use auto "
+            f"or cpu; segnext-pafpn doctor says what is there."
+        )
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     try:
         return L.Trainer(
@@ -79,6 +85,10 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
+def _has_gpu(accelerator: str) -> bool:
+    return torch.cuda.is_available() or (accelerator == "gpu" and torch.backends.mps.is_available())
+
+
 def planned_steps(config: TrainerConfig, batches: int) -> tuple[int, int]:
     """Optimizer steps of an epoch of so many batches, and of the whole run."""
     per_epoch = -(-min(batches, config.limit_train_batches or batches) // config.accumulate_grad_batches)
@@ -93,7 +103,7 @@ def build_callbacks(
     network: nn.Module | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> list[Callback]:
-    """Guards, averaged weights, checkpoints, and a progress bar where there is a terminal to show it.
+    """Guards, averaged weights, checkpoints, lines of progress, and a bar where there is a terminal to show it.
 
     Args:
         score: the metric whose highest value marks the best weights.
@@ -106,8 +116,9 @@ def build_callbacks(
         NonFiniteLossGuard(),
         EpochSeed(config.seed),
     ]
-    if sys.stdout.isatty():
-        callbacks.append(RichProgressBar(refresh_rate=5, leave=False))
+    terminal = sys.stdout.isatty()
+    if terminal:
+        callbacks.append(EpochBar(refresh_rate=5, leave=False))
     if config.optim.ema_decay is not None:
         callbacks.append(EMAWeights(config.optim.ema_decay))
     best = ModelCheckpoint(
@@ -121,6 +132,7 @@ def build_callbacks(
     )
     callbacks += [
         DataWait(),  # after the averaging, which belongs to the step
+        ProgressLines(config.run_dir, interval=None if terminal else 30.0),
         EvaluationLine(score),
         best,
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
@@ -130,9 +142,9 @@ def build_callbacks(
     return callbacks
 
 
-def build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
-    """``metrics.csv`` and TensorBoard in the run's folder; a resumed run keeps the rows of what it goes on from."""
-    rows = [] if resume_from is None else _rows_before(folder / "metrics.csv", resume_from)
+def build_loggers(folder: Path, steps: int = 0) -> list[Logger]:
+    """``metrics.csv`` and TensorBoard in the run's folder; a run with ``steps`` behind it keeps the rows of these."""
+    rows = _rows_before(folder / "metrics.csv", steps)
     csv_logger = CSVLogger(folder.parent, name=folder.name, version="")
     if is_first_process() and rows:
         csv_logger.experiment.metrics.extend(rows)
@@ -140,11 +152,10 @@ def build_loggers(folder: Path, resume_from: Path | None) -> list[Logger]:
     return [csv_logger, TensorBoardLogger(folder.parent, name=folder.name, version="", sub_dir="tensorboard")]
 
 
-def _rows_before(metrics: Path, checkpoint: Path) -> list[dict[str, str]]:
-    """The rows that were logged up to the checkpoint's step; later ones will be logged again."""
-    if not metrics.is_file():
+def _rows_before(metrics: Path, steps: int) -> list[dict[str, str]]:
+    """The rows of the first ``steps`` optimizer steps; later ones will be logged again."""
+    if not steps or not metrics.is_file():
         return []
-    steps = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     with metrics.open(newline="") as file:
         rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
     return [row for row in rows if int(row["step"]) < steps]

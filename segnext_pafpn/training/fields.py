@@ -78,7 +78,14 @@ def _medical(data: SegmentationDataModule, split: str) -> FieldMetric:
     card = data.card
     first = 0 if card.multi_label else 1  # elsewhere the first class is the background
     structures = dict(list(enumerate(card.class_names))[first:])
-    sizes = Counter(sample.case for sample in data.samples(split) if sample.case is not None)
+    samples = data.samples(split)
+    sizes = Counter(sample.case for sample in samples if sample.case is not None)
+    for sample in samples:
+        if sample.case is not None and sample.slice >= sizes[sample.case]:
+            raise UserError(
+                f"--metrics medical: split '{split}' leaves out slices of {sample.case}, and a case is scored whole. "
+                f"Set layout.min_foreground to 0."
+            )
     return MedicalCases(structures, sizes, card.multi_label)
 
 

@@ -2,19 +2,29 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import lightning as L
 import torch
 import yaml
 from torch import nn
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.config import RunConfig, save_config
-from segnext_pafpn.training.engine import is_first_process
+from segnext_pafpn.training.engine import build_loggers, is_first_process
 
 
-def checkpoint_to_resume(config: RunConfig, fixed: Sequence[str] = ("optim",)) -> Path:
+@dataclass(frozen=True)
+class ResumePoint:
+    """A checkpoint, and how many epochs and optimizer steps lie behind it."""
+
+    checkpoint: Path
+    epochs: int
+    steps: int
+
+
+def find_resume_point(config: RunConfig, fixed: Sequence[str] = ("optim",)) -> ResumePoint:
     """The folder's last checkpoint, after a look at whether the configuration may go on from it.
 
     Args:
@@ -36,13 +46,14 @@ def checkpoint_to_resume(config: RunConfig, fixed: Sequence[str] = ("optim",)) -
                     f"and cannot change when resuming. Start a new run from its weights with --weights "
                     f"{config.run_dir}."
                 )
-    epochs = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+    state = torch.load(last, map_location="cpu", weights_only=True)
+    epochs = 1 + state["epoch"]
     if 0 <= config.trainer.max_epochs < epochs:
         raise UserError(
             f"trainer.max_epochs: {config.trainer.max_epochs} is less than the {epochs} epochs that {config.run_dir} "
             f"has behind it. Resume with {epochs} or more."
         )
-    return last
+    return ResumePoint(last, epochs, state["global_step"])
 
 
 def prepare_folder(config: RunConfig, resume: bool) -> None:
@@ -65,7 +76,28 @@ def prepare_folder(config: RunConfig, resume: bool) -> None:
     save_config(config, folder / "config.yaml")
 
 
-def load_best(module: nn.Module, folder: Path) -> None:
+def fit_to_best(
+    trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule, folder: Path, start: ResumePoint | None
+) -> None:
+    """Train and log into ``folder``; leave the best weights in ``module``, and the trainer ready to evaluate them.
+
+    Args:
+        start: where to go on from; None for a new run.
+
+    Raises:
+        KeyboardInterrupt: if the user stopped the run.
+    """
+    trainer.loggers = build_loggers(folder, steps=start.steps if start else 0)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint if start else None, weights_only=True)
+    except SystemExit as error:  # how Lightning ends at Ctrl-C
+        raise KeyboardInterrupt from error
+    trainer.loggers = []  # the final evaluation is no row of the curves,
+    trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
+    _load_best(module, folder)
+
+
+def _load_best(module: nn.Module, folder: Path) -> None:
     """The best weights, or the last ones of a run too short to have been evaluated."""
     best, last = (folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
     checkpoint = torch.load(best if best.is_file() else last, map_location="cpu", weights_only=True)

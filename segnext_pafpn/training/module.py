@@ -15,11 +15,11 @@ from segnext_pafpn.training.optim import OptimConfig, build_optimizer
 class SegmentationModule(L.LightningModule):
     """A network with its loss, its optimizer and its score.
 
-    Batches arrive as uint8 and are normalised on the device.
+    Batches of 8-bit RGB arrive as uint8 and are normalised on the device, others arrive as normalised floats.
 
     Args:
-        model: takes normalised floats ``(B, 3, H, W)``, gives logits ``(B, K, H, W)``.
-        mean, std: per channel, of values between 0 and 1.
+        model: takes normalised floats ``(B, C, H, W)``, gives logits ``(B, K, H, W)``.
+        mean, std: per channel of 8-bit RGB, of values between 0 and 1; empty for others.
         channels_last: memory layout of images and weights.
         decision: how logits are read; by default the most probable class.
     """
@@ -41,8 +41,8 @@ class SegmentationModule(L.LightningModule):
         self.loss = SegmentationLoss(loss, num_classes)
         self.optim = optim
         self.decision = decision or Decision()
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", 255 * torch.tensor(mean)[None, :, None, None], persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std)[None, :, None, None], persistent=False)
         multi_label = self.decision.multi_label
         self.confusion = LayerMatrices(num_classes) if multi_label else ConfusionMatrix(num_classes)
         self.matrix: torch.Tensor | None = None
@@ -51,11 +51,16 @@ class SegmentationModule(L.LightningModule):
         self.images: tuple[list[str], torch.Tensor] | None = None
 
     def normalize(self, image: torch.Tensor) -> torch.Tensor:
-        """``(B, C, H, W)`` uint8 to normalised floats."""
+        """``(B, C, H, W)`` uint8 to normalised floats, which those that are floats already are."""
+        if image.is_floating_point():
+            return image.contiguous(memory_format=self.memory_format)
         return ((image.float() - self.mean) / self.std).contiguous(memory_format=self.memory_format)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """``(B, C, H, W)`` uint8 to logits ``(B, K, H, W)``, padding the sides where the network needs it."""
+        """``(B, C, H, W)`` uint8 or normalised floats to logits ``(B, K, H, W)``.
+
+        Sides are padded where the network needs it.
+        """
         height, width = image.shape[-2:]
         x = self.normalize(image)
         if getattr(self.model, "requires_divisible_input_shape", False):

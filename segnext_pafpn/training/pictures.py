@@ -5,6 +5,7 @@ from pathlib import Path
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.evaluation.figures import SheetRow, picture_sheet, plot_curves
 from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.intensity import viewable
 
 
 def draw_curves(folder: Path) -> None:
@@ -21,5 +22,7 @@ def draw_sheet(folder: Path, data: SegmentationDataModule, split: str, device: s
     for sample in samples[step // 2 :: step][:count]:
         image = data.reader.read_image(sample)
         truth = data.read_truth(sample)
-        rows.append(SheetRow(name=sample.name, image=image, truth=truth, prediction=predictor.predict(image)))
+        prediction = predictor.predict(image)
+        picture = viewable(image, predictor.preprocessing.intensity)
+        rows.append(SheetRow(name=sample.name, image=picture, truth=truth, prediction=prediction))
     picture_sheet(rows, data.card.class_names, data.card.class_colors, folder / "predictions.png")

@@ -11,12 +11,12 @@ import torch
 from torch.utils.data import Dataset
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
-from segnext_pafpn.data.dataset import SegmentationDataset
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.evaluation.figures import SheetRow
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from segnext_pafpn.files import write_atomic
+from segnext_pafpn.intensity import viewable
 from segnext_pafpn.training.module import SegmentationModule
 
 _PACKAGES = ("segnext-pafpn", "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -68,7 +68,7 @@ def write_report(
     best = [i for i in order[::-1][:_CASES] if i not in worst]
     samples = {sample.name: sample for sample in data.samples(images.split)}
     chosen = [samples[images.names[i]] for i in (*worst, *best)]
-    dataset = SegmentationDataset(data.reader, chosen, data.labels, eval_transform(data.config.image_size))
+    dataset = data.dataset(chosen, eval_transform(data.config.image_size))
     rows = [_predicted(module, dataset, index, sample.name) for index, sample in enumerate(chosen)]
     curves, config = folder / "curves.png", folder / "config.yaml"
     path = folder / f"{stem}.html"
@@ -95,7 +95,7 @@ def write_report(
 def _predicted(module: SegmentationModule, dataset: Dataset, index: int, name: str) -> SheetRow:
     item = dataset[0, index]
     prediction = module.decision.classes(module(item["image"][None].to(module.device)))[0]
-    image = item["image"].permute(1, 2, 0).numpy()
+    image = viewable(item["image"].permute(1, 2, 0).numpy())
     return SheetRow(name, image, item["mask"].numpy(), prediction.to(torch.uint8).cpu().numpy())
 
 

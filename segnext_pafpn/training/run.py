@@ -7,26 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
-import torch
 import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
-from segnext_pafpn.data.check import check_split
+from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.metrics import Scores
+from segnext_pafpn.evaluation.per_image import ImageMatrices
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
-from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, planned_steps
+from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
-from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
-from segnext_pafpn.training.losses import LossConfig, balanced_weights
-from segnext_pafpn.training.misfit import refuse_misfit
+from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
+from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.measure import balance_classes, settle_intensity
+from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
@@ -37,68 +38,71 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, the names its rows go by, its page where one was written, and its field's tables."""
+    """What an evaluation found, the names its rows go by, its page where one was written, its JSON, and the tables of
+    its field.
+    """
 
     scores: Scores
     class_names: tuple[str, ...]
     split: str
     page: Path | None = None
+    json: Path | None = None
     tables: Sequence[FieldTable] = ()
 
 
-def fit(config: TrainConfig, resume: bool = False) -> Result:
+def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | None = None) -> Result:
     """Train, evaluate the best weights, and fill the run's folder.
 
     Args:
         resume: go on from the folder's last checkpoint, as if the run had never stopped.
+        train_report: what a check of the training split has found, so that class weights need not read it again.
 
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
     data = SegmentationDataModule(config.data, seed=config.seed)
-    _check_mode(config.loss, data)
-    config = _balance_classes(config, data)
+    refuse_other_mode(config.loss, data.card)
+    config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
+    data.config = config.data
     L.seed_everything(config.seed, workers=True, verbose=False)
-    preprocessing = Preprocessing(
+    preprocessing = Preprocessing.of_images(
+        config.data.intensity,
         class_names=data.card.class_names,
         class_colors=data.card.class_colors,
         image_size=config.data.image_size,
+        slicing=data.reader.slicing,
         multi_label=data.card.multi_label,
     )
     # a resumed run takes all weights from its checkpoint
-    model = build_model(replace(config.model, init_from=None) if resume else config.model, len(data.card.classes))
+    model_config = replace(config.model, init_from=None) if resume else config.model
+    model = build_model(model_config, len(data.card.classes), preprocessing.channels)
     if config.weights is not None:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
-    last = checkpoint_to_resume(config, fixed=("optim", "model")) if resume else None
+    start = find_resume_point(config, fixed=("optim", "model")) if resume else None
     callbacks = build_callbacks(config, network=copied, preprocessing=preprocessing)
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
     if (warmup := warmup_of(config.optim, steps)) != config.optim.warmup_steps:
         log.info(f"optim.warmup_steps: {config.optim.warmup_steps} is long for a run of {steps}: {warmup} are taken.")
-    refuse_misfit(copied, config.model, config.data)
-    if resume:
-        data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+    refuse_misfit(copied, config.model, config.data, preprocessing.channels)
+    data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume)
-    trainer.loggers = build_loggers(config.run_dir, last)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-    except SystemExit as error:  # how Lightning ends at Ctrl-C
-        raise KeyboardInterrupt from error
-    trainer.loggers = []  # the final evaluation is no row of the curves,
-    trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
-    load_best(module, config.run_dir)
+    fit_to_best(trainer, module, data, config.run_dir, start)
     module.keep_images = True
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     split = config.data.val_split
     images = image_scores(module, data, split)
     stem = f"metrics_{split}"
-    result = Result(module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html")
+    result = Result(
+        module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html", config.run_dir / f"{stem}.json"
+    )
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
-        write_scores(result.scores, result.class_names, config.run_dir, stem, {"split": result.split})
+        scored = _what_was_scored(data, images, config.trainer)
+        write_scores(result.scores, result.class_names, config.run_dir, stem, scored)
         write_confusion(module.matrix, result.class_names, config.run_dir, stem)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
         write_images(images, config.run_dir, stem)
@@ -127,7 +131,6 @@ def evaluate(
         UserError: if the model has not as many classes as the card, or the data cannot give a metric.
     """
     module, data, _ = open_run(checkpoint, data_config, trainer_config)
-    names = data.card.class_names
     fields = build_metrics(metrics, data, split)
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
@@ -136,19 +139,25 @@ def evaluate(
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
     stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
-    tables: Sequence[FieldTable] = ()
+    result = Result(
+        module.scores(),
+        data.card.class_names,
+        split,
+        folder / f"{stem}.html" if report else None,
+        folder / f"{stem}.json",
+    )
     if trainer.is_global_zero:
-        extra = {"split": split, "checkpoint": str(checkpoint), "card": data_config.card, "root": data_config.root}
+        extra = {"checkpoint": str(checkpoint), **_what_was_scored(data, images, trainer_config)}
         if module.decision.thresholds is not None:
             extra["thresholds"] = list(module.decision.thresholds)
-        write_scores(module.scores(), names, folder, stem, extra)
-        write_confusion(module.matrix, names, folder, stem)
+        write_scores(result.scores, result.class_names, folder, stem, extra)
+        write_confusion(module.matrix, result.class_names, folder, stem)
         write_images(images, folder, stem)
-        tables = write_fields(fields, folder, stem, extra)
+        result = replace(result, tables=write_fields(fields, folder, stem, extra))
         if report:
-            sections = [table.for_page() for table in tables]
+            sections = [table.for_page() for table in result.tables]
             write_report(module, data, images, folder, stem, trainer.strategy.root_device, sections)
-    return Result(module.scores(), names, split, folder / f"{stem}.html" if report else None, tables)
+    return result
 
 
 def open_run(
@@ -157,10 +166,15 @@ def open_run(
     """A finished run's ``model/`` and the data to score it on.
 
     Raises:
-        UserError: if the model's classes are not the card's.
+        UserError: if the model's classes, or the images it takes, are not the card's.
     """
     model, preprocessing = load_bundle(checkpoint)
-    data = SegmentationDataModule(data_config)
+    data = SegmentationDataModule(replace(data_config, intensity=preprocessing.intensity))
+    if preprocessing.intensity is None and not data.card.image.is_rgb8:
+        raise UserError(
+            f"{checkpoint}: the model was trained on 8-bit RGB; card '{data.card.name}' says image.normalize: "
+            f"{data.card.image.normalize}. Give a card of images like those it was trained on."
+        )
     names = data.card.class_names
     if names != preprocessing.class_names:
         raise UserError(
@@ -174,6 +188,18 @@ def open_run(
         )
     loss = LossConfig(mode="sigmoid" if preprocessing.multi_label else "softmax")
     return _build_module(model, preprocessing, loss, OptimConfig(), trainer_config), data, preprocessing
+
+
+def _what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig) -> dict[str, object]:
+    """For the JSON: which pictures the scores are of, and whether they are all of the split."""
+    return {
+        "split": images.split,
+        "card": data.config.card,
+        "root": data.config.root,
+        "images": len(images.names),
+        "images_in_split": len(data.samples(images.split)),
+        "limit_val_batches": trainer.limit_val_batches,
+    }
 
 
 def _trained_on(folder: Path, card: str) -> bool:
@@ -210,34 +236,6 @@ class EvalLoader(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         self.data.trainer = self.trainer
         return self.data.eval_dataloader(self.split)
-
-
-def _check_mode(loss: LossConfig, data: SegmentationDataModule) -> None:
-    wanted = "sigmoid" if data.card.multi_label else "softmax"
-    if loss.mode != wanted:
-        why = "may be of several classes" if data.card.multi_label else "is of one class (no multi_label: true)"
-        raise UserError(
-            f"loss.mode: found {loss.mode}, but a pixel of card '{data.card.name}' {why}. Set --loss.mode {wanted}."
-        )
-    if data.card.multi_label and isinstance(loss.class_weights, str):
-        raise UserError(
-            f"loss.class_weights: '{loss.class_weights}' is for one class per pixel. Give a number for each class."
-        )
-
-
-def _balance_classes(config: TrainConfig, data: SegmentationDataModule) -> TrainConfig:
-    """The configuration with numbers for class weights, so that what is saved is what was used."""
-    balance = config.loss.class_weights
-    if not isinstance(balance, str):
-        return config
-    report = check_split(data.card, data.reader, config.data.train_split)
-    if report.problems:
-        raise UserError(report.problems[0])
-    pixels = report.pixels[: len(data.card.classes)]
-    weights = balanced_weights(balance, pixels, report.pictures, report.picture_pixels)
-    pairs = zip(data.card.class_names, weights, strict=True)
-    log.info(f"loss.class_weights: {balance}: " + ", ".join(f"{name} {weight:g}" for name, weight in pairs))
-    return replace(config, loss=replace(config.loss, class_weights=weights))
 
 
 def _load_weights(model: nn.Module, checkpoint: str) -> None:

@@ -66,7 +66,7 @@ def test_a_fraction_splits_one_folder_the_same_way_every_time(tmp_path):
     [
         ({"reader": "foldr"}, "'foldr' is not known. Did you mean 'folder'"),
         ({"reader": "folder", "image": "x"}, "no option 'image'. Did you mean 'images'"),
-        ({"reader": "folder", "images": 3}, "layout.images: expected str, found 3"),
+        ({"reader": "folder", "images": 3}, "layout.images: expected str . list.str., found 3"),
         ({"reader": "folder", "images": "images", "masks": "{split}"}, "must stand in both"),
         ({"reader": "folder", "val_fraction": 0.2}, "for unsplit folders"),
         ({"reader": "folder", "images": "a", "masks": "b", "val_fraction": 1.2}, "add up to less than 1"),

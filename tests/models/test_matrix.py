@@ -81,7 +81,7 @@ def test_dpt_takes_our_encoder_as_timm_gives_it_and_no_other():
 @pytest.mark.parametrize("name", ENCODERS)
 def test_our_decoder_learns_with_every_family_of_encoders_at_odd_sizes(name):
     torch.manual_seed(0)
-    small = dict(decoder_channels=16, head_channels=16, detail_channels=8)
+    small = dict(decoder_channels=16, head_channels=16)
     model = PAFPNeXt(name, classes=3, **small, **ENCODERS[name])
     logits = model(torch.randn(2, 3, 65, 97))
     assert logits.shape == (2, 3, 65, 97)
@@ -95,7 +95,6 @@ def test_our_decoder_learns_with_every_family_of_encoders_at_odd_sizes(name):
 
 
 @pytest.mark.parametrize("name", ["tu-convnext_atto", "mit_b0", "tu-pvt_v2_b0"])
-def test_encoders_that_begin_at_stride_4_have_no_detail_to_refine(name):
+def test_encoders_that_begin_at_stride_4_fill_the_pyramid_as_well(name):
     model = PAFPNeXt(name, classes=2, decoder_channels=16)
-    assert model.decoder.refine is None
     assert model.decoder.levels == [2, 3, 4, 5]

@@ -11,7 +11,7 @@ from torch import nn
 
 from segnext_pafpn import PAFPNeXt
 
-SMALL = dict(decoder_channels=16, head_channels=16, detail_channels=8)
+SMALL = dict(decoder_channels=16, head_channels=16)
 SIZES = [(1, 3, 64, 96), (1, 3, 65, 97), (2, 3, 123, 70)]
 
 
@@ -136,7 +136,7 @@ def test_weights_of_the_top_down_path_lie_finest_first():
     ("encoder", "options"),
     [
         ("elanext_nano", {}),
-        ("elanext_nano", {"encoder_depth": 3, "detail_channels": 0, "decoder_norm": "layer"}),
+        ("elanext_nano", {"encoder_depth": 3, "decoder_norm": "layer"}),
         ("elanext_nano", {"aux_params": {"classes": 4}, "auxiliary_heads": True}),
         ("resnet18", {}),
         ("tu-elanext_nano", {}),

@@ -9,6 +9,7 @@ from PIL import Image
 
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import FolderReader, Listing, Sample
+from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.losses import LossConfig
@@ -20,7 +21,7 @@ SPACING = (3.0, 0.5, 0.75)
 
 
 @dataclass(kw_only=True)
-class VolumeReader(FolderReader):
+class NumberedReader(FolderReader):
     """Files CASE_NUMBER.png are slices of the case, SPACING apart."""
 
     def list_samples(self, split: str) -> Listing:
@@ -68,11 +69,9 @@ def logits_of(run: Path, card: Path, split: str = "val", **changes) -> tuple[Seg
     """The data, the split's samples, and the logits (K, H, W) of each by the run's model, as ``val`` has them."""
     model, preprocessing = load_bundle(run)
     module = _build_module(model, preprocessing, LossConfig(), OptimConfig(), TrainerConfig())
-    data = SegmentationDataModule(DataConfig(card=str(card), **changes))
+    data = SegmentationDataModule(DataConfig(card=str(card), intensity=preprocessing.intensity, **changes))
     samples = data.samples(split)
-    logits = []
+    pictures = data.dataset(samples, eval_transform())
     with torch.inference_mode():
-        for sample in samples:
-            image = torch.from_numpy(data.reader.read_image(sample).copy()).permute(2, 0, 1)[None]
-            logits.append(module.eval()(image)[0])
+        logits = [module.eval()(pictures[0, i]["image"][None])[0] for i in range(len(samples))]
     return data, samples, logits

@@ -28,20 +28,21 @@ from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.fields import FieldScores, build_metrics
+from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.run import evaluate
 from tests.conftest import write_card, write_pair
 from tests.data.layouts import cityscapes
 from tests.strict_html import read_page
-from tests.training.field_runs import SPACING, VolumeReader, discs, logits_of, picture_of, small_run, write_png
+from tests.training.field_runs import SPACING, NumberedReader, discs, logits_of, picture_of, small_run, write_png
 
 CASES = {"anna": 4, "ben": 3, "cleo": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def volumes_can_be_read():
-    READERS["volumes"] = VolumeReader
+def numbered_slices_can_be_read():
+    READERS["numbered"] = NumberedReader
     yield
-    del READERS["volumes"]
+    del READERS["numbered"]
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,11 @@ def clinic(tmp_path_factory) -> tuple[Path, Path]:
         "classes": [{"name": name, "category": kind} for name, kind in (("none", "a"), ("gland", "b"), ("cyst", "b"))],
         "boundary": ["none"],
         "root": ".",
-        "layout": {"reader": "volumes"},
+        "layout": {"reader": "numbered"},
     }
     card.write_text(yaml.safe_dump(content))
-    return card, small_run(card, tmp_path_factory.mktemp("runs"), epochs=4)
+    optim = OptimConfig(lr=3e-3, warmup_steps=1, ema_decay=None)
+    return card, small_run(card, tmp_path_factory.mktemp("runs"), epochs=15, optim=optim)
 
 
 def score(run: Path, *options: str, expect: int = 0) -> None:

@@ -129,18 +129,19 @@ def test_predicted_files_are_a_mask_for_each_class_and_can_be_read_as_such(eyes,
     arguments = ["--checkpoint", str(run), "-i", str(card.parent / "images/val"), "-o", str(tmp_path / "out")]
     assert main(["predict", *arguments, "--device=cpu", "--color=true", "--overlay=true"]) == 0
     predictor = Predictor.from_checkpoint(run, device="cpu")
-    image = np.array(Image.open(card.parent / "images/val/v1.png"))
+    image = np.array(Image.open(card.parent / "images/val/v0.png"))
     expected = predictor.predict(image)
     assert expected.shape == (3, 32, 48) and expected.max() == 1
     for k, folder in enumerate(("disc", "cup", "blood_vessel")):
-        mask = np.array(Image.open(tmp_path / f"out/{folder}/v1.png"))
+        mask = np.array(Image.open(tmp_path / f"out/{folder}/v0.png"))
         np.testing.assert_array_equal(mask, 255 * expected[k])
-    color = np.array(Image.open(tmp_path / "out/color/v1.png"))
-    alone = (expected == np.array([1, 0, 0])[:, None, None]).all(axis=0)
-    both = (expected == np.array([1, 1, 0])[:, None, None]).all(axis=0)
-    assert alone.any() and (color[alone] == [200, 0, 100]).all()
-    assert (color[both] == [200, 25, 100]).all()  # the mean of the two
-    assert (color[expected.sum(axis=0) == 0] == 0).all()
+    color = np.array(Image.open(tmp_path / "out/color/v0.png"))
+    count = expected.sum(axis=0)
+    assert {0, 1, 2} <= set(count.ravel().tolist())
+    assert (color[count == 0] == 0).all()
+    for red, green, blue, *held in zip(*color[count > 0].T, *expected[:, count > 0], strict=True):
+        greens = [50 * k for k in range(3) if held[k]]
+        assert (red, green, blue) == (200, sum(greens) // len(greens), 100)  # the mean of the pixel's classes
     # as the masks of a card
     (tmp_path / "images").symlink_to(card.parent / "images/val")
     again = yaml.safe_load(card.read_text())
@@ -150,7 +151,7 @@ def test_predicted_files_are_a_mask_for_each_class_and_can_be_read_as_such(eyes,
     path = tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump({**again, "layout": layout}))
     data = SegmentationDataModule(DataConfig(card=str(path)))
-    (sample,) = [s for split in ("train", "val") for s in data.samples(split) if s.name == "v1"]
+    (sample,) = [s for split in ("train", "val") for s in data.samples(split) if s.name == "v0"]
     np.testing.assert_array_equal(data.read_truth(sample), expected)
 
 
@@ -248,6 +249,29 @@ def test_one_class_alone_can_be_trained(tmp_path):
     run = small_run(card, tmp_path, epochs=1, loss=LossConfig(mode="sigmoid"))
     assert json.loads((run / "metrics_val.json").read_text())["num_classes"] == 1
     assert Predictor.from_checkpoint(run, device="cpu").predict(np.zeros((32, 48, 3), np.uint8)).shape == (1, 32, 48)
+
+
+def test_pictures_of_another_depth_are_normalised_by_the_pixels_of_any_class(tmp_path):
+    card = write_eyes(tmp_path, image={"channels": 1, "normalize": "zscore"})
+    values = []
+    for path in sorted(tmp_path.glob("images/*/*.png")):
+        grey = np.array(Image.open(path)).astype(np.uint16).sum(axis=2, dtype=np.uint16) * 50
+        write_png(path, grey)
+        if path.parent.name == "train":
+            masks = [np.array(Image.open(p)) > 0 for p in tmp_path.glob(f"masks/train/{path.stem}_*.png")]
+            assert len(masks) == 3
+            values.append(grey[np.any(masks, axis=0)])
+    assert main(["check", "--data", str(card), "--html", str(tmp_path / "check.html")]) == 0
+    assert "mean and deviation (of any class)" in (tmp_path / "check.html").read_text()
+    run = small_run(card, tmp_path, epochs=1, loss=LossConfig(mode="sigmoid"))
+    preprocessing = load_bundle(run)[1]
+    assert preprocessing.multi_label and preprocessing.channels == 1
+    assert preprocessing.intensity.mean == pytest.approx([np.concatenate(values).mean()])
+    assert preprocessing.intensity.std == pytest.approx([np.concatenate(values).std()])
+    arguments = ["--checkpoint", str(run), "-i", str(tmp_path / "images/val"), "-o", str(tmp_path / "out")]
+    assert main(["predict", *arguments, "--device=cpu", "--overlay=true"]) == 0
+    assert np.array(Image.open(tmp_path / "out/cup/v0.png")).shape == (32, 48)
+    assert np.array(Image.open(tmp_path / "out/overlay/v0.png")).shape == (32, 48, 3)
 
 
 @pytest.mark.parametrize(

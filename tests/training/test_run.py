@@ -30,7 +30,7 @@ def small_config(dataset: Path, folder: Path, epochs: int, **changes) -> TrainCo
             "output_dir": str(folder),
             "model": ModelConfig(
                 encoder_name="elanext_nano",
-                options={"decoder_channels": 16, "head_channels": 16, "detail_channels": 8, "head_dropout": 0.2},
+                options={"decoder_channels": 16, "head_channels": 16, "head_dropout": 0.2},
             ),
             "data": DataConfig(
                 card=str(dataset / "card.yaml"),
@@ -287,3 +287,12 @@ def test_nothing_to_resume_is_said(dataset, tmp_path):
 def test_impossible_trainers_are_refused(dataset, tmp_path, trainer, words):
     with pytest.raises(UserError, match=words):
         fit(small_config(dataset, tmp_path, 1, trainer=trainer))
+
+
+def test_a_gpu_that_is_not_there_is_said_in_our_words(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for accelerator in ("gpu", "cuda"):
+        with pytest.raises(UserError, match=f"accelerator {accelerator} was asked for, but torch finds no such device"):
+            fit(small_config(dataset, tmp_path, 1, trainer=TrainerConfig(accelerator=accelerator)))
+    assert not (tmp_path / "run").exists()

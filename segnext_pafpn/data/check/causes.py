@@ -8,7 +8,7 @@ from segnext_pafpn.data.card import IGNORE_INDEX, Card
 from segnext_pafpn.data.check.card_lines import card_lines
 from segnext_pafpn.data.check.report import Cause, SplitReport
 from segnext_pafpn.data.check.sample import Finding
-from segnext_pafpn.data.check.wrong_files import cause_in_files
+from segnext_pafpn.data.check.wrong_files import between_ids, cause_in_files
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader
 
@@ -19,6 +19,8 @@ _CITYSCAPES = {
     "truck": 27, "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
 }  # fmt: skip
 _CITYSCAPES_LAST = 33
+
+_MANY_STRANGE, _WIDE, _NEAR = 4, 32, 12  # unknown ids; span of the card's ids; distance of the former from the latter
 
 
 def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Sequence[Finding]) -> list[Cause]:
@@ -32,7 +34,7 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
     causes = cause_in_files(card, reader, examples) if any(finding.problem for finding in examples) else []
     if (unknown.size or unnamed_255(card, report)) and not causes:
         where = str(examples[0].sample.mask or examples[0].sample.label) if examples else f"split '{report.name}'"
-        rules = (_stretched_to_255, _off_by_one, _cityscapes, _grey_palette, _evenly_spread)
+        rules = (_stretched_to_255, _off_by_one, _cityscapes, _grey_palette, _evenly_spread, _smoothed)
         causes += [cause for rule in rules if (cause := rule(card, found, where))][:1] or [_other(card, unknown, where)]
     return causes
 
@@ -111,6 +113,20 @@ def _evenly_spread(card: Card, found: np.ndarray, where: str) -> Cause | None:
         f"{where}: the ids {_listed(found)} are evenly spread, as if stretched for the eye, expected 0 to "
         f"{len(card.classes) - 1}. Name the stretched ids in the card:",
         _yaml(card, new[: len(card.classes)]),
+    )
+
+
+def _smoothed(card: Card, found: np.ndarray, where: str) -> Cause | None:
+    """A mask that was resized, or saved as JPEG before, has ids around those that were meant."""
+    labels = LabelMap(card)
+    unknown = found[labels.table[found] == UNKNOWN]
+    gaps = [min(abs(int(i) - known) for known in labels.ids) for i in unknown]
+    if len(gaps) < _MANY_STRANGE or labels.ids[-1] - labels.ids[0] <= _WIDE or np.median(gaps) > _NEAR:
+        return None
+    return between_ids(
+        card,
+        f"{where}: the values {_listed(unknown)} lie around those of the card (known: "
+        f"{labels.known}): was the mask saved as JPEG or resized smoothly?",
     )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from segnext_pafpn import page
 from segnext_pafpn.data.card import IGNORE_INDEX, Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport, Twins
-from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, ignored_share
+from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, ignored_share, statistics_rows
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.intensity import viewable
 
 _SHOWN = 60  # lines of a kind; the JSON has all
 _THUMBS, _TWINS = 6, 6
@@ -64,9 +65,10 @@ def _overview(data: DataReport) -> str:
         *([name, *(read(split) for split in splits)] for name, read in (COUNTS | KINDS).items()),
         ["ignored, % of all pixels", *(ignored_share(split) for split in splits)],
         ["ids in the masks", *(_ids(split) for split in splits)],
+        *statistics_rows(data.card, splits),
     ]
     text = page.table(["", *(split.name for split in splits)], rows, text_columns=len(splits) + 1)
-    if not np.isfinite(data.mean).all():
+    if not np.isfinite(data.mean).all() or not data.card.image.is_rgb8:
         return text
     channels = ", ".join(f"{value:.3f}" for value in data.mean), ", ".join(f"{value:.3f}" for value in data.std)
     return text + page.paragraph(
@@ -100,7 +102,8 @@ def _twins(twins: Sequence[Twins], reader: Reader) -> list[str]:
         page.paragraph(f"{exact} pair(s) equal in every pixel, {len(twins) - exact} nearly equal.", "warn"),
     ]
     for pair in twins[:_TWINS]:
-        both = [page.picture(reader.read_image(sample), _WIDTH, photo=True) for sample in (pair.first, pair.second)]
+        images = [viewable(reader.read_image(sample)) for sample in (pair.first, pair.second)]
+        both = [page.picture(image, _WIDTH, photo=True) for image in images]
         parts.append(page.figure(page.pictures([*both, "", ""], columns=4), str(pair)))
     return parts
 
@@ -116,7 +119,7 @@ def _thumbnails(split: SplitReport, card: Card, reader: Reader) -> list[str]:
 
 
 def _pair(sample: Sample, card: Card, reader: Reader) -> list[str]:
-    image, raw = reader.read_image(sample), reader.read_mask(sample)
+    image, raw = viewable(reader.read_image(sample)), reader.read_mask(sample)
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(card.classes)] = card.class_colors
     colors[UNKNOWN] = _UNKNOWN_COLOR

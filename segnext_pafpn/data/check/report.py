@@ -9,6 +9,7 @@ import numpy as np
 from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.sample import Details
 from segnext_pafpn.data.readers import Sample
+from segnext_pafpn.intensity import ImageStatistics
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class SplitReport:
         raw_ids: pixels of each id as the files have it, (65536,).
         sizes: how many pictures have which (height, width).
         details: measurements of each readable pair, where they were asked for.
+        statistics: of the values of images that are not 8-bit RGB, where they were measured.
     """
 
     name: str
@@ -54,6 +56,7 @@ class SplitReport:
     raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(65536, dtype=np.int64))
     sizes: Counter = field(default_factory=Counter)
     details: list[tuple[Sample, Details]] = field(default_factory=list)
+    statistics: ImageStatistics | None = None
 
     def kinds(self, which: str) -> Counter:
         """How many files are of which kind; ``which`` is image_kind or mask_kind."""
@@ -83,7 +86,8 @@ class DataReport:
     """All splits of a card's data.
 
     Args:
-        mean, std: of the images' channels over all splits, of values between 0 and 1; NaN if none was read.
+        mean, std: of the images' channels over all splits; of 8-bit RGB as values between 0 and 1, of others as they
+            are; NaN if none was read.
         low, high: smallest and largest value in the images.
     """
 
@@ -92,8 +96,8 @@ class DataReport:
     twins: list[Twins]
     mean: np.ndarray
     std: np.ndarray
-    low: int
-    high: int
+    low: float
+    high: float
 
     @property
     def problems(self) -> list[str]:
@@ -117,13 +121,14 @@ class DataReport:
 def check_data(card: Card, splits: Sequence[SplitReport], twins: list[Twins]) -> DataReport:
     """Put together what was found in the splits."""
     details = [found for split in splits for _, found in split.details]
-    channels = len(details[0].sums) if details else 3
+    channels = len(details[0].sums) if details else card.image.channels
+    scale = 255 if card.image.is_rgb8 else 1
     same = [found for found in details if len(found.sums) == channels]
     pixels = sum(found.pixels for found in same)
     mean = std = np.full(channels, np.nan)
     if pixels:
-        mean = sum(found.sums for found in same) / pixels / 255
-        squares = sum(found.squares for found in same) / pixels / 255**2
+        mean = sum(found.sums for found in same) / pixels / scale
+        squares = sum(found.squares for found in same) / pixels / scale**2
         std = np.sqrt(np.maximum(squares - mean**2, 0))
     low = min((found.low for found in details), default=0)
     high = max((found.high for found in details), default=0)

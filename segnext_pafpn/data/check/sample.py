@@ -10,9 +10,13 @@ from PIL import Image
 
 from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
+from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.data.readers.volume.files import suffix_of
+from segnext_pafpn.data.statistics import Measured, measure_image
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.intensity import viewable
 
 THUMB = (16, 17)  # rows and columns of the fingerprint: 16 x 16 differences between neighbours
 _EXACT_COUNTS = 2**24  # OpenCV counts in float32
@@ -33,8 +37,8 @@ class Details:
 
     image_kind: str
     mask_kind: str
-    low: int
-    high: int
+    low: float
+    high: float
     sums: np.ndarray
     squares: np.ndarray
     pixels: int
@@ -47,7 +51,7 @@ class Finding:
     """One pair.
 
     ``ids`` are the raw ids in its mask (of layers, the indices of classes) and ``counts`` their pixels; both are empty
-    if it was not read.
+    if it was not read. ``measured`` is of its image's values, where they were asked for.
     """
 
     sample: Sample
@@ -57,10 +61,19 @@ class Finding:
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     details: Details | None = None
+    measured: Measured | None = None
 
 
-def look_at(sample: Sample, reader: Reader, labels: LabelMap, details: bool) -> Finding:
-    """Read a pair and compare it with the card; nothing is raised for what is wrong with its files."""
+def look_at(
+    sample: Sample, reader: Reader, labels: LabelMap, form: ImageFormat, details: bool, most: int = 0
+) -> Finding:
+    """Read a pair and compare it with the card; nothing is raised for what is wrong with its files.
+
+    Args:
+        form: what the card says of the image.
+        details: also measure image and mask, see :class:`Details`.
+        most: also measure the image's values, and pick so many pixels of it; 0 not to.
+    """
     size = None
     try:
         image = reader.read_image(sample)
@@ -68,6 +81,10 @@ def look_at(sample: Sample, reader: Reader, labels: LabelMap, details: bool) -> 
         raw = reader.read_layers(sample) if labels.multi_label else reader.read_mask(sample)
     except UserError as error:
         return Finding(sample, str(error), readable=False, size=size)
+    try:
+        form.check(image, sample.label)
+    except UserError as error:
+        return Finding(sample, str(error), size=size)
     ids, counts = count_layers(raw) if labels.multi_label else count_ids(raw)
     seen = _details(sample, image, raw) if details else None
     problem = None
@@ -75,8 +92,12 @@ def look_at(sample: Sample, reader: Reader, labels: LabelMap, details: bool) -> 
     if raw.shape[-2:] != size:
         problem = f"{where}: {describe_sizes(image, raw)}"
     elif (unknown := ids[labels.table[ids] == UNKNOWN]).size:
-        problem = f"{where}: {describe_unknown(unknown.tolist(), labels, sample.mask)}"
-    return Finding(sample, problem, True, size, ids, counts, seen)
+        problem = f"{where}: {describe_unknown(unknown.tolist(), labels)}"
+    measured = None
+    if most and not problem:
+        truth = raw if labels.multi_label else labels(raw)
+        measured = measure_image(image, truth, labels.num_classes, form, most)
+    return Finding(sample, problem, True, size, ids, counts, seen, measured)
 
 
 def count_ids(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,16 +118,20 @@ def count_layers(layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _details(sample: Sample, image: np.ndarray, raw: np.ndarray) -> Details:
-    mean, deviation = (values.ravel() for values in cv2.meanStdDev(image))
+    if image.dtype == np.uint8 and image.shape[2] <= 4:  # what OpenCV takes, ten times as fast
+        mean, deviation = (values.ravel() for values in cv2.meanStdDev(image))
+    else:
+        mean, deviation = (getattr(image, name)(axis=(0, 1), dtype=np.float64) for name in ("mean", "std"))
     pixels = image.shape[0] * image.shape[1]
     image = np.ascontiguousarray(image)
-    digest = hashlib.sha256(repr(image.shape).encode())
+    kind = "" if image.dtype == np.uint8 else str(image.dtype)
+    digest = hashlib.sha256(f"{image.shape}{kind}".encode())
     digest.update(image)
     return Details(
         image_kind=f"{_file_kind(sample.image)}{image.shape[2]} x {image.dtype}",
         mask_kind=f"{_file_kind(sample.mask)}1 x {raw.dtype}",
-        low=int(image.min()),
-        high=int(image.max()),
+        low=image.min().item(),
+        high=image.max().item(),
         sums=pixels * mean,
         squares=pixels * (deviation**2 + mean**2),
         pixels=pixels,
@@ -117,6 +142,7 @@ def _details(sample: Sample, image: np.ndarray, raw: np.ndarray) -> Details:
 
 def _thumb(image: np.ndarray) -> np.ndarray:
     rows, columns = THUMB
+    image = viewable(image)
     # in two steps: averaging the whole picture at once takes five times as long
     small = cv2.resize(image, (8 * columns, 8 * rows), interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -130,4 +156,4 @@ def _file_kind(path: Path | None) -> str:
         with Image.open(path) as image:
             return f"{image.format} {image.mode}, "
     except (OSError, ValueError):  # a format of a reader that does not use Pillow
-        return f"{path.suffix.lstrip('.').upper()}, "
+        return f"{suffix_of(path).lstrip('.').upper()}, "

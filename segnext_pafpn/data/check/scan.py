@@ -11,10 +11,12 @@ from segnext_pafpn.data.check.report import SplitReport
 from segnext_pafpn.data.check.sample import Finding, look_at
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader
+from segnext_pafpn.data.statistics import PICKED, Measured, join
 from segnext_pafpn.errors import UserError
 
 Track = Callable[[Iterable, int, str], Iterable]
 
+_MIN_PICKED = 100  # pixels of an image, for percentiles
 _KEPT = 8  # failing pairs that the search for causes looks at again
 
 
@@ -33,7 +35,8 @@ def check_split(
 
     Args:
         track: wraps the iteration, given the number of items and a title; for a progress bar.
-        details: also measure the images and take their fingerprints, which a training run can do without.
+        details: also measure the images and take their fingerprints, which a training run can do without. The
+            values of images that are normalised by them are measured in any case.
         workers: threads; None for Python's default, a few more than cores.
     """
     report = SplitReport(split)
@@ -50,18 +53,26 @@ def check_split(
     num_classes = len(card.classes)
     report.pictures, report.picture_pixels = np.zeros((2, num_classes), dtype=np.int64)
     failing: list[Finding] = []
+    measured: list[Measured] = []
+    form = card.image
+    wanted = form.needs_statistics or (details and not form.is_rgb8)
+    most = max(_MIN_PICKED, PICKED // max(1, form.channels * len(listing.samples))) if wanted else 0
     with ThreadPoolExecutor(workers) as pool:
-        findings = pool.map(lambda sample: look_at(sample, reader, labels, details), listing.samples)
+        findings = pool.map(lambda sample: look_at(sample, reader, labels, form, details, most), listing.samples)
         if track is not None:
             findings = track(findings, len(listing.samples), f"check {split}")
         for finding in findings:
             _add(finding, report, labels)
+            if finding.measured is not None:
+                measured.append(finding.measured)
             if finding.problem and len(failing) < _KEPT:
                 failing.append(finding)
     bins = np.bincount(labels.table, weights=report.raw_ids, minlength=256).astype(np.int64)
     report.pixels = np.append(bins[:num_classes], bins[IGNORE_INDEX])
+    report.statistics = join(measured, form.percentiles)
     if not report.problems:
         _judge_pixels(card, report)
+        _judge_values(report)
     report.causes = find_causes(card, reader, report, failing or _first(listing.samples))
     return report
 
@@ -119,6 +130,19 @@ def _judge_layers(card: Card, report: SplitReport) -> None:
         return
     report.warnings += [
         f"split '{report.name}': class '{name}' has no pixel: its masks are black or missing." for name in empty
+    ]
+
+
+def _judge_values(report: SplitReport) -> None:
+    """Say which channels tell nothing."""
+    if report.statistics is None:
+        return
+    spans = zip(report.statistics.lowest, report.statistics.highest, strict=True)
+    report.warnings += [
+        f"split '{report.name}': channel {i} of the images is {low:g} in every pixel, so nothing can be learnt from "
+        f"it. Look at its files, or at image.window."
+        for i, (low, high) in enumerate(spans, 1)
+        if low == high
     ]
 
 

@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from rich.table import Table
 
 from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
+
+_CHANNELS = 8  # that are shown; the JSON has all
 
 
 def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
@@ -26,7 +29,28 @@ def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
         values = [read(report) for report in reports]
         if any(value not in ("0", "-") for value in values):
             table.add_row(name, *values)
+    for row in statistics_rows(card, reports):
+        table.add_row(*row)
     return table
+
+
+def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str]]:
+    """Rows of the images' values, three for each of the first channels; none for 8-bit RGB."""
+    if not any(report.statistics for report in reports):
+        return []
+    low, high = card.image.percentiles
+    of = "of any class" if card.multi_label else "all classes but the first"
+    measured_on = f" ({of})" if card.image.statistics == "foreground" else ""
+    shows = {
+        f"mean and deviation{measured_on}": lambda s, c: f"{s.mean[c]:.5g} ± {s.std[c]:.4g}",
+        f"{low:g} to {high:g} %": lambda s, c: f"{s.percentile_low[c]:.5g} to {s.percentile_high[c]:.5g}",
+        "lowest to highest": lambda s, c: f"{s.lowest[c]:.5g} to {s.highest[c]:.5g}",
+    }
+    return [
+        [f"channel {c + 1}: {name}", *(show(r.statistics, c) if r.statistics else "-" for r in reports)]
+        for c in range(min(_CHANNELS, card.image.channels))
+        for name, show in shows.items()
+    ]
 
 
 def class_share(report: SplitReport, index: int) -> str:
@@ -100,6 +124,7 @@ def _split(report: SplitReport, card: Card) -> dict:
         "ignored_pixels": pixels[-1],
         "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},
         "sizes": {f"{width}x{height}": count for (height, width), count in report.sizes.most_common()},
+        "image_statistics": None if report.statistics is None else asdict(report.statistics),
         "image_kinds": dict(report.kinds("image_kind")),
         "mask_kinds": dict(report.kinds("mask_kind")),
         "problems": report.problems,

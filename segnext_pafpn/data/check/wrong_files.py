@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from segnext_pafpn.data.card import Card
@@ -77,23 +78,43 @@ def _swapped(card: Card, reader: Reader, finding: Finding, num_values: int) -> C
 
 def _colored(card: Card, path: Path, colors: np.ndarray) -> Cause:
     found = sorted(tuple(int(c) for c in color) for color in colors)
+    layout = _layout(card, mask_format="rgb")
     if set(found) <= {*card.class_colors, (0, 0, 0)}:
+        black = (0, 0, 0) in found and (0, 0, 0) not in (*card.class_colors, *card.ignore_colors)
+        ignored = "ignore_colors: [[0, 0, 0]]\n" if black and not card.ignore_colors else ""
         return Cause(
-            f"{path}: a picture in the card's colours, expected one channel of class ids. Save the id of each "
-            f"colour in place of the colour:",
-            card_lines(card.class_names, card.class_colors, [row.ids for row in card.classes], card.ignore),
+            f"{path}: a picture in the card's colours, expected one channel of class ids. Say in the card that its "
+            f"masks are colours, with mask_format: rgb:",
+            ignored + layout,
         )
     listed = ", ".join(str(list(color)) for color in found[:6]) + (", ..." if len(found) > 6 else "")
     names = [f"class {i}" for i in range(len(found))]
     return Cause(
-        f"{path}: a picture in {len(found)} colours ({listed}), expected one channel of class ids. Save an id for each "
-        f"colour, as in these rows, whose names are yours to give:",
-        card_lines(names, found, [[i] for i in range(len(found))]),
+        f"{path}: a picture in {len(found)} colours ({listed}), expected one channel of class ids. Say in the card "
+        f"that its masks are colours, with mask_format: rgb, and what each means; the names are yours to give:",
+        f"{card_lines(names, found, [[i] for i in range(len(found))])}\n{layout}",
     )
 
 
 def _compressed(card: Card, path: Path, num_values: int) -> Cause:
-    return Cause(
+    return between_ids(
+        card,
         f"{path}: a mask saved as JPEG has {num_values} different values, expected at most {len(card.classes)} "
-        f"classes and the ignored ids: JPEG changes ids at every edge. Export the masks again as PNG."
+        f"classes and the ignored ids: JPEG changes ids at every edge.",
     )
+
+
+def between_ids(card: Card, text: str) -> Cause:
+    """A cause for values between the ids: export again, or for two classes cut the values in the middle."""
+    if len(card.classes) != 2:
+        return Cause(f"{text} Export the masks again as PNG, without smoothing.")
+    return Cause(
+        f"{text} Export the masks again as PNG, without smoothing; or cut their values in the card:",
+        _layout(card, mask_format="binary", threshold=127),
+    )
+
+
+def _layout(card: Card, **options: str | int) -> str:
+    """The card's layout with these options, as a line to paste."""
+    layout = yaml.safe_dump({**card.layout, **options}, default_flow_style=True, sort_keys=False, width=10_000)
+    return f"layout: {layout.strip()}"

@@ -10,8 +10,10 @@ from segnext_pafpn.data.readers.base import Listing, Reader, Sample
 from segnext_pafpn.data.readers.cityscapes import CityscapesReader
 from segnext_pafpn.data.readers.coco import CocoReader
 from segnext_pafpn.data.readers.folder import FolderReader
+from segnext_pafpn.data.readers.nnunet import NnunetReader
 from segnext_pafpn.data.readers.rle import RleReader
 from segnext_pafpn.data.readers.synthetic import SyntheticReader
+from segnext_pafpn.data.readers.volumes import VolumeReader
 from segnext_pafpn.errors import UserError, nearest
 
 READERS: dict[str, type[Reader]] = {
@@ -19,6 +21,8 @@ READERS: dict[str, type[Reader]] = {
     "cityscapes": CityscapesReader,
     "rle": RleReader,
     "coco": CocoReader,
+    "volumes": VolumeReader,
+    "nnunet": NnunetReader,
     "synthetic": SyntheticReader,
 }
 
@@ -44,7 +48,7 @@ def build_reader(card: Card, root: str | None = None, layout: dict[str, Any] | N
             f"{card.path}: layout.reader: '{name}' is not known.{nearest(name, READERS)} Known: {', '.join(READERS)}."
         )
     types = {field.name: field.type for field in fields(READERS[name])}
-    known = [key for key in types if key not in _GIVEN]
+    known = [field.name for field in fields(READERS[name]) if field.init and field.name not in _GIVEN]
     for key, value in options.items():
         if key not in known:
             raise UserError(

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.slicing import Slicing
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -18,7 +21,7 @@ class Sample:
         seed: from which a made sample is drawn.
         class_masks: one mask file for each class that has one, as (index of the class, file).
         valid: file that is 0 where the picture is not to be learnt or scored.
-        channels: further files of the image, a channel each, where every channel is a file of its own.
+        channel_files: all files of an image that has one for each channel, the first of which is ``image``.
         case: what the picture is a slice of, such as a volume: its slices are split and scored together. None for a
             picture that is a case of its own.
         slice: number of the slice in its case, from 0 without gaps; None where ``case`` is.
@@ -32,7 +35,7 @@ class Sample:
     seed: int = 0
     class_masks: tuple[tuple[int, Path], ...] = ()
     valid: Path | None = None
-    channels: tuple[Path, ...] = ()
+    channel_files: tuple[Path, ...] = ()
     case: str | None = None
     slice: int | None = None
     spacing: tuple[float, ...] | None = None
@@ -64,6 +67,15 @@ class Listing:
 
 class Reader(ABC):
     """A layout. Subclasses are dataclasses whose fields are the options of a card's ``layout``."""
+
+    @property
+    def slicing(self) -> Slicing | None:
+        """How volumes are cut into samples; None where samples are pictures."""
+        return None
+
+    def fitted(self, card: Card) -> Card:
+        """The card, with what the options of the layout change about the images."""
+        return card
 
     @abstractmethod
     def splits(self) -> list[str]:
@@ -108,7 +120,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read_image(self, sample: Sample) -> np.ndarray:
-        """``(H, W, 3)`` uint8 RGB.
+        """``(H, W, C)``, uint8, uint16, int16 or float32; RGB, or the channels in the order of the files.
+
+        Values are as the files have them. Whether they are what the card says is asked afterwards, by
+        :meth:`~segnext_pafpn.data.image_format.ImageFormat.check`.
 
         Raises:
             UserError: naming a file that cannot be read.

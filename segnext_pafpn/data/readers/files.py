@@ -10,7 +10,7 @@ from segnext_pafpn.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 # struct.error comes from damaged EXIF data.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 _DEEP_RAW_MODES = ("RGB;16", "RGBA;16", "LA;16")
 
 
@@ -32,8 +32,8 @@ def read_size(path: Path) -> tuple[int, int]:
             headers = image.format == "PNG" and not _has_late_metadata(path)
             exif = Image.Image.getexif(image) if headers else image.getexif()
             turned = exif.get(0x0112, 1) >= 5
-    except _DECODE_ERRORS as error:
-        raise _unreadable(path, error) from error
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from error
     return (width, height) if turned else (height, width)
 
 
@@ -45,16 +45,17 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            if image.mode in ("I", "I;16", "I;16B", "F") or _is_deep(image):
+            if image.mode in ("I", "I;16", "I;16B", "F") or is_deep(image):
                 raise UserError(
-                    f"{path}: the image has more than 8 bits per channel, expected 8. Convert it to 8 bits first."
+                    f"{path}: the image has more than 8 bits per channel, expected 8. Convert it to 8 bits, or say in "
+                    f"the card how its values are to be normalised, as in image: {{channels: 1, normalize: zscore}}."
                 )
             _refuse_pages(image, path)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:
         raise
-    except _DECODE_ERRORS as error:
-        raise _unreadable(path, error) from error
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from error
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -94,15 +95,15 @@ def read_array(path: Path, mode: str | None = None) -> np.ndarray:
             return np.asarray(image if mode is None else image.convert(mode))
     except UserError:
         raise
-    except _DECODE_ERRORS as error:
-        raise _unreadable(path, error) from error
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from error
 
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
         mask = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[2]):
         mask = mask[0] if mask.shape[0] == 1 else mask[..., 0]
     if mask.ndim != 2:
@@ -144,12 +145,13 @@ def _has_late_metadata(path: Path) -> bool:
     return False
 
 
-def _is_deep(image: Image.Image) -> bool:
+def is_deep(image: Image.Image) -> bool:
     """Whether Pillow would cut a colour image of 16 bits per channel to 8: its mode says RGB all the same."""
     return any(str(tile.args).find(mode) >= 0 for tile in getattr(image, "tile", ()) for mode in _DEEP_RAW_MODES)
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def unreadable(path: Path, error: Exception) -> UserError:
+    """What to raise for a file that a decoder has refused."""
     if isinstance(error, FileNotFoundError):
         return UserError(f"{path}: no such file.")
     reason = str(error).replace(f"'{path}'", "it").replace(f'"{path}"', "it")

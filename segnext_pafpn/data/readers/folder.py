@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,8 +14,6 @@ from segnext_pafpn.data.readers.masks import MaskDecoder, cut_to_valid
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
 from segnext_pafpn.errors import UserError, nearest
 
-_MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
-
 
 @dataclass(kw_only=True)
 class FolderReader(ImageSetReader):
@@ -24,6 +23,7 @@ class FolderReader(ImageSetReader):
     :class:`~segnext_pafpn.data.readers.images.ImageSetReader` for that and for the options of the images.
 
     Args:
+        images: a folder or pattern; or a list of them, if an image has a file for each channel, in their order.
         masks: folder of masks below the root, or a pattern with the same fields as ``images``. Images and masks may
             lie in one folder if their names tell them apart.
         mask_prefix, mask_suffix: what a mask's stem has before and after the pair's name, as in ``0001_mask.png``.
@@ -36,6 +36,9 @@ class FolderReader(ImageSetReader):
         valid: folder or pattern of files that are 0 where a picture does not count, such as outside a field of view.
     """
 
+    mask_types: ClassVar[tuple[str, ...]] = (*IMAGE_SUFFIXES, ".npy")
+
+    images: str | list[str] = "images/{split}"
     masks: str = "masks/{split}"
     mask_prefix: str = ""
     mask_suffix: str = ""
@@ -46,14 +49,25 @@ class FolderReader(ImageSetReader):
     valid: str = ""
 
     def __post_init__(self) -> None:
+        texts = [self.images] if isinstance(self.images, str) else self.images
+        if not texts:
+            raise UserError("layout.images: expected a folder or pattern, or a list of them, found an empty list.")
+        self.images = texts[0]
         super().__post_init__()
+        self.channel_patterns = [self._image_pattern(text) for text in texts[1:]]
+        if self.channel_patterns and self.image_format.is_rgb8:
+            raise UserError(
+                f"layout.images: {len(texts)} files an image, but the card has no image.channels. Say how many they "
+                f"are and how to normalise them, as in image: {{channels: {len(texts)}, normalize: zscore}}."
+            )
         if ("{split}" in self.images) != ("{split}" in self.masks):
             raise UserError(
                 f"layout: '{{split}}' must stand in both images '{self.images}' and masks '{self.masks}' or neither."
             )
         self.mask_patterns = self._mask_patterns()
         self.valid_pattern = self._pattern(self.valid, "", "", "valid") if self.valid else None
-        for pattern in (*self.mask_patterns.values(), *([self.valid_pattern] if self.valid else [])):
+        others = [*self.channel_patterns, *([self.valid_pattern] if self.valid else [])]
+        for pattern in (*self.mask_patterns.values(), *others):
             self._check_fields(pattern)
         given = set(self.mask_patterns)
         background = next((i for i in range(len(self.card.classes) if self.card else 0) if i not in given), None)
@@ -85,7 +99,7 @@ class FolderReader(ImageSetReader):
 
     def _pattern(self, text: str, prefix: str, suffix: str, option: str) -> PathPattern:
         recursive = self.recursive and "{name}" not in text
-        return folder_pattern(text, prefix, suffix, recursive, _MASK_SUFFIXES, option)
+        return folder_pattern(text, prefix, suffix, recursive, self.mask_types, option)
 
     def _check_fields(self, pattern: PathPattern) -> None:
         ours, theirs = self.image_pattern, pattern
@@ -122,6 +136,7 @@ class FolderReader(ImageSetReader):
         masks = {index: self._find(pattern, split, "mask") for index, pattern in self.mask_patterns.items()}
         images = self.find_images(split)
         names, problems = self.select(split, images)
+        channels = [self._find(pattern, split, "image") for pattern in self.channel_patterns]
         valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
         samples = []
         for name in names:
@@ -130,11 +145,15 @@ class FolderReader(ImageSetReader):
             if missing and not (self.allow_missing and found):
                 expected = missing[0].show(self.root, name, source)
                 problems.append(f"{images[name]}: no mask for this image. Expected {expected}.")
+            elif absent := [p for p, files in zip(self.channel_patterns, channels, strict=True) if name not in files]:
+                expected = absent[0].show(self.root, name, source)
+                problems.append(f"{images[name]}: a file of this image is missing. Expected {expected}.")
             elif self.valid and name not in valid:
                 expected = self.valid_pattern.show(self.root, name, source)
                 problems.append(f"{images[name]}: no valid region for this image. Expected {expected}.")
             else:
-                samples.append(self._sample(name, images[name], found, valid.get(name)))
+                files = [images[name], *(files[name] for files in channels)]
+                samples.append(self._sample(name, files, found, valid.get(name)))
         orphans = [] if self.lists else self._orphans(images, masks, source)
         return Listing(samples, problems, orphans)
 
@@ -157,12 +176,15 @@ class FolderReader(ImageSetReader):
             if name not in images and path not in known
         ]
 
-    def _sample(self, name: str, image: str, masks: dict[int, str], valid: str | None) -> Sample:
-        region = None if valid is None else Path(valid)
+    def _sample(self, name: str, images: list[str], masks: dict[int, str], valid: str | None) -> Sample:
+        files = {
+            "image": Path(images[0]),
+            "valid": None if valid is None else Path(valid),
+            "channel_files": tuple(map(Path, images)) if len(images) > 1 else (),
+        }
         if -1 in masks:
-            return Sample(name, Path(image), Path(masks[-1]), valid=region)
-        files = tuple((index, Path(path)) for index, path in masks.items())
-        return Sample(name, Path(image), class_masks=files, valid=region)
+            return Sample(name, mask=Path(masks[-1]), **files)
+        return Sample(name, class_masks=tuple((index, Path(path)) for index, path in masks.items()), **files)
 
     @property
     def has_layers(self) -> bool:

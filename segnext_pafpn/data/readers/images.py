@@ -1,4 +1,4 @@
-"""What readers of photographs have in common: where the images are, and how they are divided into splits."""
+"""What readers of image files have in common: where the images are, and how they are divided into splits."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.readers.base import Reader, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb, read_size
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
+from segnext_pafpn.data.readers.pixels import PIXEL_SUFFIXES, read_pixels, read_pixels_size
 from segnext_pafpn.data.readers.splits import SPLITS, Draw, listed_names
 from segnext_pafpn.errors import UserError
 
@@ -49,9 +51,7 @@ class ImageSetReader(Reader):
             raise UserError(
                 f"{self.root}: no such folder. Put the data set there, or say where it is with --data.root."
             )
-        self.image_pattern = folder_pattern(
-            self.images, self.image_prefix, self.image_suffix, self.recursive, IMAGE_SUFFIXES, "images"
-        )
+        self.image_pattern = self._image_pattern(self.images)
         self.draw = Draw(
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
@@ -61,6 +61,19 @@ class ImageSetReader(Reader):
             group=self.group,
         )
         self._check_division()
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """What the card says of the images."""
+        return ImageFormat() if self.card is None else self.card.image
+
+    @property
+    def image_types(self) -> tuple[str, ...]:
+        """Suffixes of the files that are images, the commonest first."""
+        return IMAGE_SUFFIXES if self.image_format.is_rgb8 else PIXEL_SUFFIXES
+
+    def _image_pattern(self, text: str) -> PathPattern:
+        return folder_pattern(text, self.image_prefix, self.image_suffix, self.recursive, self.image_types, "images")
 
     def _check_division(self) -> None:
         drawn = self.draw.splits[1:]
@@ -124,7 +137,7 @@ class ImageSetReader(Reader):
             raise UserError(f"{folder}: no such folder. Expected the images of '{split}' there; see the card's layout.")
         images = by_name(self.image_pattern, self.root, source, "image")
         if not images:
-            what = f"'{self.image_suffix}'" if self.image_suffix else "'.png, .jpg, ...'"
+            what = f"'{self.image_suffix or ', '.join(self.image_types[:2]) + ', ...'}'"
             pattern = f" that fits '{self.images}'" if "{name}" in self.images else f" whose name ends in {what}"
             raise UserError(
                 f"{folder}: holds no image{pattern}. Expected the images of '{split}' there; see the card's layout."
@@ -153,10 +166,12 @@ class ImageSetReader(Reader):
         return f"{split}_fraction is 0" + ("" if self.folds or split != "val" else " and folds is not set")
 
     def size(self, sample: Sample) -> tuple[int, int]:
-        return read_size(sample.image)
+        return read_size(sample.image) if self.image_format.is_rgb8 else read_pixels_size(sample.image)
 
     def read_image(self, sample: Sample) -> np.ndarray:
-        return read_rgb(sample.image)
+        if self.image_format.is_rgb8:
+            return read_rgb(sample.image)
+        return read_pixels(sample.channel_files or (sample.image,))
 
 
 def by_name(

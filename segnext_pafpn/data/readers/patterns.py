@@ -55,7 +55,7 @@ class PathPattern:
         values["path"] = "/".join(name.split("/")[:-1]) if "path" in self.fields else ""
         text = re.sub(r"\{path\}/?", lambda _: values["path"] and values["path"] + "/", self._with_split(split))
         text = re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
-        return str(root / (text.removesuffix(".*") + ".png" if text.endswith(".*") else text))
+        return str(root / (text.removesuffix(".*") + self.types[0] if text.endswith(".*") else text))
 
     def files(self, root: Path, split: str = "", order: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
         """Yield the name (its fields joined by ``/``) and the path of every match, in no fixed order.

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import lightning as L
 import torch
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import write_json
 from segnext_pafpn.models.classifier import build_classifier
 from segnext_pafpn.models.pretrained import ENCODER_FILE, find_encoder, load_encoder, save_encoder
-from segnext_pafpn.training.engine import build_callbacks, build_loggers, build_trainer, is_first_process, planned_steps
-from segnext_pafpn.training.folder import checkpoint_to_resume, load_best, prepare_folder
+from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
+from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
 from segnext_pafpn.training.pretrain.module import ClassificationModule
@@ -43,25 +44,18 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
-    last = checkpoint_to_resume(config) if resume else None
+    start = find_resume_point(config) if resume else None
     data = ImageFolderDataModule(config.data, seed=config.seed)
-    if resume:
+    if start is not None:
         _refuse_other_classes(config.run_dir, data.class_names)
-        data.first_epoch = 1 + torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+        data.first_epoch = start.epochs
     trainer = build_trainer(config.trainer, build_callbacks(config, score="val/top1"), root=config.run_dir)
     data.trainer = trainer
     module = _build_module(config, data, trainer, start=not resume)
     prepare_folder(config, resume)
     if is_first_process():
-        _write_json(config.run_dir / "classes.json", data.class_names)
-    trainer.loggers = build_loggers(config.run_dir, last)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-    except SystemExit as error:  # how Lightning ends at Ctrl-C
-        raise KeyboardInterrupt from error
-    trainer.loggers = []  # the final evaluation is no row of the curves,
-    trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
-    load_best(module, config.run_dir)
+        write_json(data.class_names, config.run_dir / "classes.json")
+    fit_to_best(trainer, module, data, config.run_dir, start)
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("top1", "top5", "loss")}
     result = PretrainResult(
@@ -73,7 +67,8 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
         num_classes=len(data.class_names),
     )
     if trainer.is_global_zero:
-        _write_json(config.run_dir / f"metrics_{result.split}.json", asdict(result))
+        loss = result.loss if math.isfinite(result.loss) else None  # JSON has neither NaN nor infinity
+        write_json({**asdict(result), "loss": loss}, config.run_dir / f"metrics_{result.split}.json")
         save_encoder(module.model, config.model.name, config.run_dir / ENCODER_FILE)
     return result
 
@@ -127,8 +122,3 @@ def _refuse_other_classes(folder: Path, class_names: list[str]) -> None:
             f"{folder / 'classes.json'}: the run was started on {len(known)} classes, data.root now holds "
             f"{len(class_names)} or others. Give the data set it was started on."
         )
-
-
-def _write_json(path: Path, value: object) -> None:
-    with write_atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

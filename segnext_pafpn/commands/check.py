@@ -1,4 +1,4 @@
-"""check and samples: what reads a data set."""
+"""check: a data set read once, and what is wrong with it."""
 
 import sys
 from pathlib import Path
@@ -8,9 +8,8 @@ from segnext_pafpn.commands.common import build_parser, console, say_cause, trac
 from segnext_pafpn.data.check import check_data, check_split, check_table, check_values
 from segnext_pafpn.data.check.duplicates import find_twins
 from segnext_pafpn.data.check.page import write_check_page
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.files import write_json
-from segnext_pafpn.inference.writer import class_paths, save_layers, save_mask, save_rgb
 from segnext_pafpn.training.config import TrainConfig
 
 _MAX_WARNINGS = 40
@@ -48,28 +47,4 @@ def check(argv: list[str]) -> int:
     if found.problems:
         return 2
     console.print("Nothing is wrong: training may start.")
-    return 0
-
-
-def samples(argv: list[str]) -> int:
-    """write pictures and masks of a data set as files"""
-    parser = build_parser(
-        "samples", "Write pictures and their class-id masks as PNG files, the built-in data sets' too."
-    )
-    parser.add_argument("--data", type=DataConfig, default=DataConfig())
-    parser.add_argument("--split", type=str, default="test", help="split to write.")
-    parser.add_argument("--count", type=int, default=8, help="how many, from the split's beginning.")
-    parser.add_argument("--output", type=str, required=True, help="folder for images/ and masks/ (-o).")
-    arguments = parse(parser, argv)
-    data = SegmentationDataModule(arguments.data)
-    folder = Path(arguments.output)
-    chosen = data.samples(arguments.split)[: arguments.count]
-    for sample in track(chosen, len(chosen), "write"):
-        save_rgb(data.reader.read_image(sample), folder / "images" / f"{sample.name}.png")
-        truth = data.read_truth(sample)
-        if data.card.multi_label:
-            save_layers(truth, class_paths(folder / "masks", data.card.class_names, sample.name))
-        else:
-            save_mask(truth, folder / "masks" / f"{sample.name}.png")
-    console.print(f"{len(chosen)} pictures and masks are in {folder}.", highlight=False, soft_wrap=True)
     return 0

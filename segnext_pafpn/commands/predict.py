@@ -1,0 +1,25 @@
+"""predict: masks for images."""
+
+import sys
+
+from segnext_pafpn.arguments import parse
+from segnext_pafpn.commands.common import build_parser, console, track
+from segnext_pafpn.inference.run import PredictConfig, predict_files
+
+
+def predict(argv: list[str]) -> int:
+    """write class-id masks for images"""
+    parser = build_parser("predict", "Write a class-id PNG, with the stem and size of its image, for every image.")
+    parser.add_class_arguments(PredictConfig)
+    arguments = parse(parser, argv)
+    config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
+    report = predict_files(config, track=track)
+    for line in report.failed:
+        print(f"error: {line}", file=sys.stderr)
+    rate = report.images / report.seconds
+    console.print(
+        f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 2 if report.failed else 0

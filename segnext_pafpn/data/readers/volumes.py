@@ -1,0 +1,249 @@
+"""Volumes as their slices: a folder of volumes and a folder of label volumes whose names agree."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from segnext_pafpn.data.card import IGNORED_ID, Card
+from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.readers.base import Listing, Sample
+from segnext_pafpn.data.readers.folder import FolderReader
+from segnext_pafpn.data.readers.masks import raw_id
+from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
+from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
+from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.slicing import Slicing, sliced, take_slice
+
+_COARSER = 1.05  # spacings that differ by less are alike
+
+
+@dataclass(kw_only=True)
+class VolumeReader(FolderReader):
+    """Volumes (.nii, .nii.gz, .tif, .npy) and label volumes; every sample is a slice, called ``CASE/NUMBER``.
+
+    Volumes are paired, and divided into splits, as pictures are by :class:`.FolderReader`, whose options are these
+    too: all slices of a volume are in one split. A file of two axes is a picture, called by its case's name.
+
+    Args:
+        axis: across which slices lie: 0, 1 or 2 of (slices, rows, columns), which are k, j, i in NIfTI. None: the one
+            along which pixels of most volumes are farthest apart, and 0 where none is.
+        neighbours: slices on each side that come along as channels.
+        min_foreground: pixels of other classes than the first that a slice of ``train`` has at least.
+        standardize: subtract each volume's mean and divide by its standard deviation, as nnU-Net does with MR.
+        spacing: of slices, rows and columns in millimetres, for files that do not say it.
+        require_affine: refuse labels whose affine puts them in another place than their image.
+        cache_mb: memory for decoded volumes in each worker process, in MiB.
+        unpack: folder to which compressed volumes are unpacked, so that they can be mapped; below the root, or
+            absolute. For data that do not fit into memory.
+    """
+
+    mask_types: ClassVar[tuple[str, ...]] = ANY_SUFFIXES
+
+    axis: int | None = None
+    neighbours: int = 0
+    min_foreground: int = 0
+    standardize: bool = False
+    spacing: list[float] = field(default_factory=list)
+    require_affine: bool = True
+    cache_mb: int = 1024
+    unpack: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_options()
+        self.cache = VolumeCache(self.cache_mb * 2**20, self.root / self.unpack if self.unpack else None)
+        self._headers: dict[Path, VolumeHeader] = {}
+        self._foreground: dict[tuple, np.ndarray] = {}
+        self._slicing: Slicing | None = None
+        self.labels = None if self.card is None else LabelMap(self.card)
+
+    @property
+    def image_types(self) -> tuple[str, ...]:
+        return ANY_SUFFIXES
+
+    @property
+    def has_layers(self) -> bool:
+        """Several labels per pixel are for pictures: a predicted volume of labels holds one in each voxel."""
+        return False
+
+    def _check_options(self) -> None:
+        if self.mask_format == "rgb":
+            raise UserError("layout.mask_format: rgb is for pictures; label volumes hold ids. Use index.")
+        if self.axis not in (None, 0, 1, 2):
+            raise UserError(f"layout.axis: expected 0, 1 or 2, found {self.axis}.")
+        for key in ("neighbours", "min_foreground", "cache_mb"):
+            if getattr(self, key) < 0:
+                raise UserError(f"layout.{key}: expected 0 or more, found {getattr(self, key)}.")
+        if self.spacing and (len(self.spacing) != 3 or min(self.spacing) <= 0):
+            raise UserError(f"layout.spacing: expected millimetres of slices, rows and columns, found {self.spacing}.")
+
+    @property
+    def slicing(self) -> Slicing:
+        """How volumes are cut, for whoever cuts others in the same way.
+
+        Raises:
+            UserError: if ``axis`` is to be found and a volume cannot be read.
+        """
+        if self._slicing is None:
+            patterns = (self.image_pattern, *self.channel_patterns)
+            folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
+            fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
+            self._slicing = Slicing(
+                axis=self._find_axis() if self.axis is None else self.axis,
+                neighbours=self.neighbours,
+                standardize=self.standardize,
+                images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
+            )
+        return self._slicing
+
+    def _find_axis(self) -> int:
+        split = next(iter(self.splits()), "train")
+        found: Counter[int] = Counter()
+        failed: list[UserError] = []
+        for path in map(Path, self.find_images(split).values()):
+            try:
+                spacing = self._spacing_of(self.header(path))
+            except MissingPackageError:
+                raise
+            except UserError as error:  # the listing has it among its problems
+                failed.append(error)
+                continue
+            coarsest = 0 if spacing is None else int(np.argmax(spacing))
+            found[coarsest if coarsest and spacing[coarsest] > _COARSER * spacing[0] else 0] += 1
+        if not found:
+            raise failed[0]
+        return min(found, key=lambda axis: (-found[axis], axis))
+
+    def fitted(self, card: Card) -> Card:
+        """The card, whose ``image.channels`` are those of one slice, with the neighbours' channels."""
+        if not self.neighbours:
+            return card
+        image, times = card.image, 2 * self.neighbours + 1
+        if image.is_rgb8:
+            raise UserError(f"{card.path}: layout.neighbours needs image.normalize, as zscore; imagenet is for RGB.")
+        window = None if image.window is None else tuple(limits * times for limits in image.window)
+        return replace(card, image=replace(image, channels=image.channels * times, window=window))
+
+    def list_samples(self, split: str) -> Listing:
+        cases = super().list_samples(split)
+        listing = Listing([], cases.problems, cases.warnings)
+        for case in cases.samples:
+            try:
+                listing.samples += self._slices(case, split)
+            except MissingPackageError:
+                raise
+            except UserError as error:
+                listing.problems.append(str(error))
+        self._warn_of_memory(listing, split)
+        if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
+            listing.problems.append(
+                f"layout.min_foreground: no slice of '{split}' has {self.min_foreground} pixels of another class than "
+                f"the first. Lower it."
+            )
+        return listing
+
+    def _warn_of_memory(self, listing: Listing, split: str) -> None:
+        """Say that volumes will be unpacked again and again; in random order each slice is of another volume."""
+        files = {path for s in listing.samples for path in (s.image, *s.channel_files, *_label_files(s))}
+        needed = sum(self.header(path).unpacked_bytes for path in files) / 2**20
+        if split == "train" and needed > self.cache_mb and not self.unpack:
+            listing.warnings.append(
+                f"split '{split}': its volumes take {needed:.0f} MiB unpacked, layout.cache_mb is {self.cache_mb}, so "
+                f"that most slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
+            )
+
+    def _slices(self, case: Sample, split: str) -> list[Sample]:
+        """The samples of a case: a picture, or the slices of its volume.
+
+        Raises:
+            UserError: naming a file that cannot be read, or is of another shape or place than the image.
+        """
+        header = self.header(case.image)
+        for path in (*case.channel_files[1:], *_label_files(case)):
+            if difference := describe_grid_difference(header, self.header(path), self.require_affine):
+                raise UserError(
+                    f"{path}: {difference} ({case.image}). They must agree: resample it onto the image, or if only "
+                    f"its header is wrong set layout.require_affine: false."
+                )
+        spacing = self._spacing_of(header)
+        if header.is_picture:
+            return [replace(case, spacing=None if spacing is None else spacing[1:])]
+        axis = self.slicing.axis
+        numbers: Sequence[int] = range(header.shape[axis])
+        if split == "train" and self.min_foreground:
+            numbers = np.flatnonzero(self._count_foreground(case, axis) >= self.min_foreground).tolist()
+        steps = None if spacing is None else sliced(spacing, axis)
+        return [
+            replace(case, name=f"{case.name}/{number:04}", case=case.name, slice=number, spacing=steps)
+            for number in numbers
+        ]
+
+    def _count_foreground(self, case: Sample, axis: int) -> np.ndarray:
+        """How many pixels of each slice are of a class other than the first; reads the whole label volume, once."""
+        key = _label_files(case)
+        if key not in self._foreground:
+            labels = self.labels
+            numbers = range(self.header(case.image).shape[axis])
+            masks = (labels(self.read_mask(replace(case, case=case.name, slice=number))) for number in numbers)
+            self._foreground[key] = np.array([((mask > 0) & (mask < len(self.card.classes))).sum() for mask in masks])
+        return self._foreground[key]
+
+    def header(self, path: Path) -> VolumeHeader:
+        """What the file says of itself, read once."""
+        if path not in self._headers:
+            self._headers[path] = read_header(path)
+        return self._headers[path]
+
+    def _spacing_of(self, header: VolumeHeader) -> tuple[float, ...] | None:
+        """Of slices, rows and columns in millimetres."""
+        return header.spacing or tuple(map(float, self.spacing)) or None
+
+    def _cut(self, sample: Sample) -> tuple[int, int]:
+        """Axis and number of the sample's slice."""
+        return (0, 0) if sample.slice is None else (self.slicing.axis, sample.slice)
+
+    def size(self, sample: Sample) -> tuple[int, int]:
+        return sliced(self.header(sample.image).shape, self._cut(sample)[0])[1:]
+
+    def read_image(self, sample: Sample) -> np.ndarray:
+        axis, number = self._cut(sample)
+        files = sample.channel_files or (sample.image,)
+        return read_slice(self.cache, files, axis, number, self.neighbours, self.standardize)
+
+    def read_mask(self, sample: Sample) -> np.ndarray:
+        if sample.mask is not None:
+            mask = as_ids(self._read_labels(sample.mask, sample), sample.mask)
+            if self.mask_format == "binary":
+                mask = np.where(mask > (self.threshold or 0), raw_id(self.card, 1), raw_id(self.card, 0))
+        else:
+            background = self.decoder.background
+            fill = IGNORED_ID if background is None else raw_id(self.card, background)
+            mask = np.full(self.size(sample), fill, np.uint16)
+            for index, path in sample.class_masks:
+                mask[self._read_labels(path, sample) > (self.threshold or 0)] = raw_id(self.card, index)
+        if sample.valid is not None:
+            return np.where(self._read_labels(sample.valid, sample) > 0, mask.astype(np.uint16), IGNORED_ID)
+        return mask
+
+    def _read_labels(self, path: Path, sample: Sample) -> np.ndarray:
+        """``(h, w)``, the sample's slice of a label volume."""
+        volume = self.cache.get(path, labels=True)
+        axis, number = self._cut(sample)
+        if volume.shape[axis] <= number:
+            raise UserError(f"{path}: has {volume.shape[axis]} slices along axis {axis}, its image more than {number}.")
+        part = take_slice(volume, axis, number)
+        if (part[..., 1:] != part[..., :1]).any():
+            raise UserError(f"{path}: the labels have {volume.shape[3]} different channels, expected one of class ids.")
+        part = part[..., 0]
+        return np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("="))
+
+
+def _label_files(case: Sample) -> tuple[Path, ...]:
+    files = [case.mask] if case.mask is not None else [path for _, path in case.class_masks]
+    return tuple(files if case.valid is None else [*files, case.valid])

@@ -1,0 +1,113 @@
+"""Which files are the images that are to be predicted, and how they are read."""
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+
+from segnext_pafpn.data.image_format import RGB8, ImageFormat
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb
+from segnext_pafpn.data.readers.patterns import PathPattern
+from segnext_pafpn.data.readers.pixels import PIXEL_SUFFIXES, read_pixels
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.bundle import Preprocessing
+
+
+def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """The images that ``pattern`` means, sorted: a file, those directly in a folder, or a glob's (``**`` is known).
+
+    Args:
+        suffixes: of files that are images.
+
+    Raises:
+        UserError: if there are none, or two whose outputs would have the same name.
+    """
+    path = Path(pattern)
+    try:
+        if path.is_file():
+            return [path]
+        candidates = _visible(path) if path.is_dir() else sorted(set(map(Path, glob(pattern, recursive=True))))
+    except OSError as error:
+        raise UserError(f"{pattern}: cannot be searched for images ({error.strerror}).") from error
+    # a link that leads nowhere stays, to be reported among those that cannot be read
+    found = [path for path in candidates if path.suffix.lower() in suffixes and not path.is_dir()]
+    if not found:
+        raise UserError(
+            f"{pattern}: no images found. Expected an image, a folder with images directly in it, or a quoted "
+            f"glob such as 'photos/**/*.jpg'; known suffixes: {' '.join(suffixes)}."
+        )
+    _refuse_same_stems(found)
+    return found
+
+
+def find_channel_files(patterns: Sequence[str]) -> list[tuple[Path, ...]]:
+    """The files of images that have several, one for each pattern, sorted; ``{name}`` says which belong together.
+
+    Raises:
+        UserError: naming a pattern without ``{name}``, and the file that one image lacks.
+    """
+    found = []
+    for text in patterns:
+        root = Path(text.rsplit("{name}", 1)[0]).parent if "{name}" in text else None
+        if root is None or "/" in text.rsplit("{name}", 1)[1]:
+            raise UserError(
+                f"input: '{text}': expected a pattern with {{name}} in the file's name for each channel, as in "
+                f"['scans/{{name}}_t1.tif', 'scans/{{name}}_t2.tif']."
+            )
+        if not root.is_dir():
+            raise UserError(f"{root}: no such folder. Expected images there; see input.")
+        pattern = PathPattern(Path(text).relative_to(root).as_posix(), PIXEL_SUFFIXES)
+        found.append(dict(sorted(pattern.files(root))))
+    names = sorted(set().union(*found))
+    if not names:
+        raise UserError(f"{', '.join(patterns)}: no images found.")
+    for name in names:
+        for text, files in zip(patterns, found, strict=True):
+            if name not in files:
+                raise UserError(f"{text.replace('{name}', name)}: no such file, but another channel of it is there.")
+    images = [tuple(Path(files[name]) for files in found) for name in names]
+    _refuse_same_stems([files[0] for files in images])
+    return images
+
+
+def find_inputs(pattern: str | list[str], preprocessing: Preprocessing) -> list[tuple[Path, ...]]:
+    """The files of each image.
+
+    Raises:
+        UserError: see :func:`find_images` and :func:`find_channel_files`.
+    """
+    if isinstance(pattern, list) and len(pattern) > 1:
+        if preprocessing.intensity is None:
+            raise UserError(f"input: {len(pattern)} files an image, but the model takes 8-bit RGB. Give one pattern.")
+        return find_channel_files(pattern)
+    pattern = pattern[0] if isinstance(pattern, list) and pattern else pattern
+    suffixes = IMAGE_SUFFIXES if preprocessing.intensity is None else PIXEL_SUFFIXES
+    return [(path,) for path in find_images(str(pattern), suffixes)]
+
+
+def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndarray:
+    """The image (H, W, C) in these files, as the model takes it.
+
+    Raises:
+        UserError: naming a file that cannot be read, or is not like the images that the model was trained on.
+    """
+    if preprocessing.intensity is None:
+        return RGB8.check(read_rgb(paths[0]), str(paths[0]))
+    form = ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
+    return form.check(read_pixels(paths), str(paths[0]), "model")
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _refuse_same_stems(paths: Sequence[Path]) -> None:
+    by_stem: dict[str, Path] = {}
+    for path in paths:
+        first = by_stem.setdefault(path.stem, path)
+        if first is not path:
+            raise UserError(
+                f"{first} and {path}: the masks of both would be named {path.stem}.png. "
+                f"Rename one, or predict them into different folders."
+            )

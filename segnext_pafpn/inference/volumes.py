@@ -1,0 +1,149 @@
+"""Predict volumes: which files are the channels of one, its slices one by one, and the labels in the volume's form."""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from segnext_pafpn.data.image_format import RGB8, ImageFormat
+from segnext_pafpn.data.readers.images import by_name
+from segnext_pafpn.data.readers.patterns import PathPattern
+from segnext_pafpn.data.readers.volume import nifti
+from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
+from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, VOLUME_SUFFIXES, read_header, suffix_of
+from segnext_pafpn.data.readers.volume.header import describe_grid_difference
+from segnext_pafpn.data.readers.volume.tiff import spacing_beside
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import write_atomic
+from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.inference.writer import save_mask
+from segnext_pafpn.slicing import Slicing, stack_along
+
+_SPARE_BYTES = 2**30  # for the channels of the volume at hand
+
+
+@dataclass(frozen=True)
+class VolumeFiles:
+    """A volume to predict: its name, which its labels are written under, and a file for each channel or for all."""
+
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def output_name(self) -> str:
+        """Of the labels' file: NIfTI, TIFF and numpy stay what they are, pictures become PNG."""
+        suffix = suffix_of(self.files[0])
+        return self.name + (suffix if suffix in VOLUME_SUFFIXES else ".png")
+
+
+def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
+    """The volumes in a folder whose files are named as those of training were, or that of one file.
+
+    Args:
+        source: a folder such as nnU-Net's imagesTs, or the file of a volume (of its first channel).
+
+    Raises:
+        UserError: if there is none, or a channel of one is missing.
+    """
+    path = Path(source)
+    patterns = [PathPattern(text, ANY_SUFFIXES) for text in slicing.images]
+    if not path.exists():
+        raise UserError(f"{source}: no such file or folder. Give a volume, or a folder of volumes.")
+    root = path if path.is_dir() else path.parent
+    found = [by_name(pattern, root, "", "image") for pattern in patterns]
+    if path.is_file():
+        name = next((name for name, file in found[0].items() if Path(file) == path), None)
+        if name is None and len(patterns) > 1:
+            raise UserError(f"{path}: is not named as in training, {patterns[0].text}. Rename it, and its channels.")
+        if name is None:
+            return [VolumeFiles(path.name.removesuffix(suffix_of(path)), (path,))]
+        found[0] = {name: found[0][name]}
+    volumes = []
+    for name in found[0]:
+        for pattern, files in zip(patterns, found, strict=True):
+            if name not in files:
+                raise UserError(f"{found[0][name]}: a channel is missing. Expected {pattern.show(root, name)}. Add it.")
+        volumes.append(VolumeFiles(name, tuple(Path(files[name]) for files in found)))
+    if not volumes:
+        raise UserError(
+            f"{source}: no volume found. Expected files named as in training, {' and '.join(slicing.images)} "
+            f"(.* is any of {' '.join(ANY_SUFFIXES[:6])} ...)."
+        )
+    return volumes
+
+
+def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarray, float]:
+    """Class ids (D, H, W) uint8, slice by slice, and the seconds that the model took.
+
+    Raises:
+        UserError: naming a file that cannot be read, whose shape or place is not that of the first, or whose values
+            or channels are not what the model was trained on.
+    """
+    headers = [read_header(path) for path in volume.files]
+    for path, header in zip(volume.files, headers, strict=True):
+        if difference := describe_grid_difference(headers[0], header):
+            raise UserError(f"{path}: {difference} ({volume.files[0]}). Resample it onto that one.")
+    preprocessing = predictor.preprocessing
+    slicing, intensity = preprocessing.slicing, preprocessing.intensity
+    form = RGB8
+    if intensity is not None:
+        form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
+    cache = VolumeCache(_SPARE_BYTES * len(volume.files))
+    axis = 0 if headers[0].is_picture else slicing.axis
+    masks, seconds = [], 0.0
+    for number in range(headers[0].shape[axis]):
+        image = read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
+        image = form.check(image, str(volume.files[0]), "model")
+        begin = perf_counter()
+        masks.append(predictor.predict(image))
+        seconds += perf_counter() - begin
+    return stack_along(masks, axis), seconds
+
+
+def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:
+    """Write class ids (D, H, W) uint8 in the form of the volume ``like``, whole or not at all.
+
+    NIfTI keeps the shape, affine, units and codes of its header; TIFF the spacing, written as ImageJ does.
+
+    Raises:
+        ValueError: if the labels are no uint8 (D, H, W) of the volume's shape.
+    """
+    header = read_header(like)
+    if labels.dtype != np.uint8 or labels.shape != header.shape:
+        raise ValueError(f"the labels are {labels.dtype} {labels.shape}, expected uint8 {header.shape}.")
+    suffix = suffix_of(path)
+    if suffix in (".nii", ".nii.gz"):
+        _save_nifti(labels, path, like)
+    elif suffix in (".tif", ".tiff"):
+        _save_tiff(labels, path, spacing_beside(like) or header.spacing)
+    elif suffix == ".npy":
+        with write_atomic(path) as temporary:
+            np.save(temporary, labels[0] if header.is_picture else labels)
+    else:
+        save_mask(labels[0], path)
+
+
+def _save_nifti(labels: np.ndarray, path: Path, like: Path) -> None:
+    source = nifti.load(like)
+    header = source.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0  # the window of the image
+    image = type(source)(labels.transpose(2, 1, 0).reshape(source.shape), source.affine, header)
+    content = image.to_bytes()
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(gzip.compress(content, 6, mtime=0) if suffix_of(path) == ".nii.gz" else content)
+
+
+def _save_tiff(labels: np.ndarray, path: Path, spacing: tuple[float, float, float] | None) -> None:
+    import tifffile
+
+    with write_atomic(path) as temporary:
+        if spacing is None:
+            tifffile.imwrite(temporary, labels, photometric="minisblack", compression="zlib")
+            return
+        depth, height, width = (1000 * side for side in spacing)
+        metadata = {"axes": "ZYX", "spacing": depth, "unit": "um"}
+        tifffile.imwrite(temporary, labels, imagej=True, resolution=(1 / width, 1 / height), metadata=metadata)

@@ -1,0 +1,70 @@
+"""What a run takes from its train split in numbers: found once, before training, and kept with the run."""
+
+import logging
+from dataclasses import replace
+
+from segnext_pafpn.data.check import SplitReport, check_split
+from segnext_pafpn.data.datamodule import SegmentationDataModule
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.losses import balanced_weights
+
+log = logging.getLogger(__name__)
+
+
+def settle_intensity(
+    config: TrainConfig, data: SegmentationDataModule, report: SplitReport | None = None
+) -> TrainConfig:
+    """The configuration with ``data.intensity`` in numbers, so that what is saved is what was used.
+
+    One that has it already, as that of a resumed run, stays as it is.
+
+    Args:
+        report: a check of the train split, if one was made already; else the split is read where it must be.
+
+    Raises:
+        UserError: if the split cannot be read, or holds nothing to measure.
+    """
+    form = data.card.image
+    if form.is_rgb8 or config.data.intensity is not None:
+        return config
+    statistics = None
+    if form.needs_statistics:
+        split = config.data.train_split
+        report = report or check_split(data.card, data.reader, split)
+        if report.problems:
+            raise UserError(report.problems[0])
+        statistics = report.statistics
+        if statistics is None:
+            raise UserError(
+                f"split '{split}': its masks hold the first class alone, so there is no foreground to measure. Set "
+                f"image.statistics: all in the card."
+            )
+    intensity = form.intensity(statistics)
+    log.info(f"data.intensity: {intensity}")
+    return replace(config, data=replace(config.data, intensity=intensity))
+
+
+def balance_classes(
+    config: TrainConfig, data: SegmentationDataModule, report: SplitReport | None = None
+) -> TrainConfig:
+    """The configuration with numbers for class weights, so that what is saved is what was used.
+
+    Args:
+        report: a check of the train split, if one was made already; else the split is read where it must be.
+
+    Raises:
+        UserError: if the split cannot be read.
+    """
+    balance = config.loss.class_weights
+    if not isinstance(balance, str):
+        return config
+    if report is None:
+        report = check_split(data.card, data.reader, config.data.train_split)
+    if report.problems:
+        raise UserError(report.problems[0])
+    pixels = report.pixels[: len(data.card.classes)]
+    weights = balanced_weights(balance, pixels, report.pictures, report.picture_pixels)
+    pairs = zip(data.card.class_names, weights, strict=True)
+    log.info(f"loss.class_weights: {balance}: " + ", ".join(f"{name} {weight:g}" for name, weight in pairs))
+    return replace(config, loss=replace(config.loss, class_weights=weights))

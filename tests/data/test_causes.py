@@ -1,0 +1,75 @@
+"""Likely causes that are told by check, and nowhere else."""
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.check import check_split
+from segnext_pafpn.data.readers import build_reader
+from tests.conftest import write_card
+from tests.data.layouts import SIZE, blocks, photo, save, shifted
+
+TWO = [{"name": "no", "ids": [0]}, {"name": "yes", "ids": [1, 255]}]
+
+
+def inspect(root, pasted="", **card):
+    path = write_card(root, **{"layout": {"reader": "folder", "images": "i", "masks": "m"}, **card})
+    content = {**yaml.safe_load(path.read_text()), **(yaml.safe_load(pasted) or {})}
+    path.write_text(yaml.safe_dump(content))
+    loaded = load_card(str(path))
+    return check_split(loaded, build_reader(loaded), "train")
+
+
+def folder_of(root, mask, suffix=".png", **options):
+    for i in range(2):
+        photo(root / f"i/{i}.png", seed=i)
+        save(root / f"m/{i}{suffix}", mask, **options)
+
+
+def test_masks_in_the_cards_colours_are_mended_by_mask_format_rgb(tmp_path):
+    colors = [(128, 64, 128), (70, 70, 70), (0, 0, 0)]
+    folder_of(tmp_path, blocks(0, colors))
+    classes = [{"name": "road", "color": [128, 64, 128]}, {"name": "wall", "color": [70, 70, 70]}]
+    (cause,) = inspect(tmp_path, classes=classes).causes
+    assert "mask_format: rgb" in cause.text and "mask_format: rgb" in cause.yaml
+    after = inspect(tmp_path, cause.yaml, classes=classes)
+    assert (after.problems, after.causes) == ([], [])
+    assert after.pixels.tolist()[2] > 0  # black is ignored
+
+
+def test_masks_in_unknown_colours_are_mended_by_mask_format_rgb(tmp_path):
+    folder_of(tmp_path, blocks(0, [(1, 2, 3), (200, 10, 10), (0, 99, 0)]))
+    (cause,) = inspect(tmp_path, classes=TWO).causes
+    assert "3 colours" in cause.text and "mask_format: rgb" in cause.text
+    after = inspect(tmp_path, cause.yaml, classes=TWO)
+    assert (after.problems, after.causes) == ([], [])
+
+
+def test_a_jpeg_mask_of_two_classes_is_mended_by_a_threshold(tmp_path):
+    folder_of(tmp_path, shifted(0, SIZE), ".jpg", quality=60)
+    found = inspect(tmp_path, classes=TWO)
+    assert all("JPEG" not in line for line in found.problems)  # the guess is told once, as a cause
+    (cause,) = found.causes
+    assert "saved as JPEG" in cause.text and "JPEG changes ids" in cause.text
+    assert inspect(tmp_path, cause.yaml, classes=TWO).problems == []
+
+
+def test_values_around_those_of_the_card_are_blamed_on_smoothing(tmp_path):
+    folder_of(tmp_path, blocks(0, [0, 1, 2, 3, 250, 252, 254]))
+    (cause,) = inspect(tmp_path, classes=TWO).causes
+    assert "2, 3, 250, 252, 254 lie around" in cause.text and "resized smoothly" in cause.text
+    assert inspect(tmp_path, cause.yaml, classes=TWO).problems == []
+
+
+def test_values_far_from_those_of_the_card_are_not(tmp_path):
+    folder_of(tmp_path, blocks(0, [0, 1, 60, 90, 120, 150]))
+    (cause,) = inspect(tmp_path, classes=TWO).causes
+    assert "smoothly" not in cause.text
+
+
+def test_a_jpeg_mask_of_many_classes_must_be_exported_again(tmp_path):
+    picture = np.asarray(Image.fromarray(shifted(0, SIZE)))
+    folder_of(tmp_path, picture, ".jpg", quality=60)
+    (cause,) = inspect(tmp_path).causes
+    assert "Export the masks again as PNG" in cause.text and cause.yaml == ""

@@ -1,0 +1,88 @@
+"""Predicting images that are not 8-bit RGB."""
+
+import numpy as np
+import pytest
+import torch
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.inputs import find_inputs, read_input
+from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.models.bundle import Preprocessing
+from tests.data.deep_images import save_any
+
+CLASSES = {"class_names": ("no", "yes"), "class_colors": ((0, 0, 0), (9, 9, 9))}
+RANDOM = np.random.default_rng(0)
+
+
+class Echo(torch.nn.Module):
+    """Logits are the first two channels, so that what the network is given can be seen."""
+
+    def forward(self, x):
+        return x[:, :2]
+
+
+def predictor(intensity, **options):
+    preprocessing = Preprocessing.of_images(intensity, image_size=options.pop("image_size", None), **CLASSES)
+    return Predictor(Echo(), preprocessing, **options)
+
+
+def test_the_network_is_given_what_the_recorded_numbers_make_of_the_image():
+    numbers = {"low": (0.0, 10.0), "high": (100.0, 50.0), "mean": (50.0, 20.0), "std": (25.0, 10.0)}
+    image = RANDOM.integers(0, 200, (12, 20, 2)).astype(np.uint16)
+    logits = predictor(Intensity(method="ct", channels=2, **numbers)).logits(image)
+    expected = (np.clip(image.astype(float), (0, 10), (100, 50)) - (50, 20)) / (25, 10)
+    np.testing.assert_allclose(logits.permute(1, 2, 0), expected, atol=1e-5)
+
+
+def test_an_image_in_windows_is_normalised_as_a_whole():
+    """Else each window would have a mean of its own."""
+    own = Intensity(method="zscore", channels=2)
+    image = np.linspace(-1000, 1000, 64 * 48 * 2).reshape(64, 48, 2).astype(np.float32)
+    whole = predictor(own).logits(image)
+    windows = predictor(own, max_pixels=1000, window=(32, 32)).logits(image)
+    np.testing.assert_allclose(windows, whole, atol=1e-4)
+    expected = (image - image.mean((0, 1), dtype=np.float64)) / image.std((0, 1), dtype=np.float64)
+    np.testing.assert_allclose(whole.permute(1, 2, 0), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7])
+def test_images_are_resized_after_they_are_normalised(channels):
+    own = Intensity(method="rescale", channels=channels)
+    image = RANDOM.normal(-300, 50, (24, 40, channels)).astype(np.float32)
+    logits = predictor(own, image_size=(12, 20)).logits(image)
+    assert logits.shape[1:] == (24, 40) and float(logits.min()) >= 0 and float(logits.max()) <= 1
+
+
+def test_another_number_of_channels_is_refused():
+    with pytest.raises(UserError, match="has 3 channels, the model was trained on 2"):
+        predictor(Intensity(method="zscore", channels=2)).predict(np.zeros((8, 8, 3), np.float32))
+    with pytest.raises(ValueError, match="expected uint8"):
+        predictor(None).predict(np.zeros((8, 8, 3), np.uint16))
+
+
+def test_files_of_one_image_are_found_by_their_name(tmp_path):
+    preprocessing = Preprocessing.of_images(Intensity(method="none", channels=2), image_size=None, **CLASSES)
+    for name in ("a", "b"):
+        for c in range(2):
+            save_any(tmp_path / f"t{c}/{name}_{c}.png", np.full((4, 5), 100 * c + 1, np.uint16))
+    patterns = [f"{tmp_path}/t0/{{name}}_0.png", f"{tmp_path}/t1/{{name}}_1.*"]
+    found = find_inputs(patterns, preprocessing)
+    assert [[path.name for path in files] for files in found] == [["a_0.png", "a_1.png"], ["b_0.png", "b_1.png"]]
+    assert read_input(found[0], preprocessing)[0, 0].tolist() == [1, 101]
+    (tmp_path / "t1/b_1.png").unlink()
+    with pytest.raises(UserError, match="b_1.* no such file, but another channel of it is there"):
+        find_inputs(patterns, preprocessing)
+    with pytest.raises(UserError, match="expected a pattern with {name}"):
+        find_inputs([str(tmp_path / "t0"), str(tmp_path / "t1")], preprocessing)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"), [(np.zeros((4, 5, 3)), "has 3 channels"), (np.full((4, 5, 2), np.nan), "NaN")]
+)
+def test_a_file_that_is_not_like_those_of_the_training_is_named(tmp_path, array, words):
+    preprocessing = Preprocessing.of_images(Intensity(method="zscore", channels=2), image_size=None, **CLASSES)
+    save_any(tmp_path / "a.npy", array.astype(np.float32))
+    with pytest.raises(UserError, match=words) as raised:
+        read_input((tmp_path / "a.npy",), preprocessing)
+    assert str(raised.value).startswith(f"{tmp_path / 'a.npy'}: ") and "card" not in str(raised.value)

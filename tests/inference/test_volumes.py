@@ -1,0 +1,180 @@
+"""Volumes are predicted slice by slice and written in the form they came in."""
+
+from types import SimpleNamespace
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from segnext_pafpn.cli import main
+from segnext_pafpn.data.readers.volume.files import read_header
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.volumes import VolumeFiles, find_volumes, predict_volume, save_labels
+from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.models import PAFPNeXt
+from segnext_pafpn.models.bundle import Preprocessing, load_preprocessing, save_bundle
+from segnext_pafpn.slicing import Slicing
+from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, save_nifti, save_stack
+
+AS_THEY_ARE = Intensity(method="none", channels=1, mean=(0.0,), std=(1.0,))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A model of volumes with one channel, random weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("run") / "model"
+    preprocessing = Preprocessing.of_images(
+        AS_THEY_ARE, ("background", "organ"), ((0, 0, 0), (255, 0, 0)), None, slicing=Slicing(images=("{name}.*",))
+    )
+    save_bundle(PAFPNeXt("elanext_nano", classes=2, in_channels=1), preprocessing, folder)
+    return folder
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_labels_of_the_slices_are_the_labels_of_the_volume(tmp_path, axis):
+    """The model is a threshold on the slice itself, the second channel of the middle one of three."""
+    volume = intensities(labels(2), 2)
+    save_nifti(tmp_path / "a_0000.nii.gz", np.zeros(SHAPE, np.int16))
+    save_nifti(tmp_path / "a_0001.nii.gz", volume)
+    slicing = Slicing(axis=axis, neighbours=1, images=("{name}_0000.nii.gz", "{name}_0001.nii.gz"))
+    many = Intensity(method="none", channels=6, mean=(0.0,) * 6, std=(1.0,) * 6)
+    preprocessing = Preprocessing.of_images(many, ("background", "organ"), ((0, 0, 0), (1, 1, 1)), None, slicing)
+    model = SimpleNamespace(
+        preprocessing=preprocessing, predict=lambda image: (image[..., 2 + 1] > -400).astype(np.uint8)
+    )
+    (case,) = find_volumes(str(tmp_path), slicing)
+    found, seconds = predict_volume(model, case)
+    assert np.array_equal(found, volume > -400) and found.any() and not found.all() and seconds > 0
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+def test_a_nifti_of_labels_has_the_voxels_where_the_image_has_them(tmp_path, ending):
+    hand_made = labels(5)
+    source, out = tmp_path / f"image{ending}", tmp_path / f"out/labels{ending}"
+    image = nibabel.Nifti1Image(intensities(hand_made, 5).T, affine())
+    image.header.set_slope_inter(2.0, -1024.0)
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(affine(), code=2)
+    image.set_qform(affine(), code=1)
+    nibabel.save(image, source)
+    save_labels(hand_made, out, like=source)
+    written = nibabel.load(out)
+    assert np.array_equal(written.affine, nibabel.load(source).affine)
+    assert nibabel.aff2axcodes(written.affine) == nibabel.aff2axcodes(affine())
+    assert written.header.get_zooms() == pytest.approx(SPACING[::-1])
+    assert (int(written.header["sform_code"]), int(written.header["qform_code"])) == (2, 1)
+    assert written.header.get_xyzt_units() == ("mm", "sec")
+    assert np.array_equal(np.asarray(written.dataobj), hand_made.T) and written.get_data_dtype() == np.uint8
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_a_nifti_keeps_its_number_of_axes(tmp_path):
+    for shape in ((36, 40), (36, 40, 1), (36, 40, 12, 1)):
+        source, out = tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.float32), affine()), source)
+        truth = labels(1, read_header(source).shape)
+        save_labels(truth, out, like=source)
+        assert nibabel.load(out).shape == shape
+        assert np.array_equal(np.asarray(nibabel.load(out).dataobj).reshape(truth.T.shape), truth.T)
+
+
+def test_a_tiff_of_labels_keeps_the_spacing(tmp_path):
+    truth = labels(1)
+    save_stack(tmp_path / "with.tif", intensities(truth, 1, np.uint16, 900), SPACING)
+    save_stack(tmp_path / "without.tif", intensities(truth, 1, np.uint16, 900))
+    save_stack(tmp_path / "beside_0000.tif", intensities(truth, 1, np.uint16, 900))
+    (tmp_path / "beside.json").write_text('{"spacing": [3.0, 0.5, 0.75]}')
+    for name, spacing in (("with", SPACING), ("without", None), ("beside_0000", SPACING)):
+        out = tmp_path / f"out/{name}.tif"
+        save_labels(truth, out, like=tmp_path / f"{name}.tif")
+        assert np.array_equal(tifffile.imread(out), truth)
+        found = read_header(out).spacing
+        assert found == (None if spacing is None else pytest.approx(spacing))
+
+
+def test_numpy_arrays_stay_numpy_arrays(tmp_path):
+    truth = labels(1)
+    for name, array in (("volume", truth), ("picture", truth[:1])):
+        np.save(tmp_path / f"{name}.npy", array if name == "volume" else array[0])
+        save_labels(array, tmp_path / f"{name}-out.npy", like=tmp_path / f"{name}.npy")
+        assert np.array_equal(np.load(tmp_path / f"{name}-out.npy"), array if name == "volume" else array[0])
+
+
+def test_labels_of_another_shape_are_a_programmers_error(tmp_path):
+    save_nifti(tmp_path / "a.nii.gz", labels(1))
+    with pytest.raises(ValueError, match=r"expected uint8 \(12, 40, 36\)"):
+        save_labels(labels(1)[1:], tmp_path / "out.nii.gz", like=tmp_path / "a.nii.gz")
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_files_are_put_together_by_the_names_of_training(tmp_path):
+    slicing = Slicing(images=("{name}_0000.nii.gz", "{name}_0001.nii.gz"))
+    for name in ("b_0000", "b_0001", "a_0000", "a_0001"):
+        save_nifti(tmp_path / f"{name}.nii.gz", labels(1))
+    found = find_volumes(str(tmp_path), slicing)
+    assert [(v.name, v.output_name) for v in found] == [("a", "a.nii.gz"), ("b", "b.nii.gz")]
+    assert [path.name for path in found[0].files] == ["a_0000.nii.gz", "a_0001.nii.gz"]
+    assert find_volumes(str(tmp_path / "b_0000.nii.gz"), slicing) == [found[1]]
+    with pytest.raises(UserError, match=r"b_0001.nii.gz: is not named as in training, \{name\}_0000.nii.gz"):
+        find_volumes(str(tmp_path / "b_0001.nii.gz"), slicing)
+    (tmp_path / "a_0001.nii.gz").unlink()
+    with pytest.raises(UserError, match=r"a_0000.nii.gz: a channel is missing. Expected .*a_0001.nii.gz"):
+        find_volumes(str(tmp_path), slicing)
+    assert VolumeFiles("c", (tmp_path / "c_0000.PNG",)).output_name == "c.png"
+
+
+def test_a_folder_without_volumes_and_one_that_is_not_there_are_told_apart(tmp_path):
+    with pytest.raises(UserError, match=r"no such file or folder"):
+        find_volumes(str(tmp_path / "nowhere"), Slicing())
+    with pytest.raises(UserError, match=r"no volume found. Expected files named as in training, \{name\}_x.nii"):
+        find_volumes(str(tmp_path), Slicing(images=("{name}_x.nii",)))
+
+
+def test_channels_on_other_grids_are_refused(tmp_path):
+    save_nifti(tmp_path / "a_0000.nii.gz", labels(1), affine())
+    save_nifti(tmp_path / "a_0001.nii.gz", labels(1), affine(3))
+    slicing = Slicing(images=("{name}_0000.nii.gz", "{name}_0001.nii.gz"))
+    model = SimpleNamespace(preprocessing=None, predict=None)
+    with pytest.raises(UserError, match=r"a_0001.nii.gz: its affine puts a corner 3 mm away"):
+        predict_volume(model, find_volumes(str(tmp_path), slicing)[0])
+
+
+def predict(checkpoint, source, output, *options):
+    return main(
+        ["predict", "--checkpoint", str(checkpoint), "-i", str(source), "-o", str(output), "--device", "cpu", *options]
+    )
+
+
+def test_a_volume_that_cannot_be_read_is_reported_and_the_others_are_written(checkpoint, tmp_path, capsys):
+    for number in range(3):
+        save_nifti(tmp_path / f"scans/p{number}.nii.gz", intensities(labels(number), number))
+    path = tmp_path / "scans/p1.nii.gz"
+    path.write_bytes(path.read_bytes()[:-200])
+    assert predict(checkpoint, tmp_path / "scans", tmp_path / "out") == 2
+    assert "scans/p1.nii.gz: cannot be decoded" in capsys.readouterr().err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p0.nii.gz", "p2.nii.gz"]
+
+
+def test_one_file_is_predicted_too_and_nothing_overwrites_it(checkpoint, tmp_path, capsys):
+    save_nifti(tmp_path / "p1.nii.gz", intensities(labels(1), 1))
+    assert predict(checkpoint, tmp_path / "p1.nii.gz", tmp_path / "out") == 0
+    assert nibabel.load(tmp_path / "out/p1.nii.gz").shape == SHAPE[::-1]
+    before = (tmp_path / "p1.nii.gz").read_bytes()
+    assert predict(checkpoint, tmp_path / "p1.nii.gz", tmp_path) == 2
+    assert "would overwrite its input" in capsys.readouterr().err
+    assert (tmp_path / "p1.nii.gz").read_bytes() == before
+    assert predict(checkpoint, tmp_path, tmp_path / "x", "--color", "true") == 2
+    assert "color and overlay are for pictures" in capsys.readouterr().err
+
+
+def test_a_volume_with_another_number_of_channels_is_named(checkpoint, tmp_path, capsys):
+    np.save(tmp_path / "p.npy", np.zeros((3, 32, 32, 2), np.float32))
+    assert predict(checkpoint, tmp_path / "p.npy", tmp_path / "out") == 2
+    assert "p.npy: the image has 2 channels" in capsys.readouterr().err
+
+
+def test_how_volumes_are_cut_travels_with_the_model(checkpoint):
+    assert load_preprocessing(checkpoint).slicing == Slicing(images=("{name}.*",))

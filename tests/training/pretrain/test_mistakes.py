@@ -1,0 +1,88 @@
+"""What users get wrong when they pretrain: one line each."""
+
+import shutil
+
+import pytest
+
+from tests.conftest import write_image_folder
+from tests.test_cli import error_of
+from tests.training.pretrain.conftest import settings
+
+
+def lose_split(root):
+    shutil.rmtree(root / "val")
+    return "val: no such folder. Expected train/CLASS/PICTURE and val/CLASS/PICTURE in data.root"
+
+
+def lose_class_folders(root):
+    for folder in (root / "train").iterdir():
+        for i, path in enumerate(folder.iterdir()):
+            path.rename(root / "train" / f"{folder.name}{i}{path.suffix}")
+        folder.rmdir()
+    return "train: holds no class folders"
+
+
+def lose_classes(root):
+    for name in ("green", "red"):
+        shutil.rmtree(root / "train" / name)
+    return "train: holds a single class, blue"
+
+
+def rename_class(root):
+    (root / "val/red").rename(root / "val/rot")
+    return "val: has no folder for 1 of the 3 classes of the other split: red. train/ and val/ must hold the same"
+
+
+def add_class(root):
+    shutil.copytree(root / "val/red", root / "val/pink")
+    return "train: has no folder for 1 of the 4 classes of the other split: pink"
+
+
+def empty_class(root):
+    for path in (root / "train/red").iterdir():
+        path.unlink()
+    return "train/red: holds no pictures"
+
+
+def cut_picture(root):
+    path = root / "train/red/1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    return "train/red/1.png: cannot be decoded"
+
+
+SPOIL = [lose_split, lose_class_folders, lose_classes, rename_class, add_class, empty_class, cut_picture]
+
+
+@pytest.mark.parametrize("spoil", SPOIL)
+def test_bad_folders_and_pictures_are_named(capsys, tmp_path, spoil):
+    root = tmp_path / "data"
+    write_image_folder(root, train=2, val=1)
+    words = spoil(root)
+    line = error_of(capsys, "pretrain", *settings(root, tmp_path), "--data.num_workers", int(spoil is cut_picture))
+    assert words in line
+    assert (tmp_path / "run").exists() == (spoil is cut_picture)  # pictures are decoded when their turn comes
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--data.root", "nowhere"], "data.root: nowhere: no such folder"),
+        (["--data.root", "null"], "data.root: is not set"),
+        (["--data.batchsize", 2], "unknown option '--data.batchsize'. Did you mean 'data.batch_size'?"),
+        (["--data.batch_size", 5], "data.batch_size: must be even for mixup and cutmix"),
+        (["--data.batch_size", 100], "data.batch_size: 100 on 1 device(s) is more than the 24 pictures"),
+        (["--data.augment.auto_augment", "rnd-m9"], "timm cannot read 'rnd-m9'"),
+        (["--data.augment.mixup", -1], "data.augment.mixup: expected 0 or more, found -1"),
+        (["--data.interpolation", "bicubc"], "Did you mean 'bicubic'?"),
+        (["--model.name", "elanext_nanno"], "Did you mean 'elanext_nano'?"),
+        (["--model.drop_path_rate", 1.5], "model.drop_path_rate: expected 0 or more and less than 1"),
+        (["--model.options", "{kernel: 3}"], "timm cannot build elanext_nano"),
+        (["--model.options", "{num_classes: 3}"], "model.options.num_classes: is not set here"),
+        (["--optim.warmup_epochs", 2], "optim.warmup_epochs: 2 must be 0 or more, and less than the 2 epochs"),
+        (["--optim.layer_decay", 1.5], "optim.layer_decay: expected more than 0 and at most 1"),
+        (["--resume", "nowhere"], "nowhere/config.yaml: no such file"),
+    ],
+)
+def test_mistakes_get_one_line_and_no_folder(capsys, images, tmp_path, options, words):
+    assert words in error_of(capsys, "pretrain", *settings(images, tmp_path), *options)
+    assert not any(tmp_path.iterdir())
