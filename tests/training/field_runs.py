@@ -58,10 +58,15 @@ def picture_of(layers: np.ndarray, seed: int) -> np.ndarray:
 
 
 def small_run(card: Path, folder: Path, epochs: int = 3, name: str = "run", **changes) -> Path:
-    """Train for a moment and return the run's folder."""
+    """Train for a moment and return the run's folder; by one thread, as what is learnt depends on their number."""
     config: TrainConfig = small_config(card.parent, folder, epochs, name=name, **changes)
     config = replace(config, data=replace(config.data, card=str(card)))
-    fit(config)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        fit(config)
+    finally:
+        torch.set_num_threads(threads)
     return folder / name
 
 
