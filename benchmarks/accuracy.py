@@ -6,8 +6,9 @@
 
 Each network is trained by the package's own ``fit`` from the same shipped configuration; only ``model:``
 differs. The score is that of the split the configuration validates on; the test split is never read. A
-network that is in the result file already is not trained again, so the script can be stopped and started. One
-whose loss is not finite gets a row that says so, without a score.
+network that is in the result file already is not trained again, so the script can be stopped and started, and
+several of it with different ``--only`` or ``--seeds`` may fill one file at once. A network whose loss is not
+finite gets a row that says so, without a score.
 """
 
 import argparse
@@ -48,6 +49,14 @@ NETWORKS = {
         "DeepLabV3Plus resnet18": ModelConfig(arch="deeplabv3plus", encoder_name="resnet18"),
         "FPN resnet18": ModelConfig(arch="fpn", encoder_name="resnet18"),
         "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
+        "SegFormer mit_b0": ModelConfig(arch="segformer", encoder_name="mit_b0"),
+        "SegNeXt mscan_tiny": ModelConfig(arch="segnext", encoder_name="mscan_tiny"),
+        "UPerNet convnext_atto": ModelConfig(arch="upernet", encoder_name="tu-convnext_atto"),
+        "Unet resnet34": ModelConfig(arch="unet", encoder_name="resnet34"),
+        "FPN resnet34": ModelConfig(arch="fpn", encoder_name="resnet34"),
+        "DeepLabV3Plus resnet50": ModelConfig(arch="deeplabv3plus", encoder_name="resnet50"),
+        "SegFormer mit_b1": ModelConfig(arch="segformer", encoder_name="mit_b1"),
+        "article network, quarter width, as published": ModelConfig(arch="article", encoder_name="article"),
     },
     "ablation": {
         "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
@@ -120,8 +129,8 @@ def main() -> None:
         for name, model in NETWORKS[arguments.compare].items():
             if (name, seed) in done or (arguments.only and name not in arguments.only):
                 continue
-            rows.append(_train(name, model, seed, base, arguments.root, arguments.runs))
-            rows = _in_order(rows, arguments.compare)
+            row = _train(name, model, seed, base, arguments.root, arguments.runs)
+            rows = _in_order([*_read(out).get("rows", []), row], arguments.compare)
             _save(rows, base, recipe, arguments, out)
     _show(rows, base.name, chain=arguments.compare in CHAINS)
 
