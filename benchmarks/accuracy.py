@@ -60,6 +60,9 @@ NETWORKS = {
     },
     "ablation": {
         "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
+        "384 channels at stride 32, not 256": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"widths": [32, 64, 128, 256, 384]}
+        ),
         "pyramid 96 wide, not 64": ModelConfig(options={"decoder_channels": 96}),
         "3x3 depthwise kernels, not 7x7": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"kernel_size": 3, "decoder_kernel_size": 3}
@@ -78,10 +81,7 @@ NETWORKS = {
         "BatchNorm for LayerNorm": _article(rep="folding", norm="batch"),
         "depthwise residual blocks in ELAN and SPPCSPC": _article(rep="folding", norm="batch", block="convnext"),
         "FuseHead, still at stride 8": _article(rep="folding", norm="batch", block="convnext", head="sum"),
-        "PAFPNeXt of these widths: 64 channels at every level, down to stride 4": ModelConfig(
-            encoder_name="tu-elanext_tiny", options={"widths": [32, 64, 128, 256, 256]}
-        ),
-        "PAFPNeXt elanext_tiny: 384 channels at stride 32": ModelConfig(),
+        "PAFPNeXt elanext_tiny: 64 channels at every level, down to stride 4": ModelConfig(),
     },
 }
 CHAINS = ("article",)  # comparisons whose rows stay in their order
