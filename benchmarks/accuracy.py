@@ -3,11 +3,14 @@
     python benchmarks/accuracy.py --root PATH/TO/CamVid                        # ours and smp's
     python benchmarks/accuracy.py --root PATH/TO/CamVid --compare ablation     # ours, one change at a time
     python benchmarks/accuracy.py --root PATH/TO/CamVid --compare article      # from the article network to ours
+    python benchmarks/accuracy.py --root PATH/TO/CamVid --time                 # steps of what was trained, side by side
+    python benchmarks/accuracy.py --root PATH/TO/CamVid --equal-time benchmarks/results/camvid-cpu.json
 
 Each network is trained by the package's own ``fit`` from the same shipped configuration; only ``model:``
 differs. The score is that of the split the configuration validates on; the test split is never read. A
-network that is in the result file already is not trained again, so the script can be stopped and started. One
-whose loss is not finite gets a row that says so, without a score.
+network that is in the result file already is not trained again, so the script can be stopped and started, and
+several of it with different ``--only`` or ``--seeds`` may fill one file at once. A network whose loss is not
+finite gets a row that says so, without a score.
 """
 
 import argparse
@@ -48,9 +51,20 @@ NETWORKS = {
         "DeepLabV3Plus resnet18": ModelConfig(arch="deeplabv3plus", encoder_name="resnet18"),
         "FPN resnet18": ModelConfig(arch="fpn", encoder_name="resnet18"),
         "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
+        "SegFormer mit_b0": ModelConfig(arch="segformer", encoder_name="mit_b0"),
+        "SegNeXt mscan_tiny": ModelConfig(arch="segnext", encoder_name="mscan_tiny"),
+        "UPerNet convnext_atto": ModelConfig(arch="upernet", encoder_name="tu-convnext_atto"),
+        "Unet resnet34": ModelConfig(arch="unet", encoder_name="resnet34"),
+        "FPN resnet34": ModelConfig(arch="fpn", encoder_name="resnet34"),
+        "DeepLabV3Plus resnet50": ModelConfig(arch="deeplabv3plus", encoder_name="resnet50"),
+        "SegFormer mit_b1": ModelConfig(arch="segformer", encoder_name="mit_b1"),
+        "article network, quarter width, as published": ModelConfig(arch="article", encoder_name="article"),
     },
     "ablation": {
         "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
+        "384 channels at stride 32, not 256": ModelConfig(
+            encoder_name="tu-elanext_tiny", options={"widths": [32, 64, 128, 256, 384]}
+        ),
         "pyramid 96 wide, not 64": ModelConfig(options={"decoder_channels": 96}),
         "3x3 depthwise kernels, not 7x7": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"kernel_size": 3, "decoder_kernel_size": 3}
@@ -69,10 +83,7 @@ NETWORKS = {
         "BatchNorm for LayerNorm": _article(rep="folding", norm="batch"),
         "depthwise residual blocks in ELAN and SPPCSPC": _article(rep="folding", norm="batch", block="convnext"),
         "FuseHead, still at stride 8": _article(rep="folding", norm="batch", block="convnext", head="sum"),
-        "PAFPNeXt of these widths: 64 channels at every level, down to stride 4": ModelConfig(
-            encoder_name="tu-elanext_tiny", options={"widths": [32, 64, 128, 256, 256]}
-        ),
-        "PAFPNeXt elanext_tiny: 384 channels at stride 32": ModelConfig(),
+        "PAFPNeXt elanext_tiny: 64 channels at every level, down to stride 4": ModelConfig(),
     },
 }
 CHAINS = ("article",)  # comparisons whose rows stay in their order
@@ -89,6 +100,12 @@ def main() -> None:
     parser.add_argument("--precision", help="in place of the configuration's, for all networks alike")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--time", action="store_true", help="train nothing; time the steps of the networks in the file")
+    parser.add_argument(
+        "--equal-time",
+        metavar="FILE",
+        type=Path,
+        help="train each network for as long as the first of --compare takes, by the step times in this result file",
+    )
     parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
     parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-COMPARE.json")
     arguments = parser.parse_args()
@@ -100,6 +117,8 @@ def main() -> None:
     if arguments.precision is not None:
         base = replace(base, trainer=replace(base.trainer, precision=arguments.precision))
     suffix = "" if arguments.compare == "peers" else f"-{arguments.compare}"
+    suffix += "-equal-time" if arguments.equal_time else ""
+    step_ms = _read(arguments.equal_time)["step_ms"] if arguments.equal_time else None
     out = arguments.out or RESULTS / f"{Path(arguments.config).stem}{suffix}.json"
     recipe = {key: asdict(base)[key] for key in ("data", "loss", "optim", "trainer")}
     recipe = json.loads(json.dumps(recipe))  # as it reads back
@@ -120,8 +139,11 @@ def main() -> None:
         for name, model in NETWORKS[arguments.compare].items():
             if (name, seed) in done or (arguments.only and name not in arguments.only):
                 continue
-            rows.append(_train(name, model, seed, base, arguments.root, arguments.runs))
-            rows = _in_order(rows, arguments.compare)
+            length = (
+                base if step_ms is None else _as_long_as(next(iter(NETWORKS[arguments.compare])), name, step_ms, base)
+            )
+            row = _train(name, model, seed, length, arguments.root, arguments.runs)
+            rows = _in_order([*_read(out).get("rows", []), row], arguments.compare)
             _save(rows, base, recipe, arguments, out)
     _show(rows, base.name, chain=arguments.compare in CHAINS)
 
@@ -146,6 +168,12 @@ def time_steps(networks: dict[str, ModelConfig], base: TrainConfig, rounds: int 
         "step_ms": {name: round(1000 * statistics.median(times), 1) for name, times in seconds.items()},
         "step_environment": describe_environment(),
     }
+
+
+def _as_long_as(reference: str, name: str, step_ms: dict[str, float], base: TrainConfig) -> TrainConfig:
+    """The configuration with as many epochs of network ``name`` as take the time of the reference's."""
+    epochs = max(1, round(base.trainer.max_epochs * step_ms[reference] / step_ms[name]))
+    return replace(base, trainer=replace(base.trainer, max_epochs=epochs, check_val_every_n_epoch=epochs))
 
 
 def _read(path: Path) -> dict:
@@ -221,9 +249,9 @@ def _outcome(config: TrainConfig) -> dict:
 
 def _command(arguments: argparse.Namespace) -> str:
     command = f"python benchmarks/accuracy.py --config {arguments.config} --compare {arguments.compare} --root PATH"
-    for name in ("epochs", "precision"):
+    for name in ("epochs", "precision", "equal_time"):
         if (value := getattr(arguments, name)) is not None:
-            command += f" --{name} {value}"
+            command += f" --{name.replace('_', '-')} {Path(value).name if name == 'equal_time' else value}"
     return command
 
 

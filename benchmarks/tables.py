@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -10,13 +11,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def accuracy_table(result: dict) -> str:
     """Networks by their mean score over the seeds, best first."""
-    lines = ["| network | M parameters | steps | val mIoU % | seeds |", "|---|---|---|---|---|"]
+    lines = ["| network | M parameters | ms / step | steps | val mIoU % | seeds |", "|---|---|---|---|---|---|"]
     for rows in sorted(_by_network(result), key=_rank):
-        first = rows[0]
-        lines.append(
-            f"| {first['network']} | {first['million_parameters']:.1f} | {first['steps']} "
-            f"| {_score(rows)} | {len(rows)} |"
-        )
+        lines.append(_row(result, rows))
     return "\n".join(lines)
 
 
@@ -24,12 +21,27 @@ def chain_table(result: dict) -> str:
     """A chain of changes in its order, each row with the changes of those above it."""
     lines = ["| network | M parameters | ms / step | steps | val mIoU % | seeds |", "|---|---|---|---|---|---|"]
     for rows in _by_network(result):
-        first = rows[0]
+        lines.append(_row(result, rows))
+    return "\n".join(lines)
+
+
+def search_table(result: dict) -> str:
+    """What was tried on the way, best loss first; one row a run."""
+    lines = ["| what | M parameters | seed | loss | val mIoU % |", "|---|---|---|---|---|"]
+    for row in sorted(result["rows"], key=lambda row: (row["steps"], row["loss"])):
         lines.append(
-            f"| {first['network']} | {first['million_parameters']:.1f} | {_milliseconds(result, first['network'])} "
-            f"| {first['steps']} | {_score(rows)} | {len(rows)} |"
+            f"| {row['what']} | {row['million_parameters']:.1f} | {row['seed']} | {row['loss']:.2f} "
+            f"| {row['mIoU']:.1f} |"
         )
     return "\n".join(lines)
+
+
+def _row(result: dict, rows: list[dict]) -> str:
+    first = rows[0]
+    return (
+        f"| {first['network']} | {first['million_parameters']:.1f} | {_milliseconds(result, first['network'])} "
+        f"| {first['steps']} | {_score(rows)} | {len(rows)} |"
+    )
 
 
 def _by_network(result: dict) -> list[list[dict]]:
@@ -44,10 +56,12 @@ def _rank(rows: list[dict]) -> float:
 
 
 def _score(rows: list[dict]) -> str:
-    """The mean over the seeds; a seed that was stopped has no score, so the reason stands beside it."""
+    """Mean and deviation over the seeds; a seed that was stopped has no score, so the reason stands beside it."""
     scored = [row for row in rows if row["mIoU"] is not None]
     reasons = [row["stopped"] for row in rows if row["mIoU"] is None]
-    return ", ".join([f"{_mean(scored, 'mIoU'):.1f}", *reasons] if scored else reasons)
+    values = [row["mIoU"] for row in scored]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return ", ".join([f"{statistics.fmean(values):.1f}{spread}", *reasons] if scored else reasons)
 
 
 def _milliseconds(result: dict, network: str) -> str:
@@ -55,11 +69,9 @@ def _milliseconds(result: dict, network: str) -> str:
     return f"{result['step_ms'][network]:.0f}" if network in result.get("step_ms", {}) else "-"
 
 
-def _mean(rows: list[dict], key: str) -> float:
-    return sum(row[key] for row in rows) / len(rows)
-
-
 def _table(result: dict) -> str:
+    if result["benchmark"] == "search":
+        return search_table(result)
     return chain_table(result) if result.get("chain") else accuracy_table(result)
 
 

@@ -54,14 +54,16 @@ def test_a_chain_stays_in_its_order_and_says_where_a_loss_was_not_finite(benchma
     ]
     assert benchmarks[1].chain_table({"rows": rows, "step_ms": {"second": 20.4, "third": 19.6}}).splitlines()[2:] == [
         "| first | 1.2 | - | 7 | non-finite loss at step 4 | 1 |",
-        "| second | 1.2 | 20 | 7 | 35.0 | 2 |",
+        "| second | 1.2 | 20 | 7 | 35.0 ± 7.1 | 2 |",
         "| third | 1.2 | 20 | 7 | 20.0, non-finite loss at step 5 | 2 |",
     ]
     table = benchmarks[1].accuracy_table({"rows": rows[:3]}).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in table] == ["second", "third", "first"]
 
 
-def measure(accuracy, monkeypatch, folder: Path, lr: float, *names: str, time: bool = False) -> dict:
+def measure(
+    accuracy, monkeypatch, folder: Path, lr: float, *names: str, time: bool = False, more: tuple[str, ...] = ()
+) -> dict:
     """Run the script on a small data set; return its result file."""
     config = {
         "name": "small",
@@ -72,8 +74,8 @@ def measure(accuracy, monkeypatch, folder: Path, lr: float, *names: str, time: b
     (folder / "small.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.chdir(folder)
     options = ["--config", "small.yaml", "--root", str(folder), "--compare", "article", "--out", f"{lr}.json"]
-    more = ["--time"] if time else ["--only", *names]
-    monkeypatch.setattr("sys.argv", ["accuracy.py", *options, *more])
+    chosen = ["--time"] if time else ["--only", *names]
+    monkeypatch.setattr("sys.argv", ["accuracy.py", *options, *more, *chosen])
     accuracy.main()
     return json.loads((folder / f"{lr}.json").read_text())
 
@@ -95,6 +97,13 @@ def test_the_script_measures_and_goes_on_after_a_loss_that_is_not_finite(benchma
     assert timed["rows"] == [row]
     assert timed["step_ms"].keys() == {earlier} and 0 < timed["step_ms"][earlier] < 60_000
     assert timed["step_environment"].keys() == row["environment"].keys()
+
+
+def test_at_equal_time_a_network_of_half_the_speed_has_half_the_epochs(benchmarks, monkeypatch, dataset):
+    first, other, *_ = benchmarks[0].NETWORKS["article"]
+    (dataset / "times.json").write_text(json.dumps({"step_ms": {first: 10.0, other: 20.0}}))
+    options = ("--equal-time", "times.json")
+    assert [r["steps"] for r in measure(benchmarks[0], monkeypatch, dataset, 1e-4, other, more=options)["rows"]] == [3]
 
 
 def test_networks_that_were_not_trained_cannot_be_timed(benchmarks, monkeypatch, dataset):
