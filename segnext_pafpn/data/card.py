@@ -94,13 +94,14 @@ def load_card(name_or_path: str) -> Card:
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         folder, path = path, shipped_folder("datasets") / f"{name_or_path}.yaml"
-        if folder.is_dir() and not path.is_file():
+        if (folder / FILE).is_file() and not path.is_file():
             return _parse_card({**card_content(folder), "root": "."}, folder / FILE)
         if not path.is_file():
-            if Path(name_or_path).is_dir():
+            if folder.is_dir():
                 raise UserError(
-                    f"data.card: {name_or_path} is a folder, expected a card: a shipped one's name or the path of a "
-                    f".yaml file. Give the folder with --data.root, or write a card for it (docs/your-data.md)."
+                    f"data.card: {folder} is a folder, expected a card: a shipped one's name or the path of a .yaml "
+                    f"file; or nnU-Net's folder with its {FILE}, which is not in it. Give the folder with --data.root, "
+                    f"or write a card for it (docs/your-data.md)."
                 )
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "

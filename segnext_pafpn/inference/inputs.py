@@ -41,6 +41,25 @@ def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
     return found
 
 
+def refuse_missing(pattern: str | list[str]) -> None:
+    """Ask whether there is anything of this name, which takes no model.
+
+    Raises:
+        UserError: if there is not.
+    """
+    if not isinstance(pattern, str):
+        return
+    try:
+        missing = not Path(pattern).exists() and not glob(pattern, recursive=True)
+    except OSError as error:
+        raise UserError(f"{pattern}: cannot be searched for images ({error.strerror}).") from error
+    if missing:
+        raise UserError(
+            f"{pattern}: no images found: no such file or folder. Give an image or volume, a folder of them, or a "
+            f"quoted glob such as 'photos/**/*.jpg'."
+        )
+
+
 def find_channel_files(patterns: Sequence[str]) -> list[tuple[Path, ...]]:
     """The files of images that have several, one for each pattern, sorted; ``{name}`` says which belong together.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.figures import colorize
-from segnext_pafpn.inference.inputs import find_inputs, read_input
+from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
 from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
 from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb
@@ -92,6 +92,7 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
         UserError: for anything that stands in the way of all of them, before anything is written; and if
             a file cannot be written.
     """
+    refuse_missing(config.input)
     preprocessing = load_preprocessing(config.checkpoint)
     if preprocessing.slicing is not None:
         return _predict_volumes(config, preprocessing.slicing, track)
