@@ -99,7 +99,6 @@ def test_regions_that_cannot_become_classes_are_told_why(tmp_path, changes, text
 @pytest.mark.parametrize(
     "content, text",
     [
-        (None, "no such file. Expected a data set of nnU-Net"),
         ("{", "not a readable JSON file"),
         ("[]", "expected an object with channel_names, labels, numTraining, file_ending"),
         ('{"modality": {"0": "MRI"}, "labels": {"0": "x"}}', "nnUNetv2_convert_MSD_dataset"),
@@ -115,11 +114,18 @@ def test_regions_that_cannot_become_classes_are_told_why(tmp_path, changes, text
         ),
     ],
 )
-def test_a_dataset_json_that_is_missing_or_wrong_is_named(tmp_path, content, text):
-    if content is not None:
-        (tmp_path / "dataset.json").write_text(content)
+def test_a_dataset_json_that_is_wrong_is_named(tmp_path, content, text):
+    (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(UserError, match=f"dataset.json: .*{text}"):
         load_card(str(tmp_path))
+
+
+def test_a_dataset_json_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"is a folder, expected a card: .* nnU-Net's folder with its dataset.json"):
+        load_card(str(tmp_path))
+    (tmp_path / "card.yaml").write_text("root: .\nlayout: nnunet")
+    with pytest.raises(UserError, match="dataset.json: no such file. Expected a data set of nnU-Net"):
+        load_card(str(tmp_path / "card.yaml"))
 
 
 def test_cases_are_drawn_into_five_folds_or_as_one_says(tmp_path):
