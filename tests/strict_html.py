@@ -2,8 +2,6 @@
 
 import base64
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from io import BytesIO
@@ -13,7 +11,6 @@ from PIL import Image
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 LIMIT = 3 * 2**20
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 
 
 @dataclass
@@ -64,7 +61,7 @@ class _Strict(HTMLParser):
 
 
 def read_page(path: Path) -> Page:
-    """Parse the page, which must be whole and below 3 MB, and show it to a browser where one is installed."""
+    """Parse the page, which must be whole and below 3 MB."""
     assert path.stat().st_size < LIMIT
     source = path.read_text(encoding="utf-8")
     assert source.startswith("<!DOCTYPE html>")
@@ -72,19 +69,4 @@ def read_page(path: Path) -> Page:
     parser.feed(source)
     parser.close()
     assert parser.open == [], f"never closed: {parser.open}"
-    if browser := next(filter(None, map(shutil.which, BROWSERS)), None):
-        show(browser, path)
     return parser.page
-
-
-def show(browser: str, path: Path) -> None:
-    """Take a screenshot, in which there must be more than one colour."""
-    picture = path.with_suffix(".screenshot.png")
-    command = [browser, "--headless", f"--screenshot={picture}", "--window-size=1100,1600"]
-    if "firefox" not in browser:
-        command += ["--no-sandbox", "--disable-gpu"]
-    result = subprocess.run([*command, path.resolve().as_uri()], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
-    with Image.open(picture) as image:
-        assert len(image.convert("RGB").resize((64, 64)).getcolors(4096)) > 1
-    picture.unlink()

@@ -1,0 +1,67 @@
+"""The pages of check and of a run, opened in a real browser: the Chromium that comes with Qt."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from segnext_pafpn.cli import main
+from segnext_pafpn.training.run import fit
+from tests.conftest import write_card, write_pair
+from tests.training.test_run import small_config
+
+_STARTS = subprocess.run(
+    [sys.executable, "-c", "import PySide6.QtWebEngineWidgets"], capture_output=True, text=True, check=False
+)
+pytestmark = pytest.mark.skipif(
+    "cannot open shared object file" in _STARTS.stderr,
+    reason=f"the system lacks a library of Chromium's: {_STARTS.stderr}",
+)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, Path]:
+    """A page of each kind."""
+    root = tmp_path_factory.mktemp("browser")
+    for i in range(4):
+        write_pair(root, "train", f"t{i}", seed=i)
+        write_pair(root, "val", f"v{i}", seed=100 + i)
+    card = write_card(root)
+    assert main(["check", "--data", str(card), "--html", str(root / "check.html")]) == 0
+    fit(small_config(root, root / "runs", epochs=2))
+    return {"check": root / "check.html", "run": root / "runs/run/metrics_val.html"}
+
+
+def look(page: Path, width: int, picture: Path) -> dict:
+    """What the browser says of a page in a window of this width."""
+    command = [sys.executable, str(Path(__file__).parent / "browser.py"), str(page), str(width), str(picture)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("width", [1100, 420])
+@pytest.mark.parametrize("kind", ["check", "run"])
+def test_a_page_is_whole_fetches_nothing_and_fits_the_window(pages, kind, width, tmp_path):
+    seen = look(pages[kind], width, tmp_path / "page.png")
+    assert seen["pictures"] >= (4 if kind == "check" else 1 + 4 * 4) and seen["broken"] == 0
+    assert seen["headings"] and seen["title"] and seen["invisible"] == 0
+    assert seen["console"] == [] and seen["fetched"] == []
+    assert seen["too_wide"] == 0, "the page scrolls sideways"
+    with Image.open(tmp_path / "page.png") as picture:
+        assert picture.width >= width
+        assert len(picture.convert("RGB").resize((64, 64)).getcolors(4096)) > 20, "the window stayed empty"
+
+
+def test_the_browser_sees_what_is_wrong(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<!DOCTYPE html><title>bad</title><h1>bad</h1><img src='data:image/png;base64,AAAA'>"
+        "<img src='gone.png'><div style='width: 3000px'>wide</div><script>console.log('help')</script>"
+    )
+    seen = look(page, 600, tmp_path / "page.png")
+    assert seen["broken"] == 2 and seen["console"] == ["help"] and seen["too_wide"] > 2000
+    assert [Path(url).name for url in seen["fetched"]] == ["gone.png"]
