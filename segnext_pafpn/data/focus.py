@@ -5,9 +5,8 @@ from those of the case with equal chances.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -32,7 +31,7 @@ class CropFocus:
     """
 
     probability: float = 0.0
-    classes: Literal["foreground", "rare"] | list[str] | dict[str, float] = field(default="foreground")
+    classes: list[str] | dict[str, float] | str = "foreground"
 
 
 def check_focus(focus: CropFocus, class_names: Sequence[str]) -> None:
@@ -46,7 +45,10 @@ def check_focus(focus: CropFocus, class_names: Sequence[str]) -> None:
     where = "data.crop_focus.classes"
     if isinstance(focus.classes, str):
         if focus.classes not in KINDS:
-            raise UserError(f"{where}: '{focus.classes}' is neither of {', '.join(KINDS)}, nor a list of class names.")
+            raise UserError(
+                f"{where}: expected {' or '.join(KINDS)}, a list of class names or weights by name, as in "
+                f"{{{class_names[-1]}: 2}}, found '{focus.classes}'.{nearest(focus.classes, KINDS)}"
+            )
         return
     if not focus.classes:
         raise UserError(f"{where}: names no class. Give foreground, rare, or names of classes.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from segnext_pafpn.data.cache.room import free_memory, refuse_lack
 from segnext_pafpn.data.dataset import FilePairs, Pair
 from segnext_pafpn.data.readers import Sample
 
@@ -39,7 +40,7 @@ class RamCache:
     def __init__(self, files: FilePairs, samples: Sequence[Sample], expected: int):
         self.files = files
         self.samples = list(dict.fromkeys(samples))
-        self._block_bytes = min(_BLOCK, expected + 2 * _ALIGNED * len(self.samples))
+        self._expected = expected + 2 * _ALIGNED * len(self.samples)
         self._blocks: list[torch.Tensor] = []
         self._used = 0  # bytes of the last block
         self._places: dict[Sample, tuple[_Place, _Place]] = {}
@@ -94,12 +95,21 @@ class RamCache:
         """Room for an array, in a new block if there is none left."""
         with self._lock:
             if not self._blocks or self._used + array.nbytes > len(self._blocks[-1]):
-                size = max(self._block_bytes, array.nbytes)
+                size = self._next_size(array.nbytes)
                 self._blocks.append(torch.empty(size, dtype=torch.uint8).share_memory_())
                 self._used = 0
             place = _Place(len(self._blocks) - 1, self._used, array.shape, array.dtype)
             self._used += -(-array.nbytes // _ALIGNED) * _ALIGNED
             return place
+
+    def _next_size(self, least: int) -> int:
+        """Bytes of a new block. What was expected has been compared with the memory there is, more has not."""
+        left = self._expected - self.num_bytes
+        if least <= left:
+            return max(least, min(left, _BLOCK))
+        size = max(least, _BLOCK // 16)
+        refuse_lack("ram", size, *free_memory(), len(self.samples))
+        return size
 
     def _view(self, place: _Place, writeable: bool = False) -> np.ndarray:
         memory = self._blocks[place.block].numpy()
