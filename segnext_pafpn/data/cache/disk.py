@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,10 @@ class DiskCache:
         self.folder = folder
         options = _options(files.reader)
         card = getattr(files.reader, "card", None)
+        card = card and replace(card, layout={}, root=None, path=None)  # the layout's options are the reader's
         table = _digest(files.labels.table.tobytes())
         self._image_key = f"{__version__} {options} {files.form}"
-        self._mask_key = f"{__version__} {options} {card and card.classes} {table}"
+        self._mask_key = f"{__version__} {options} {card} {table}"
 
     def holds(self, sample: Sample) -> bool:
         """Whether the pair is there."""
