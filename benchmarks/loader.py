@@ -1,9 +1,12 @@
-"""Images per second of the whole input side, by file format and workers, beside a plain PIL + albumentations loader.
+"""Images per second of the whole input side, by file format, workers and cache.
+
+Beside it stands a plain loader of PIL and albumentations.
 
     python benchmarks/loader.py --root PATH/TO/CamVid
-    python benchmarks/loader.py --root PATH/TO/CamVid --formats jpg png --workers 0 1 2
+    python benchmarks/loader.py --root PATH/TO/CamVid --formats jpg png --workers 0 1 2 --caches none ram disk
 
 The data set's pictures are written anew in each format into a temporary folder first, masks as PNG.
+Caches are full when the measured rounds begin.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import json
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import albumentations as A
@@ -40,6 +44,7 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="folder of the data set")
     parser.add_argument("--formats", nargs="+", default=["jpg", "png"])
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--caches", nargs="+", default=["none"], choices=["none", "ram", "disk"])
     parser.add_argument("--crop", nargs=2, type=int, default=[480, 352], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
@@ -60,9 +65,11 @@ def main() -> None:
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(content, indent=1) + "\n")
-    table = Table("format", "workers", "loader", "images/s", title="images per second, median over the rounds")
+    title = "images per second, median over the rounds"
+    table = Table("format", "workers", "loader", "cache", "images/s", title=title)
     for row in rows:
-        table.add_row(row["format"], str(row["workers"]), row["loader"], f"{row['images_per_second']:.0f}")
+        speed = f"{row['images_per_second']:.0f}"
+        table.add_row(row["format"], str(row["workers"]), row["loader"], row["cache"], speed)
     Console().print(table)
 
 
@@ -89,9 +96,11 @@ def _measure(card: Path, suffix: str, workers: int, arguments: argparse.Namespac
     width, height = arguments.crop
     config = DataConfig(
         card=str(card),
+        val_split="train",
         crop_size=(height, width),
         batch_size=arguments.batch,
         num_workers=workers,
+        cache_dir=str(card.parent / "cache"),
         augment=AugmentConfig(scale=(0.5, 2.0), horizontal_flip=0.5, color=0.4),
     )
     plain = DataLoader(
@@ -102,18 +111,31 @@ def _measure(card: Path, suffix: str, workers: int, arguments: argparse.Namespac
         persistent_workers=workers > 0,
         drop_last=True,
     )
-    loaders = {"segnext_pafpn": SegmentationDataModule(config).train_dataloader(), "PIL + albumentations": plain}
-    rates: dict[str, list[float]] = {name: [] for name in loaders}
+    loaders = {("segnext_pafpn", cache): _loader(replace(config, cache=cache)) for cache in arguments.caches}
+    loaders["PIL + albumentations", "none"] = plain
+    rates: dict[tuple[str, str], list[float]] = {name: [] for name in loaders}
     for turn in range(arguments.rounds + 1):
         for name, loader in loaders.items():
             start = time.perf_counter()
             images = sum(len(batch["image"]) for batch in loader)
-            if turn > 0:  # the first starts the workers
+            if turn > 0:  # the first starts the workers, and fills the cache on the disk
                 rates[name].append(images / (time.perf_counter() - start))
     return [
-        {"format": suffix, "workers": workers, "loader": name, "images_per_second": round(statistics.median(r), 1)}
-        for name, r in rates.items()
+        {
+            "format": suffix,
+            "workers": workers,
+            "loader": name,
+            "cache": cache,
+            "images_per_second": round(statistics.median(r), 1),
+        }
+        for (name, cache), r in rates.items()
     ]
+
+
+def _loader(config: DataConfig) -> DataLoader:
+    data = SegmentationDataModule(config)
+    data.setup("fit")
+    return data.train_dataloader()
 
 
 class _PlainDataset(Dataset):

@@ -70,8 +70,9 @@ def test_all_metrics_count_alike(run):
 def test_the_loader_is_measured_beside_a_plain_one(run, tmp_path):
     make_camvid(tmp_path / "camvid")
     arguments = ["--root", tmp_path / "camvid", "--formats", "png", "--workers", 0, "--crop", 32, 24]
-    rows = run("loader", *arguments, "--batch", 2, "--rounds", 1)["rows"]
-    assert {row["loader"] for row in rows} == {"segnext_pafpn", "PIL + albumentations"}
+    rows = run("loader", *arguments, "--caches", "none", "ram", "disk", "--batch", 2, "--rounds", 1)["rows"]
+    kinds = [("segnext_pafpn", cache) for cache in ("none", "ram", "disk")]
+    assert [(row["loader"], row["cache"]) for row in rows] == [*kinds, ("PIL + albumentations", "none")]
     assert all(row["images_per_second"] > 0 for row in rows)
 
 

@@ -127,6 +127,6 @@ def test_the_commands_of_the_page_run(folder):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
-    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee"}
+    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee", "eyes-rare"}
     assert len(list((folder / "masks").glob("*.png"))) == 5
     assert [path.name for path in (folder / "predictions").iterdir()] == ["case_005.nii.gz"]

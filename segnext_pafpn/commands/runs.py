@@ -42,7 +42,8 @@ def train(argv: list[str]) -> int:
         _refuse_problems(reports)
         train_report = reports[0]
     with _said_how_to_go_on("train", config.run_dir):
-        result = fit(config, resume=resume, train_report=train_report)
+        shown = track if is_first_process() else None
+        result = fit(config, resume=resume, train_report=train_report, track=shown)
     if is_first_process():
         _show(result)
         console.print(

@@ -1,21 +1,26 @@
 """The data's way from a card to batches, for Lightning."""
 
+import logging
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import lightning as L
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from segnext_pafpn.data.cache import CacheKind, DiskCache, RamCache, Track, build_cache
 from segnext_pafpn.data.card import Card, load_card
-from segnext_pafpn.data.dataset import EvalBatchSampler, SegmentationDataset, TrainSampler
+from segnext_pafpn.data.dataset import EvalBatchSampler, FilePairs, Pairs, SegmentationDataset, TrainSampler
+from segnext_pafpn.data.focus import CropFocus, check_focus, class_odds
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
 from segnext_pafpn.data.transforms import AugmentConfig, Transform, eval_transform, train_transform
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.intensity import Intensity
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -30,10 +35,16 @@ class DataConfig:
         val_split: split to choose the best weights on.
         image_size: height and width to which every picture is resized first, or null to keep its own.
         crop_size: height and width of the crops to train on.
+        crop_focus: crops that are laid around pixels of chosen classes.
+        repeat_threshold: draw pictures more often that hold a class which less than this share of the pictures holds
+            (repeat-factor sampling, arXiv 1908.03195); or null. An epoch stays as long as it is.
         batch_size: crops per step and device.
         val_batch_size: pictures per step and device in evaluation.
         samples_per_epoch: crops per epoch, or null for one of each picture.
         num_workers: processes that read and augment, per device; null for up to 8, as cores allow.
+        cache: keep decoded pictures: ram, in memory that the workers of a device share; disk, in files in cache_dir
+            that all runs share; or none.
+        cache_dir: folder of the cache on disk, which may be removed at any time.
         check: read everything once before training and stop at what is wrong.
         augment: random changes in training.
         intensity: how images that are not 8-bit RGB are normalised, or null to follow the card and measure the train
@@ -47,10 +58,14 @@ class DataConfig:
     val_split: str = "val"
     image_size: tuple[int, int] | None = None
     crop_size: tuple[int, int] = (128, 192)
+    crop_focus: CropFocus = field(default_factory=CropFocus)
+    repeat_threshold: float | None = None
     batch_size: int = 8
     val_batch_size: int = 8
     samples_per_epoch: int | None = None
     num_workers: int | None = None
+    cache: CacheKind = "none"
+    cache_dir: str | None = None
     check: bool = True
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     intensity: Intensity | None = None
@@ -73,6 +88,37 @@ class SegmentationDataModule(L.LightningDataModule):
         self.card: Card = self.reader.fitted(card)
         self.labels = LabelMap(self.card)
         _check_intensity(self.card, config.intensity)
+        check_focus(config.crop_focus, self.card.class_names)
+        self.repeat_factors: np.ndarray | None = None  # of the train split, where config.repeat_threshold is set
+        self.track: Track | None = None  # shows the filling of the cache
+        self.cache: RamCache | DiskCache | None = None
+
+    def setup(self, stage: str) -> None:
+        """Called by the trainer before it asks for loaders. What a cache in memory is to hold is read now."""
+        if stage != "fit":
+            return
+        self._settle_cache()
+        if isinstance(self.cache, RamCache) and not self.cache.is_full:
+            self.cache.fill(self.track)
+            size = self.cache.num_bytes / 2**20
+            log.info(f"data.cache: ram: {len(self.cache.samples)} pictures, {size:.1f} MiB")
+
+    def _settle_cache(self) -> None:
+        """The cache that the configuration asks for, once.
+
+        Raises:
+            UserError: if the pictures do not fit.
+        """
+        config = self.config
+        if self.cache is None and config.cache != "none":
+            samples = [sample for split in self._cached_splits for sample in self.samples(split)]
+            files = FilePairs(self.reader, self.labels, self.card.image)
+            processes = 1 if self.trainer is None else self.trainer.num_devices
+            self.cache = build_cache(config.cache, files, samples, config.cache_dir, processes)
+
+    @property
+    def _cached_splits(self) -> list[str]:
+        return list(dict.fromkeys([self.config.train_split, self.config.val_split]))
 
     def samples(self, split: str) -> list[Sample]:
         """The split's complete pairs.
@@ -91,8 +137,11 @@ class SegmentationDataModule(L.LightningDataModule):
             return self.reader.read_layers(sample)
         return self.labels(self.reader.read_mask(sample))
 
-    def dataset(self, samples: list[Sample], transform: Transform) -> SegmentationDataset:
+    def dataset(self, samples: list[Sample], transform: Transform, pairs: Pairs | None = None) -> SegmentationDataset:
         """These samples, normalised as the configuration says.
+
+        Args:
+            pairs: a cache to read them from, in place of their files.
 
         Raises:
             UserError: if it does not say so yet: training finds the numbers first.
@@ -104,7 +153,7 @@ class SegmentationDataModule(L.LightningDataModule):
                 f"split, which a run's config.yaml or model/ holds. Train first."
             )
         return SegmentationDataset(
-            self.reader, samples, self.labels, transform, self.seed, form, intensity or form.intensity()
+            self.reader, samples, self.labels, transform, self.seed, form, intensity or form.intensity(), pairs
         )
 
     def train_dataloader(self) -> DataLoader:
@@ -117,10 +166,17 @@ class SegmentationDataModule(L.LightningDataModule):
                 f"data.batch_size: {config.batch_size} on {world_size} device(s) is more than the {length} samples "
                 f"of an epoch. Lower it, or set data.samples_per_epoch to at least {config.batch_size * world_size}."
             )
-        rgb8 = self.card.image.is_rgb8
-        transform = train_transform(config.augment, config.crop_size, config.image_size, rgb8)
-        dataset = self.dataset(samples, transform)
-        sampler = TrainSampler(len(samples), length, seed=self.seed, rank=rank, world_size=world_size)
+        if config.repeat_threshold is not None and self.repeat_factors is None:
+            raise ValueError("no repeat_factors have been counted; see training.sampling.settle_sampling")
+        self._settle_cache()
+        rgb8, focus = self.card.image.is_rgb8, None
+        if config.crop_focus.probability:
+            focus = config.crop_focus.probability, class_odds(config.crop_focus, self.card.class_names)
+        transform = train_transform(config.augment, config.crop_size, config.image_size, rgb8, focus)
+        dataset = self.dataset(samples, transform, self.cache)
+        sampler = TrainSampler(
+            len(samples), length, seed=self.seed, rank=rank, world_size=world_size, factors=self.repeat_factors
+        )
         sampler.set_epoch(self.first_epoch)
         return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size, drop_last=True)
 
@@ -135,7 +191,8 @@ class SegmentationDataModule(L.LightningDataModule):
         if len(samples) < world_size:
             raise UserError(f"split '{split}': {len(samples)} pictures are fewer than {world_size} devices. Use fewer.")
         sizes = [config.image_size or self.reader.size(sample) for sample in samples]
-        dataset = self.dataset(samples, eval_transform(config.image_size))
+        cache = self.cache if split in self._cached_splits else None
+        dataset = self.dataset(samples, eval_transform(config.image_size), cache)
         batch_size = min(config.val_batch_size, len(samples) // world_size)  # no device may go without a batch
         batches = EvalBatchSampler(sizes, batch_size, rank=rank, world_size=world_size)
         return build_loader(dataset, config.num_workers, batch_sampler=batches)
@@ -184,5 +241,15 @@ def _check_config(config: DataConfig) -> None:
     for key, value in positive.items():
         if value <= 0:
             raise UserError(f"data.{key}: must be more than 0, found {value}.")
+    if config.repeat_threshold is not None and not 0 < config.repeat_threshold <= 1:
+        raise UserError(f"data.repeat_threshold: must be more than 0 and at most 1, found {config.repeat_threshold}.")
+    kinds = get_args(CacheKind)
+    if config.cache not in kinds:
+        hint = nearest(str(config.cache), kinds)
+        raise UserError(f"data.cache: '{config.cache}' is not known.{hint} Known: {', '.join(kinds)}.")
+    if config.cache == "disk" and not config.cache_dir:
+        raise UserError(
+            "data.cache: disk needs data.cache_dir, a folder on a fast disk. Runs that name one folder share its files."
+        )
     if config.augment.scale[0] > config.augment.scale[1]:
         raise UserError(f"data.augment.scale: expected [smallest, largest], found {list(config.augment.scale)}.")

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TypedDict
+from dataclasses import dataclass
+from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -28,15 +29,56 @@ class Batch(TypedDict):
     name: list[str]
 
 
+Pair = tuple[np.ndarray, np.ndarray]  # image (H, W, C) as the reader gives it, training ids (H, W) uint8
+
+
+class Pairs(Protocol):
+    """Where images and their truth come from: files, or what was kept of them. Nobody may write into the arrays."""
+
+    def read(self, sample: Sample) -> Pair: ...
+
+
+@dataclass(frozen=True)
+class FilePairs:
+    """Pairs decoded from the files.
+
+    Args:
+        form: what the card says of the images.
+    """
+
+    reader: Reader
+    labels: LabelMap
+    form: ImageFormat = RGB8
+
+    def read(self, sample: Sample) -> Pair:
+        """The pair, which is what the card says.
+
+        Raises:
+            UserError: naming a file that cannot be read or is not.
+        """
+        image = self.read_image(sample)
+        return image, self.read_mask(sample, image)
+
+    def read_image(self, sample: Sample) -> np.ndarray:
+        """The image alone, ``(H, W, C)``."""
+        return self.form.check(self.reader.read_image(sample), sample.label)
+
+    def read_mask(self, sample: Sample, image: np.ndarray) -> np.ndarray:
+        """Training ids ``(H, W)`` uint8 of the sample whose image this is."""
+        return read_truth(self.reader, sample, self.labels, image)
+
+
 class SegmentationDataset(Dataset):
     """Samples of one split, read, mapped to training ids, and transformed.
 
-    An item is asked for by ``(epoch, index)``. What augmentation does to it follows from these two and
-    the seed alone: not from the number of workers, processes or devices, nor from where a run resumed.
+    An item is asked for by ``(epoch, index)``, and where a picture comes again in an epoch by ``(epoch, index, turn)``.
+    What augmentation does to it follows from these and the seed alone: not from the number of workers, processes or
+    devices, nor from where a run resumed.
 
     Args:
         form: what the card says of the images.
         intensity: by which images are normalised; None for 8-bit RGB.
+        pairs: what was kept of the files, to read that in their place.
     """
 
     def __init__(
@@ -48,30 +90,27 @@ class SegmentationDataset(Dataset):
         seed: int = 0,
         form: ImageFormat = RGB8,
         intensity: Intensity | None = None,
+        pairs: Pairs | None = None,
     ):
-        self.reader = reader
         self.samples = samples
-        self.labels = labels
         self.transform = transform
         self.seed = seed
-        self.form = form
         self.intensity = intensity
+        self.pairs = pairs or FilePairs(reader, labels, form)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        epoch, index = key
-        sample = self.samples[index]
-        image = self.form.check(self.reader.read_image(sample), sample.label)
-        truth = read_truth(self.reader, sample, self.labels, image)
+    def __getitem__(self, key: tuple[int, ...]) -> Batch:
+        sample = self.samples[key[1]]
+        image, mask = self.pairs.read(sample)
         if self.intensity is not None:
             image = self.intensity(image)
-        seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
-        image, mask = apply_transform(self.transform, image, truth, seed)
+        seed = int(np.random.SeedSequence([self.seed, *key]).generate_state(1)[0])
+        image, mask = apply_transform(self.transform, image, mask, seed)
         return {
-            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "mask": torch.from_numpy(np.ascontiguousarray(mask)),
+            "image": torch.from_numpy(np.require(image.transpose(2, 0, 1), requirements="CW")),
+            "mask": torch.from_numpy(np.require(mask, requirements="CW")),
             "name": sample.label,
         }
 
@@ -107,19 +146,38 @@ def describe_unknown(ids: list[int], labels: LabelMap) -> str:
     return f"{values} {found} {verb} not in the card (known: {labels.known}). Add to a class's ids, or to ignore."
 
 
-class TrainSampler(Sampler[tuple[int, int]]):
+class TrainSampler(Sampler[tuple[int, ...]]):
     """Endless shuffling cut into epochs of equal length; the part of one process.
 
     All processes draw the same order and take turns, so no sample is seen twice in a round. The order
-    of an epoch follows from seed and epoch, so that a resumed run sees what it would have seen.
+    of an epoch follows from seed and epoch, so that a resumed run sees what it would have seen. Keys are
+    ``(epoch, index)``; a sample that comes again in the epoch has how often it came before as their third number, so
+    that it is not cropped as it was.
+
+    Args:
+        size: samples to draw from, N.
+        length: samples of an epoch, over all processes.
+        factors: how often each sample comes in a round, (N,) of 1 or more; what is after the point is the chance of
+            one time more, drawn for each round. None for once.
     """
 
-    def __init__(self, size: int, length: int, seed: int = 0, rank: int = 0, world_size: int = 1):
+    def __init__(
+        self,
+        size: int,
+        length: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        factors: np.ndarray | None = None,
+    ):
+        if size < 1:
+            raise ValueError("there are no samples to draw from")
         self.size = size
         self.length = length // world_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.factors = factors
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -129,12 +187,35 @@ class TrainSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return self.length
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        order = self._order()
+        keys = zip(order.tolist(), _turns(order).tolist(), strict=True)
+        own = [(self.epoch, index, turn) if turn else (self.epoch, index) for index, turn in keys]
+        return iter(own[self.rank :: self.world_size])
+
+    def _order(self) -> np.ndarray:
+        """Indices of the epoch's samples, of all processes."""
         random = np.random.default_rng([self.seed, self.epoch])
         total = self.length * self.world_size
-        rounds = [random.permutation(self.size) for _ in range(-(-total // self.size))]
-        order = np.concatenate(rounds or [[]])[self.rank : total : self.world_size]
-        return iter([(self.epoch, int(index)) for index in order])
+        rounds = [np.zeros(0, dtype=np.int64)]
+        while sum(map(len, rounds)) < total:
+            rounds.append(self._round(random))
+        return np.concatenate(rounds)[:total]
+
+    def _round(self, random: np.random.Generator) -> np.ndarray:
+        if self.factors is None:
+            return random.permutation(self.size)
+        times = np.floor(self.factors + random.random(self.size)).astype(np.int64)
+        return random.permutation(np.repeat(np.arange(self.size), times))
+
+
+def _turns(order: np.ndarray) -> np.ndarray:
+    """How often each entry came before in ``order`` (N,)."""
+    by_value = np.argsort(order, kind="stable")
+    values = order[by_value]
+    turns = np.empty_like(order)
+    turns[by_value] = np.arange(len(order)) - np.searchsorted(values, values)
+    return turns
 
 
 class EvalBatchSampler(Sampler[list[tuple[int, int]]]):

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from segnext_pafpn.data.card import IGNORE_INDEX
+from segnext_pafpn.data.focus import lay_around, pick_pixel
 from segnext_pafpn.data.jitter import add_noise, blur_values, jitter_values
 
 Transform = A.Compose
@@ -53,6 +54,7 @@ def train_transform(
     crop_size: tuple[int, int],
     image_size: tuple[int, int] | None = None,
     rgb8: bool = True,
+    focus: tuple[float, np.ndarray] | None = None,
 ) -> A.Compose:
     """Resize (optional), zoom, crop to ``crop_size`` (height, width), flip, colours.
 
@@ -60,6 +62,7 @@ def train_transform(
 
     Args:
         rgb8: images are 8-bit RGB; else normalised floats of any number of channels.
+        focus: share of the crops to lay around a class, and the odds of the classes (K,); None to crop anywhere.
     """
     height, width = crop_size
     low, high = config.scale
@@ -71,7 +74,7 @@ def train_transform(
         # before the crop: a turned crop would have its sides exchanged
         A.RandomRotate90(p=config.rotate90) if config.rotate90 else None,
         A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE_INDEX),
-        A.RandomCrop(height, width),
+        A.RandomCrop(height, width) if focus is None else _FocusedCrop(height, width, *focus),
         A.HorizontalFlip(p=config.horizontal_flip) if config.horizontal_flip else None,
         A.VerticalFlip(p=config.vertical_flip) if config.vertical_flip else None,
         *(_rgb_steps(config) if rgb8 else _value_steps(config)),
@@ -94,6 +97,27 @@ def _value_steps(config: AugmentConfig) -> list[A.BasicTransform | None]:
         _Values(blur_values, p=config.blur) if config.blur else None,
         _Values(add_noise, p=config.noise) if config.noise else None,
     ]
+
+
+class _FocusedCrop(A.RandomCrop):
+    """A random crop that, with a probability, is laid around a pixel of a class; see ``data/focus.py``."""
+
+    def __init__(self, height: int, width: int, probability: float, odds: np.ndarray):
+        super().__init__(height, width)
+        self.probability = probability
+        self.odds = odds
+
+    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        random = self.py_random
+        if random.random() >= self.probability:
+            return super().get_params_dependent_on_data(params, data)
+        pixel = pick_pixel(np.stack(data["masks"]) if "masks" in data else data["mask"], self.odds, random)
+        if pixel is None:
+            return super().get_params_dependent_on_data(params, data)
+        height, width = params["shape"][:2]
+        top = lay_around(pixel[0], self.height, height, random)
+        left = lay_around(pixel[1], self.width, width, random)
+        return {"crop_coords": (left, top, left + self.width, top + self.height), "pad_params": None}
 
 
 class _Values(A.ImageOnlyTransform):

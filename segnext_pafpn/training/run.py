@@ -11,6 +11,7 @@ import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
+from segnext_pafpn.data.cache import Track
 from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
@@ -32,6 +33,7 @@ from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, write_images, write_report
+from segnext_pafpn.training.sampling import settle_sampling
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +52,15 @@ class Result:
     tables: Sequence[FieldTable] = ()
 
 
-def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | None = None) -> Result:
+def fit(
+    config: TrainConfig, resume: bool = False, train_report: SplitReport | None = None, track: Track | None = None
+) -> Result:
     """Train, evaluate the best weights, and fill the run's folder.
 
     Args:
         resume: go on from the folder's last checkpoint, as if the run had never stopped.
         train_report: what a check of the training split has found, so that class weights need not read it again.
+        track: shows the filling of a cache in memory; see :meth:`.RamCache.fill`.
 
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
@@ -63,7 +68,9 @@ def fit(config: TrainConfig, resume: bool = False, train_report: SplitReport | N
     data = SegmentationDataModule(config.data, seed=config.seed)
     refuse_other_mode(config.loss, data.card)
     config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
+    config = settle_sampling(config, data, train_report)
     data.config = config.data
+    data.track = track
     L.seed_everything(config.seed, workers=True, verbose=False)
     preprocessing = Preprocessing.of_images(
         config.data.intensity,

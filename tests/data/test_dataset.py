@@ -21,9 +21,9 @@ from tests.conftest import random_mask, write_card
 @given(size=st.integers(1, 30), length=st.integers(1, 80), world=st.integers(1, 4), seed=st.integers(0, 99))
 def test_processes_share_an_epoch_without_overlap(size, length, world, seed):
     parts = [list(TrainSampler(size, length, seed=seed, rank=r, world_size=world)) for r in range(world)]
-    whole = [i for _, i in TrainSampler(size, length // world * world, seed=seed)]
+    whole = [i for _, i, *_ in TrainSampler(size, length // world * world, seed=seed)]
     assert [len(p) for p in parts] == [length // world] * world
-    assert [i for group in zip(*parts, strict=True) for _, i in group] == whole
+    assert [i for group in zip(*parts, strict=True) for _, i, *_ in group] == whole
     counts = np.bincount(whole, minlength=size) if whole else np.zeros(size)
     assert counts.max() - counts.min() <= 1
 

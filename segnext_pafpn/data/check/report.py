@@ -36,6 +36,7 @@ class SplitReport:
         pixels: of each class (K,), and after them the ignored ones.
         pictures: how many pictures hold each class (K,).
         picture_pixels: labelled pixels of the pictures that hold each class (K,).
+        holds: which classes each picture that was read holds, (K,) bool, in the order of the listing.
         raw_ids: pixels of each id as the files have it, (65536,).
         sizes: how many pictures have which (height, width).
         details: measurements of each readable pair, where they were asked for.
@@ -53,6 +54,7 @@ class SplitReport:
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    holds: list[np.ndarray] = field(default_factory=list)
     raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(65536, dtype=np.int64))
     sizes: Counter = field(default_factory=Counter)
     details: list[tuple[Sample, Details]] = field(default_factory=list)

@@ -91,6 +91,7 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
         report.num_empty += int(np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1))
         report.pictures += held
         report.picture_pixels += held * pixels[: len(held)].sum()
+        report.holds.append(held)
     if finding.details is not None:
         report.details.append((finding.sample, finding.details))
 
