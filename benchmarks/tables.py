@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from table_kinds import KINDS
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -60,6 +62,8 @@ def _mean(rows: list[dict], key: str) -> float:
 
 
 def _table(result: dict) -> str:
+    if (kind := KINDS.get(result["benchmark"])) is not None:
+        return kind(result)
     return chain_table(result) if result.get("chain") else accuracy_table(result)
 
 

@@ -1,0 +1,59 @@
+"""Markdown tables, one function for each kind of result file that is no comparison of scores over seeds."""
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+
+def isbi_table(result: dict) -> str:
+    """Networks by V^Rand; mean and standard deviation over the folds, percent."""
+    scores: dict[str, Callable[[dict], float]] = {
+        "IoU membrane": lambda row: row["IoU"]["membrane"],
+        "IoU cell": lambda row: row["IoU"]["cell"],
+        "Dice membrane": lambda row: row["Dice"]["membrane"],
+        "Dice cell": lambda row: row["Dice"]["cell"],
+        "V^Rand": lambda row: row["rand"],
+        "V^Info": lambda row: row["info"],
+        "best V^Rand": lambda row: row["best_rand"],
+        "best V^Info": lambda row: row["best_info"],
+    }
+    lines = []
+    for network, rows in _grouped(result["rows"], "network").items():
+        scored = [row for row in rows if row["stopped"] is None]
+        if scored:
+            figures = [mean_and_deviation([score(row) for row in scored]) for score in scores.values()]
+            rank = -statistics.fmean(row["rand"] for row in scored)
+            facts = [f"{scored[0]['million_parameters']:.1f}", str(scored[0]["steps"])]
+        else:
+            figures, facts, rank = ["-"] * len(scores), ["-", "-"], 0.0
+        stopped = [f"fold {row['fold']}: {row['stopped']}" for row in rows if row["stopped"] is not None]
+        lines.append((rank, [network, *facts, *figures, "; ".join([str(len(scored)), *stopped])]))
+    head = ["network", "M parameters", "steps", *scores, "folds"]
+    return markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """To one decimal; the deviation is that of a sample, and missing where there is one value."""
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{spread}"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table of Markdown."""
+    lines = [_line(head), "|" + "---|" * len(head), *map(_line, rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _grouped(rows: Iterable[dict], key: str) -> dict[str, list[dict]]:
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row)
+    return groups
+
+
+KINDS: dict[str, Callable[[dict], str]] = {
+    "isbi": isbi_table,
+}
