@@ -31,6 +31,39 @@ def isbi_table(result: dict) -> str:
     return markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
 
 
+def stability_table(result: dict) -> str:
+    """A row for each network and precision, a column for each learning rate: the last loss, or where it ended."""
+    rates = sorted({row["lr"] for row in result["rows"]})
+    lines = []
+    for network, rows in _grouped(result["rows"], "network").items():
+        for precision, runs in _grouped(rows, "precision").items():
+            found = {run["lr"]: _stability(run) for run in runs}
+            lines.append([network, precision, *(found.get(rate, "-") for rate in rates)])
+    width, height = result["crop"]
+    caption = (
+        f"Mean loss of the last five of {result['steps']} steps, {result['batch']} crops of {width}x{height} in each. "
+        f"{measured_on(result['environment'])}"
+    )
+    return f"{caption}\n\n" + markdown(["network", "precision", *(f"lr {rate:g}" for rate in rates)], lines)
+
+
+def _stability(run: dict) -> str:
+    if run["stopped"] is not None:
+        return run["stopped"].replace("non-finite loss", "not finite")
+    left_out = "" if run["loss_scale"] in (None, 65536) else f" (scale {run['loss_scale']:g})"
+    return f"{run['last_loss']:.2f}{left_out}"
+
+
+def measured_on(environment: dict) -> str:
+    """A sentence on where and with what."""
+    e = environment
+    commit = f", commit {e['commit']}" if e["commit"] else ""
+    return (
+        f"Measured on {e['device']}, {e['cpu_cores']} cores, {e['torch_threads']} threads, torch "
+        f"{e['versions']['torch']}{commit}, {e['date']}."
+    )
+
+
 def mean_and_deviation(values: Sequence[float]) -> str:
     """To one decimal; the deviation is that of a sample, and missing where there is one value."""
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -56,4 +89,5 @@ def _grouped(rows: Iterable[dict], key: str) -> dict[str, list[dict]]:
 
 KINDS: dict[str, Callable[[dict], str]] = {
     "isbi": isbi_table,
+    "stability": stability_table,
 }

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.test_cli import make_camvid
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -111,3 +113,20 @@ def test_the_table_of_folds_has_means_and_deviations(monkeypatch):
         "| B | 4.0 | 7 | 90.0 | 91.0 | 90.0 | 91.0 | 90.0 | 90.0 | 92.0 | 93.0 | 1; fold 1: non-finite loss at step 4 |"
     )
     assert table[3].startswith("| A | 4.0 | 7 | 75.0 ± 7.1 | 76.0 ± 7.1 |") and table[3].endswith("| 2 |")
+
+
+def test_a_learning_rate_that_is_too_high_is_told_from_one_that_is_not(run, tmp_path):
+    make_camvid(tmp_path / "camvid")
+    names = ["--only", "PAFPNeXt elanext_tiny", "--precisions", "32-true", "--device", "cpu"]
+    sizes = ["--steps", 3, "--batch", 2, "--crop", 64, 64]
+    content = run("stability", "--root", tmp_path / "camvid", "--rates", 1e-4, 1e30, *names, *sizes)
+    calm, wild = content["rows"]
+    assert calm["stopped"] is None and calm["steps"] == 3 and 0 < calm["last_loss"] < 20
+    assert wild["stopped"] == f"non-finite loss at step {wild['steps']}" and 1 < wild["steps"] <= 3
+    assert wild["first_loss"] == calm["first_loss"]
+    from table_kinds import stability_table
+
+    last = stability_table(content).splitlines()[-1]
+    assert last == (
+        f"| PAFPNeXt elanext_tiny | 32-true | {calm['last_loss']:.2f} | not finite at step {wild['steps']} |"
+    )
