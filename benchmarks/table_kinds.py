@@ -54,6 +54,55 @@ def _stability(run: dict) -> str:
     return f"{run['last_loss']:.2f}{left_out}"
 
 
+def scaling_table(result: dict) -> str:
+    """A small table for each axis, in the order of measuring."""
+    tables = {"pictures": _pictures_table, "processes": _processes_table}
+    parts = [f"{result['network']}. {measured_on(result['environment'])}"]
+    for axis, rows in _grouped(result["rows"], "axis").items():
+        parts.append(tables[axis](rows, result) if axis in tables else _growth_table(axis, rows))
+    return "\n\n".join(parts)
+
+
+def _growth_table(axis: str, rows: list[dict]) -> str:
+    jobs = _grouped(rows, "job")
+    lines = []
+    for value in dict.fromkeys(row["value"] for row in rows):
+        cells: list[str] = [str(value)]
+        for runs in jobs.values():
+            run = next(run for run in runs if run["value"] == value)
+            cells += [run["not_measured"], "-"] if "not_measured" in run else [f"{run['ms']:.0f}", _grown(run)]
+        lines.append(cells)
+    return markdown([axis, *(f"{job}: {unit}" for job in jobs for unit in ("ms", "MiB"))], lines)
+
+
+def _pictures_table(rows: list[dict], result: dict) -> str:
+    lines = []
+    for row in rows:
+        if "not_measured" in row:
+            lines.append([row["value"], row["not_measured"], "-", "-", "-"])
+        else:
+            seconds = [f"{row[key]:.2f}" for key in ("list_seconds", "check_seconds", "first_batch_seconds")]
+            lines.append([row["value"], *seconds, _grown(row)])
+    return markdown(["pictures", "list: s", "check: s", "loader and first batch: s", "MiB"], lines)
+
+
+def _processes_table(rows: list[dict], result: dict) -> str:
+    lines = []
+    for row in rows:
+        name = f"{row['value']} x {row['threads']}"
+        if "not_measured" in row:
+            lines.append([name, row["not_measured"], "-", "-"])
+        else:
+            lines.append([name, f"{row['ms']:.0f}", f"{row['images_per_second']:.1f}", row["peak_mib"]])
+    head = [f"processes x threads, {result['process_batch']} images a step", "ms / step", "images / s", "MiB each"]
+    return markdown(head, lines)
+
+
+def _grown(row: dict) -> str:
+    """Memory beyond what the process had before."""
+    return str(row["peak_mib"] - row["start_mib"])
+
+
 def measured_on(environment: dict) -> str:
     """A sentence on where and with what."""
     e = environment
@@ -90,4 +139,5 @@ def _grouped(rows: Iterable[dict], key: str) -> dict[str, list[dict]]:
 KINDS: dict[str, Callable[[dict], str]] = {
     "isbi": isbi_table,
     "stability": stability_table,
+    "scaling": scaling_table,
 }
