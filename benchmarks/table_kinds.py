@@ -1,7 +1,10 @@
 """Markdown tables, one function for each kind of result file that is no comparison of scores over seeds."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+
+from table_parts import grouped, markdown, mean_and_deviation, measured_on
+from table_rates import RATES
 
 
 def isbi_table(result: dict) -> str:
@@ -17,7 +20,7 @@ def isbi_table(result: dict) -> str:
         "best V^Info": lambda row: row["best_info"],
     }
     lines = []
-    for network, rows in _grouped(result["rows"], "network").items():
+    for network, rows in grouped(result["rows"], "network").items():
         scored = [row for row in rows if row["stopped"] is None]
         if scored:
             figures = [mean_and_deviation([score(row) for row in scored]) for score in scores.values()]
@@ -35,8 +38,8 @@ def stability_table(result: dict) -> str:
     """A row for each network and precision, a column for each learning rate: the last loss, or where it ended."""
     rates = sorted({row["lr"] for row in result["rows"]})
     lines = []
-    for network, rows in _grouped(result["rows"], "network").items():
-        for precision, runs in _grouped(rows, "precision").items():
+    for network, rows in grouped(result["rows"], "network").items():
+        for precision, runs in grouped(rows, "precision").items():
             found = {run["lr"]: _stability(run) for run in runs}
             lines.append([network, precision, *(found.get(rate, "-") for rate in rates)])
     width, height = result["crop"]
@@ -58,13 +61,13 @@ def scaling_table(result: dict) -> str:
     """A small table for each axis, in the order of measuring."""
     tables = {"pictures": _pictures_table, "processes": _processes_table}
     parts = [f"{result['network']}. {measured_on(result['environment'])}"]
-    for axis, rows in _grouped(result["rows"], "axis").items():
+    for axis, rows in grouped(result["rows"], "axis").items():
         parts.append(tables[axis](rows, result) if axis in tables else _growth_table(axis, rows))
     return "\n\n".join(parts)
 
 
 def _growth_table(axis: str, rows: list[dict]) -> str:
-    jobs = _grouped(rows, "job")
+    jobs = grouped(rows, "job")
     lines = []
     for value in dict.fromkeys(row["value"] for row in rows):
         cells: list[str] = [str(value)]
@@ -103,40 +106,8 @@ def _grown(row: dict) -> str:
     return str(row["peak_mib"] - row["start_mib"])
 
 
-def measured_on(environment: dict) -> str:
-    """A sentence on where and with what."""
-    e = environment
-    commit = f", commit {e['commit']}" if e["commit"] else ""
-    return (
-        f"Measured on {e['device']}, {e['cpu_cores']} cores, {e['torch_threads']} threads, torch "
-        f"{e['versions']['torch']}{commit}, {e['date']}."
-    )
-
-
-def mean_and_deviation(values: Sequence[float]) -> str:
-    """To one decimal; the deviation is that of a sample, and missing where there is one value."""
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{spread}"
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of Markdown."""
-    lines = [_line(head), "|" + "---|" * len(head), *map(_line, rows)]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def _grouped(rows: Iterable[dict], key: str) -> dict[str, list[dict]]:
-    groups: dict[str, list[dict]] = {}
-    for row in rows:
-        groups.setdefault(row[key], []).append(row)
-    return groups
-
-
 KINDS: dict[str, Callable[[dict], str]] = {
+    **RATES,
     "isbi": isbi_table,
     "stability": stability_table,
     "scaling": scaling_table,
