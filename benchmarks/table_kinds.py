@@ -34,6 +34,26 @@ def isbi_table(result: dict) -> str:
     return markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
 
 
+def gpu_accuracy_table(result: dict) -> str:
+    """Networks by their mean score on val; test is empty until it was scored at the end."""
+    lines = []
+    for network, rows in grouped(result["rows"], "network").items():
+        scored = [row for row in rows if row["stopped"] is None]
+        tests = [row["test"]["mIoU"] for row in scored if "test" in row]
+        stopped = [f"seed {row['seed']}: {row['stopped']}" for row in rows if row["stopped"] is not None]
+        if scored:
+            values = [row["mIoU"] for row in scored]
+            minutes = statistics.fmean(row["seconds"] for row in scored) / 60
+            facts = [f"{scored[0]['million_parameters']:.1f}", scored[0]["steps"]]
+            cells = [mean_and_deviation(values), mean_and_deviation(tests) if tests else "-", f"{minutes:.1f}"]
+        else:
+            values, facts, cells = [0.0], ["-", "-"], ["-", "-", "-"]
+        lines.append((-statistics.fmean(values), [network, *facts, *cells, "; ".join([str(len(scored)), *stopped])]))
+    head = ["network", "M parameters", "steps", "val mIoU %", "test mIoU %", "minutes", "seeds"]
+    table = markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
+    return f"{measured_on(result['rows'][0]['environment'])}\n\n{table}"
+
+
 def stability_table(result: dict) -> str:
     """A row for each network and precision, a column for each learning rate: the last loss, or where it ended."""
     rates = sorted({row["lr"] for row in result["rows"]})
@@ -108,6 +128,7 @@ def _grown(row: dict) -> str:
 
 KINDS: dict[str, Callable[[dict], str]] = {
     **RATES,
+    "gpu-accuracy": gpu_accuracy_table,
     "isbi": isbi_table,
     "stability": stability_table,
     "scaling": scaling_table,
