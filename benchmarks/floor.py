@@ -16,7 +16,7 @@ from rich.console import Console
 from roofline import measure_floor
 from speed import NETWORKS
 from speed_paths import CLASSES
-from table_kinds import floor_table
+from table_rates import floor_table
 
 from segnext_pafpn.files import write_json
 from segnext_pafpn.models.factory import build_model

@@ -16,6 +16,7 @@ are complete, no row twice.
 
 import argparse
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,9 +66,7 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="of accuracy: score the test split; trains nothing")
     parser.add_argument("--runs", type=Path, default=Path("runs/gpu"), help="where the runs and logs lie")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="of speed and cuda")
-    parser.add_argument(
-        "--arguments", nargs=argparse.REMAINDER, default=[], help="passed on to speed.py or stability.py"
-    )
+    parser.add_argument("--options", default="", metavar="WORDS", help="passed on to speed.py or stability.py")
     parser.add_argument("--out", type=Path, default=FOLDER / "results", help="folder of the JSON files")
     arguments = parser.parse_args()
     if arguments.root is None and arguments.part != "speed":
@@ -76,6 +75,7 @@ def main() -> None:
     if unknown := [name for name in arguments.only or () if name not in known]:
         parser.error(f"--only: {arguments.part} has no network '{unknown[0]}'. Known: {', '.join(known)}.")
     arguments.out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does, end what was started
     {"accuracy": accuracy, "speed": speed, "cuda": cuda}[arguments.part](arguments, Deadline(arguments.minutes))
 
 
@@ -157,7 +157,7 @@ def speed(arguments: argparse.Namespace, deadline: Deadline) -> None:
     content: dict = {}
     for group, paths in SPEED.items():
         words = ["--device", arguments.device, "--batch", "1", "32", "--only", *names, "--paths", *paths]
-        found = _script("speed.py", words + arguments.arguments, deadline)
+        found = _script("speed.py", [*words, *shlex.split(arguments.options)], deadline)
         if isinstance(found, str):
             Console(width=140).print(f"{group} paths: {found}", highlight=False)
             continue
@@ -174,7 +174,7 @@ def cuda(arguments: argparse.Namespace, deadline: Deadline) -> None:
     write_json(
         {"benchmark": "cuda-tests", **tests, "environment": describe_environment()}, arguments.out / "cuda-tests.json"
     )
-    words = ["--root", arguments.root, "--device", arguments.device, *arguments.arguments]
+    words = ["--root", arguments.root, "--device", arguments.device, *shlex.split(arguments.options)]
     found = _script("stability.py", words, deadline)
     if isinstance(found, str):
         console.print(f"stability: {found}", highlight=False)

@@ -6,10 +6,10 @@ scores on the test split are added to it later, once.
 
 import argparse
 import logging
-import os
 import re
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,7 +115,6 @@ def _trained(keys: dict, config: TrainConfig) -> dict:
         "stopped": None,
         "steps": last["global_step"],
         "seconds": round(float(clock.read_text())),
-        "run": str(config.run_dir),
         **facts,
     }
 
@@ -145,4 +144,4 @@ def _clocked(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    os._exit(main())  # data workers of an interrupted run must not hold it up
+    sys.exit(main())
