@@ -280,20 +280,20 @@ def test_a_stopped_network_goes_on_and_the_test_split_is_scored_once(
     for part in ("", "annot"):
         shutil.copytree(tmp_path / f"camvid/val{part}", tmp_path / f"camvid/test{part}")
     config = small_config(tmp_path, card="camvid", val_batch_size=4)
-    name, out, runs = "FPN resnet34", tmp_path / "small.json", tmp_path / "runs"
-    options = ["--config", config, "--root", tmp_path / "camvid", "--epochs", 40, "--runs", runs]
+    name, out, runs = "SegFormer mit_b0", tmp_path / "small.json", tmp_path / "runs"
+    options = ["--config", config, "--root", tmp_path / "camvid", "--epochs", 10, "--runs", runs]
     monkeypatch.setattr(sys, "argv", ["x", "--network", name, *map(str, options), "--out", str(out)])
     import gpu_train
 
-    checkpoint = runs / "small-FPN-resnet34-0/checkpoints/last.ckpt"
+    checkpoint = runs / "small-SegFormer-mit_b0-0/checkpoints/last.ckpt"
     press_ctrl_c_after(checkpoint)
     assert gpu_train.main() == gpu_train.STOPPED and not out.is_file()
-    assert 0 <= torch.load(checkpoint, weights_only=True)["epoch"] < 39
-    first_weights = runs / "small-FPN-resnet34-0/config.yaml"
+    assert 0 <= torch.load(checkpoint, weights_only=True)["epoch"] < 9
+    first_weights = runs / "small-SegFormer-mit_b0-0/config.yaml"
     first_weights.with_name("mark").touch()  # a run that begins anew would remove it
     assert gpu_train.main() == 0 and first_weights.with_name("mark").is_file()
     (row,) = json.loads(out.read_text())["rows"]
-    assert row["steps"] == 40 * 2 and row["stopped"] is None and 0 <= row["mIoU"] <= 100 and row["seconds"] > 0
+    assert row["steps"] == 10 * 2 and row["stopped"] is None and 0 <= row["mIoU"] <= 100 and row["seconds"] > 0
 
     def call(*more: object) -> dict:
         gpu(monkeypatch, "accuracy", *options, "--only", name, *more, "--out", tmp_path)
