@@ -24,10 +24,14 @@ def load_config(config: str) -> TrainConfig:
 
 
 def with_length(config: TrainConfig, epochs: int | None, precision: str | None) -> TrainConfig:
-    """The configuration at another length and precision; None keeps its own."""
+    """The configuration at another length and precision; None keeps its own.
+
+    Evaluations come as far apart as before or a little nearer, so that one falls on the last epoch.
+    """
     trainer = config.trainer
     if epochs is not None:
-        every = min(trainer.check_val_every_n_epoch, epochs)
+        longest = min(trainer.check_val_every_n_epoch, epochs)
+        every = next(distance for distance in range(longest, 0, -1) if epochs % distance == 0)
         trainer = replace(trainer, max_epochs=epochs, check_val_every_n_epoch=every)
     if precision is not None:
         trainer = replace(trainer, precision=precision)

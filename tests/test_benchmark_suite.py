@@ -16,6 +16,7 @@ import torch
 import yaml
 from PIL import Image
 
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from tests.test_cli import make_camvid
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -56,6 +57,16 @@ def write_slices(root: Path, count: int = 5) -> None:
         for folder, array in (("images", mask // 2 + noise), ("labels", mask)):
             (root / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(root / folder / f"{i:02}.png")
+
+
+@pytest.mark.parametrize(("epochs", "distance"), [(50, 10), (12, 12), (40, 20), (7, 7)])
+def test_a_shorter_run_is_still_evaluated_after_its_last_epoch(monkeypatch, epochs, distance):
+    monkeypatch.syspath_prepend(FOLDER)
+    from rows import with_length
+
+    trainer = TrainerConfig(max_epochs=400, check_val_every_n_epoch=20)
+    shorter = with_length(TrainConfig(name="run", trainer=trainer), epochs, None).trainer
+    assert (shorter.max_epochs, shorter.check_val_every_n_epoch) == (epochs, distance)
 
 
 def test_folds_are_scored_and_taken_up_where_they_stopped(run, tmp_path, monkeypatch):
