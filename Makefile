@@ -17,8 +17,16 @@ test: .venv/installed-test
 lint: .venv/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-bench: .venv/installed
-	$(BIN)/python benchmarks/accuracy.py --root $(CAMVID)
+bench: .venv/installed-test
+	$(BIN)/python benchmarks/quickstart.py
+	$(BIN)/python benchmarks/floor.py
+	$(BIN)/python benchmarks/metric.py
+	$(BIN)/python benchmarks/volumes.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/check.py --root $(CAMVID)
+	$(BIN)/python benchmarks/loader.py --root $(CAMVID)
+	$(BIN)/python benchmarks/stability.py --root $(CAMVID)
+	$(BIN)/python benchmarks/tables.py
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

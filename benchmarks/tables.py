@@ -5,6 +5,8 @@ import re
 import statistics
 from pathlib import Path
 
+from table_kinds import KINDS
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -72,6 +74,8 @@ def _milliseconds(result: dict, network: str) -> str:
 def _table(result: dict) -> str:
     if result["benchmark"] == "search":
         return search_table(result)
+    if (kind := KINDS.get(result["benchmark"])) is not None:
+        return kind(result)
     return chain_table(result) if result.get("chain") else accuracy_table(result)
 
 

@@ -76,7 +76,7 @@ def main() -> None:
             again = first if name == "nothing kept" else max(rate(reader, samples, order) for _ in range(3))
             results[name] = {"first_epoch": round(first, 1), "later_epochs": round(again, 1)}
             Console().print(f"{name}: {first:.0f} slices/s in the first epoch, {again:.0f} afterwards")
-    values = {"environment": describe_environment(), "slices_per_second": results}
+    values = {"benchmark": "volumes", "environment": describe_environment(), "slices_per_second": results}
     values["arguments"] = {key: value for key, value in vars(arguments).items() if key != "out"}
     arguments.out.write_text(json.dumps(values, indent=2) + "\n")
 

@@ -297,7 +297,7 @@ def make_isbi(root: Path) -> None:
             Image.fromarray(values).save(root / folder / f"{i:02}.png")
 
 
-MAKERS = {"camvid": make_camvid, "isbi2012": make_isbi}
+MAKERS = {"camvid": make_camvid, "isbi2012": make_isbi, "isbi2012-folds": make_isbi}
 
 
 CONFIGS = {

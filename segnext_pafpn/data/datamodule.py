@@ -171,7 +171,7 @@ class SegmentationDataModule(L.LightningDataModule):
         self._settle_cache()
         rgb8, focus = self.card.image.is_rgb8, None
         if config.crop_focus.probability:
-            odds = class_odds(config.crop_focus, self.card.class_names, self.card.multi_label)
+            odds = class_odds(config.crop_focus, self.card.class_names, not self.card.multi_label)
             focus = config.crop_focus.probability, odds
         transform = train_transform(config.augment, config.crop_size, config.image_size, rgb8, focus)
         dataset = self.dataset(samples, transform, self.cache)

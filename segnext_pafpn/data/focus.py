@@ -25,9 +25,9 @@ class CropFocus:
 
     Args:
         probability: share of the crops that are laid so; 0 for none.
-        classes: foreground, all but the first class alike, and with multi_label all; rare, each by the inverse of its
-            pixels in the training split (a run's config.yaml holds the weights); names of classes, alike; or a weight
-            for each name, as in {pole: 3, car: 1}.
+        classes: foreground, all but the first class alike (all, where a pixel may be of several); rare, each by the
+            inverse of its pixels in the training split (a run's config.yaml holds the weights); names of classes,
+            alike; or a weight for each name, as in {pole: 3, car: 1}.
     """
 
     probability: float = 0.0
@@ -73,11 +73,11 @@ def rare_weights(class_names: Sequence[str], pixels: Sequence[int]) -> dict[str,
     return {name: float(f"{weight / total:.6g}") for name, weight in inverse.items()}
 
 
-def class_odds(focus: CropFocus, class_names: Sequence[str], multi_label: bool = False) -> np.ndarray:
+def class_odds(focus: CropFocus, class_names: Sequence[str], has_background: bool = True) -> np.ndarray:
     """The weight of each class, (K,) float64.
 
     Args:
-        multi_label: no class is a background.
+        has_background: whether the first class is no foreground; of several labels per pixel all are foreground.
 
     Raises:
         ValueError: for ``rare``, whose weights are to be counted first.
@@ -85,7 +85,7 @@ def class_odds(focus: CropFocus, class_names: Sequence[str], multi_label: bool =
     if focus.classes == "rare":
         raise ValueError("the weights of rare classes have not been counted; see training.sampling.settle_sampling")
     if focus.classes == "foreground":
-        return np.array([float(multi_label)] + [1.0] * (len(class_names) - 1))
+        return np.array([0.0 if has_background else 1.0] + [1.0] * (len(class_names) - 1))
     weights = focus.classes if isinstance(focus.classes, dict) else dict.fromkeys(focus.classes, 1)
     return np.array([float(weights.get(name, 0)) for name in class_names])
 

@@ -131,6 +131,7 @@ def test_workers_do_not_change_where_crops_are_laid(dataset):
 def test_odds_follow_the_setting():
     names = ("a", "b", "c")
     assert class_odds(CropFocus(), names).tolist() == [0, 1, 1]
+    assert class_odds(CropFocus(), names, has_background=False).tolist() == [1, 1, 1]
     assert class_odds(CropFocus(classes=["c", "a"]), names).tolist() == [1, 0, 1]
     assert class_odds(CropFocus(classes={"b": 0.5}), names).tolist() == [0, 0.5, 0]
     with pytest.raises(ValueError, match="settle_sampling"):
