@@ -14,6 +14,7 @@ from PIL import Image
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.focus import CropFocus
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.medical import case_scores
 from segnext_pafpn.inference.predictor import Predictor
@@ -92,6 +93,20 @@ def test_augmentation_moves_all_layers_and_the_picture_together(eyes):
     assert bool((known.all(dim=1) == known.any(dim=1)).all())  # what lies outside does so for all
     agree = (batch["image"] > 120) == (batch["mask"] == 1)
     assert float(agree[known].float().mean()) > 0.97  # rims are blurred by the zoom
+
+
+def test_crops_are_laid_around_the_first_class_too(eyes):
+    """It is no background; crops of 8x8 laid around one of the classes nearly always hold it."""
+    card, _ = eyes
+    config = DataConfig(card=str(card), crop_size=(8, 8), batch_size=6, samples_per_epoch=60, num_workers=0)
+    config.augment = replace(config.augment, scale=(1, 1), color=0.0)
+    held = {}
+    for probability in (0.0, 1.0):
+        config.crop_focus = CropFocus(probability=probability)
+        batches = SegmentationDataModule(config).train_dataloader()
+        held[probability] = torch.cat([(batch["mask"] == 1).flatten(2).any(dim=2) for batch in batches]).float()
+    assert held[1.0].any(dim=1).all() and not held[0.0].any(dim=1).all()
+    assert (held[1.0].mean(dim=0) > 1.3 * held[0.0].mean(dim=0)).all()
 
 
 def test_scores_are_those_counted_by_hand(eyes):
