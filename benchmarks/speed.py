@@ -10,7 +10,9 @@ alike; a row is the median over the rounds with its quartiles. Sizes are width a
 import argparse
 import itertools
 import json
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +60,7 @@ def main() -> None:
         rows += _measure(arguments, batch, threads)
     content = {
         "benchmark": "speed",
-        "command": "python benchmarks/speed.py",
+        "command": shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]]),
         "size": arguments.size,
         "rounds": arguments.rounds,
         "environment": describe_environment(),
