@@ -81,13 +81,18 @@ def _measure(arguments: argparse.Namespace, batch: int, threads: int) -> list[di
         network = build_model(NETWORKS[name], CLASSES).to(device)
         image = torch.randn(batch, 3, height, width, device=device)
         row["million_parameters"] = round(sum(p.numel() for p in network.parameters()) / 1e6, 2)
-        floor = measure_floor(network, image, job == "train", arguments.tflops, arguments.gbps)
-        row["gflop"] = round(floor.gflop, 2)
         try:
+            floor = measure_floor(network, image, job == "train", arguments.tflops, arguments.gbps)
+            row["gflop"] = round(floor.gflop, 2)
             run = prepare(network, image)
             run()  # compiles, chooses algorithms
         except Unavailable as reason:
             row["not_measured"] = str(reason)
+            run = None
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            row["not_measured"] = "BatchNorm over one pooled pixel does not train on one image"
             run = None
         if run is not None:
             row["peak_mib"] = _peak_memory(run, device)
