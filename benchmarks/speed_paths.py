@@ -122,7 +122,8 @@ def _arrange(network: nn.Module, image: torch.Tensor, channels_last: bool) -> tu
 def _compile(network: nn.Module) -> nn.Module:
     if not torch.cuda.is_available() and shutil.which(os.environ.get("CXX", "g++")) is None:
         raise Unavailable("torch.compile needs a C++ compiler here")
-    torch._dynamo.reset()
+    # All networks of smp share one forward(), which dynamo would compile for eight of them, and run the rest eagerly.
+    torch._dynamo.config.cache_size_limit = 1000
     return torch.compile(network, mode="max-autotune-no-cudagraphs" if torch.cuda.is_available() else None)
 
 
