@@ -1,9 +1,11 @@
-"""From an image to logits and a mask, in one piece or in overlapping windows.
+"""From images to logits and masks, in one piece or in overlapping windows.
 
 Shapes: an image is (H, W, C), uint8 or, where the model is not for 8-bit RGB, any number type; its logits are
 (K, H, W), its mask (H, W) uint8 of class ids.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,12 +15,25 @@ import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.inference.windows import window_shares, window_starts
+from segnext_pafpn.inference.forward import Forward
+from segnext_pafpn.inference.windows import blend_rows
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle
 
 MAX_PIXELS = 2**22
 MAX_OVERLAP = 0.9
 WINDOW = (768, 768)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An image (h, w, C) as the network takes it, and the height and width that its mask shall have."""
+
+    image: np.ndarray
+    size: tuple[int, int]
+
+    @property
+    def pixels(self) -> int:
+        return self.image.shape[0] * self.image.shape[1]
 
 
 class Predictor:
@@ -33,9 +48,13 @@ class Predictor:
         window: height and width of the windows; on a smaller side the image's own.
         overlap: of neighbouring windows, as a fraction of the window, 0 to 0.9.
         fuse: call ``model.fuse()`` where the model has it, which ends its days in training.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, Lightning's names.
+        compile: run the network through ``torch.compile``, which takes up to minutes at the first image of a size.
+        batch_size: images of equal size, or windows, that go through the network at once, unless they have more than
+            ``max_pixels`` together.
 
     Raises:
-        UserError: naming the device, the overlap or the number of pixels that cannot be.
+        UserError: naming the device, the overlap, the precision or the number of pixels that cannot be.
     """
 
     def __init__(
@@ -47,24 +66,24 @@ class Predictor:
         window: tuple[int, int] = WINDOW,
         overlap: float = 0.5,
         fuse: bool = True,
+        precision: str = "32-true",
+        compile: bool = False,
+        batch_size: int = 4,
     ):
         if not 0 <= overlap <= MAX_OVERLAP:
             raise UserError(f"overlap: found {overlap}, expected a fraction of the window, 0 to {MAX_OVERLAP}.")
         if max_pixels < 1 or min(window) < 1:
             raise UserError(f"max_pixels and window: found {max_pixels} and {window}, expected at least 1.")
+        if batch_size < 1:
+            raise UserError(f"batch_size: found {batch_size}, expected at least 1.")
         self.preprocessing = preprocessing
         self.device = choose_device(device)
         self.max_pixels = max_pixels
         self.window = window
         self.overlap = overlap
-        model.eval()
-        if fuse and hasattr(model, "fuse"):
-            model.fuse()
-        # the layout in which images arrive
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.batch_size = batch_size
+        self._forward = Forward(model, preprocessing, self.device, precision, fuse, compile)
         self._normalize = preprocessing.intensity
-        self._mean = torch.tensor(preprocessing.mean, device=self.device)[:, None, None]
-        self._std = torch.tensor(preprocessing.std, device=self.device)[:, None, None]
 
     @classmethod
     def from_checkpoint(
@@ -75,6 +94,9 @@ class Predictor:
         window: tuple[int, int] = WINDOW,
         overlap: float = 0.5,
         fuse: bool = True,
+        precision: str = "32-true",
+        compile: bool = False,
+        batch_size: int = 4,
     ) -> "Predictor":
         """Read the bundle in ``path``, see :func:`~segnext_pafpn.models.bundle.load_bundle`.
 
@@ -82,7 +104,12 @@ class Predictor:
             UserError: naming the file that is missing or broken, or the argument that cannot be.
         """
         model, preprocessing = load_bundle(path)
-        return cls(model, preprocessing, device, max_pixels, window, overlap, fuse)
+        return cls(model, preprocessing, device, max_pixels, window, overlap, fuse, precision, compile, batch_size)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, fused and on the device."""
+        return self._forward.model
 
     @property
     def class_colors(self) -> tuple[tuple[int, int, int], ...]:
@@ -101,18 +128,7 @@ class Predictor:
             UserError: if the image has not the model's number of channels.
             ValueError: if it is not uint8 and the model is for 8-bit RGB, has no pixel or is not three-dimensional.
         """
-        self._check(image)
-        height, width = image.shape[:2]
-        if self._normalize is not None:
-            image = self._normalize(image)
-        image = self._resize(np.ascontiguousarray(image))
-        if image.shape[0] * image.shape[1] > self.max_pixels:
-            logits = self._windows(image)
-        else:
-            logits = self._forward(image)
-        if logits.shape[-2:] != (height, width):
-            logits = F.interpolate(logits[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-        return logits
+        return self._logits([self._prepare(image)])[0]
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Image (H, W, C) to the most likely class of each pixel, (H, W) uint8.
@@ -121,8 +137,72 @@ class Predictor:
         with one logit gives 1 where its sigmoid exceeds that or 0.5, else 0. Where a pixel may be of several classes,
         1 where it is of the class, (K, H, W) uint8. Raises what :meth:`logits` raises.
         """
-        mask = self.preprocessing.decision.classes(self.logits(image))
-        return mask.to(torch.uint8).cpu().numpy()
+        return self.predict_batch([image])[0]
+
+    @torch.inference_mode()
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Images (H, W, C) of any sizes to their masks, see :meth:`predict`.
+
+        Neighbours of equal size go through the network together.
+        """
+        masks: list[np.ndarray] = []
+        for group in self._groups([self._prepare(image) for image in images]):
+            first = group[0]
+            if first.pixels > self.max_pixels and first.image.shape[:2] == first.size:
+                masks.append(self._mask_by_rows(first.image))
+            else:
+                masks.extend(self._decide(self._logits(group)))
+        return masks
+
+    def _groups(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
+        """Neighbours that go through the network at once."""
+        group: list[_Prepared] = []
+        for item in prepared:
+            if group and (
+                (item.image.shape, item.size) != (group[0].image.shape, group[0].size)
+                or len(group) == self.batch_size
+                or (len(group) + 1) * item.pixels > self.max_pixels
+            ):
+                yield group
+                group = []
+            group.append(item)
+        if group:
+            yield group
+
+    def _logits(self, group: Sequence[_Prepared]) -> torch.Tensor:
+        """Logits (B, K, H, W) of images of equal size; of one, if it needs windows."""
+        first = group[0]
+        height, width = first.image.shape[:2]
+        if first.pixels > self.max_pixels:
+            logits = None
+            for rows, finished in self._rows(first.image):
+                if logits is None:
+                    logits = finished.new_empty(1, len(finished), height, width)
+                logits[0, :, rows] = finished
+        else:
+            logits = self._forward(np.stack([item.image for item in group]))
+        if first.size != (height, width):
+            logits = F.interpolate(logits, size=first.size, mode="bilinear", align_corners=False)
+        return logits
+
+    def _mask_by_rows(self, image: np.ndarray) -> np.ndarray:
+        """The mask of an image that needs windows; its logits are never held as a whole."""
+        return np.concatenate([self._decide(logits) for _, logits in self._rows(image)], axis=-2)
+
+    def _rows(self, image: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
+        window = min(self.window[0], image.shape[0]) * min(self.window[1], image.shape[1])
+        batch_size = max(1, min(self.batch_size, self.max_pixels // window))
+        return blend_rows(image, self._forward, self.window, self.overlap, batch_size)
+
+    def _decide(self, logits: torch.Tensor) -> np.ndarray:
+        return self.preprocessing.decision.classes(logits).to(torch.uint8).cpu().numpy()
+
+    def _prepare(self, image: np.ndarray) -> _Prepared:
+        self._check(image)
+        size = image.shape[:2]
+        if self._normalize is not None:
+            image = self._normalize(image)
+        return _Prepared(self._resize(image), size)
 
     def _check(self, image: np.ndarray) -> None:
         channels = self.preprocessing.channels
@@ -139,44 +219,8 @@ class Predictor:
         if size is None or size == image.shape[:2]:
             return image
         height, width = size
-        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
         return resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
-
-    def _forward(self, image: np.ndarray) -> torch.Tensor:
-        """Image (h, w, C), uint8 or normalised, to logits (K, h, w), in one piece."""
-        height, width = image.shape[:2]
-        x = torch.tensor(image, device=self.device).permute(2, 0, 1)[None]
-        if self._normalize is None:
-            x = (x.float() / 255 - self._mean) / self._std
-        if getattr(self.model, "requires_divisible_input_shape", False):
-            stride = self.model.encoder.output_stride
-            x = F.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
-        logits = self.model(x)
-        if isinstance(logits, tuple):  # models with a second head for the label of the whole image
-            logits = logits[0]
-        return logits[0, :, :height, :width]
-
-    def _windows(self, image: np.ndarray) -> torch.Tensor:
-        """Image (h, w, C) to logits (K, h, w), the mean over windows weighted by a Gaussian around their middle.
-
-        The standard deviation is 1/8 of the window, nnU-Net's choice. Holds K h w floats on the device.
-        """
-        size = image.shape[:2]
-        window_height, window_width = (min(side, length) for side, length in zip(self.window, size, strict=True))
-        tops = window_starts(size[0], window_height, self.overlap)
-        lefts = window_starts(size[1], window_width, self.overlap)
-        row_shares = window_shares(size[0], window_height, tops).to(self.device)
-        column_shares = window_shares(size[1], window_width, lefts).to(self.device)
-        blended = None
-        for top, row_share in zip(tops, row_shares, strict=True):
-            rows = slice(top, top + window_height)
-            for left, column_share in zip(lefts, column_shares, strict=True):
-                columns = slice(left, left + window_width)
-                logits = self._forward(image[rows, columns])
-                if blended is None:
-                    blended = torch.zeros(len(logits), *size, device=self.device)
-                blended[:, rows, columns] += logits * torch.outer(row_share, column_share)
-        return blended
 
 
 def choose_device(name: str | torch.device) -> torch.device:

@@ -1,6 +1,7 @@
 """Predict image files: what the command line's ``predict`` does."""
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.figures import colorize
 from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
 from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
+from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
 from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb
 from segnext_pafpn.intensity import viewable
@@ -37,6 +39,12 @@ class PredictConfig:
         overlay: also write the images under those colours, to OUTPUT/overlay.
         overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
         max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
+        precision: 32-true, bf16-mixed or 16-mixed. The halves are faster where the device has them: GPUs, and CPUs
+            with AMX or AVX512-BF16.
+        compile: compile the network with torch.compile; the first image of each size takes up to minutes.
+        batch_size: images of equal size, windows or slices that go through the network at once, as long as they have
+            no more than max_pixels together.
+        num_workers: threads that read images ahead and write masks behind.
     """
 
     checkpoint: str
@@ -47,6 +55,14 @@ class PredictConfig:
     overlay: bool = False
     overlap: float = 0.5
     max_pixels: int = MAX_PIXELS
+    precision: str = "32-true"
+    compile: bool = False
+    batch_size: int = 4
+    num_workers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1:
+            raise UserError(f"num_workers: found {self.num_workers}, expected at least 1.")
 
 
 @dataclass
@@ -97,36 +113,60 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
     if preprocessing.slicing is not None:
         return _predict_volumes(config, preprocessing.slicing, track)
     inputs = find_inputs(config.input, preprocessing)
-    predictor = Predictor.from_checkpoint(
-        config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
-    )
+    predictor = _load(config)
     classes = preprocessing.class_names if preprocessing.multi_label else None
     jobs = [(files, _outputs(files[0], config, classes)) for files in inputs]
     _check_outputs(jobs, Path(config.output))
+    waiting = max(config.num_workers, config.batch_size)  # images, before the network and behind it
     report = PredictReport()
     begin = perf_counter()
-    # One thread writes while the next image is read and predicted; never more than one image waits for it.
-    with ThreadPoolExecutor(max_workers=1) as writer:
-        pending: Future | None = None
-        for files, outputs in jobs if track is None else track(jobs, len(jobs), "predict"):
-            try:
-                image = read_input(files, preprocessing)
-            except UserError as error:
-                report.failed.append(str(error))
-                continue
+    with ThreadPoolExecutor(config.num_workers) as readers, ThreadPoolExecutor(config.num_workers) as writers:
+        images = read_ahead(jobs, lambda job: read_input(job[0], preprocessing), readers, waiting)
+        writing: deque[Future] = deque()
+        for batch in _batches(images if track is None else track(images, len(jobs), "predict"), config, report):
             model_begin = perf_counter()
-            mask = predictor.predict(image)
+            masks = predictor.predict_batch([image for _, image in batch])
             report.model_seconds += perf_counter() - model_begin
-            if pending is not None:
-                pending.result()
-            picture = viewable(image, preprocessing.intensity) if config.overlay else image
-            pending = writer.submit(_write, picture, mask, predictor.class_colors, outputs)
-            report.written += outputs.masks
-            report.images += 1
-        if pending is not None:
-            pending.result()
+            while len(writing) > waiting:
+                writing.popleft().result()
+            for (outputs, image), mask in zip(batch, masks, strict=True):
+                picture = viewable(image, preprocessing.intensity) if config.overlay else image
+                writing.append(writers.submit(_write, picture, mask, predictor.class_colors, outputs))
+                report.written += outputs.masks
+                report.images += 1
+        for future in writing:
+            future.result()
     report.seconds = perf_counter() - begin
     return report
+
+
+def _load(config: PredictConfig) -> Predictor:
+    return Predictor.from_checkpoint(
+        config.checkpoint,
+        config.device,
+        max_pixels=config.max_pixels,
+        overlap=config.overlap,
+        precision=config.precision,
+        compile=config.compile,
+        batch_size=config.batch_size,
+    )
+
+
+def _batches(
+    images: Iterable[tuple[tuple, np.ndarray | UserError]], config: PredictConfig, report: PredictReport
+) -> Iterator[list[tuple[_Outputs, np.ndarray]]]:
+    """The images that could be read, as many at a time as go through the network at once; the others are reported."""
+    batch: list[tuple[_Outputs, np.ndarray]] = []
+    for (_, outputs), image in images:
+        if isinstance(image, UserError):
+            report.failed.append(str(image))
+            continue
+        batch.append((outputs, image))
+        if len(batch) == config.batch_size or image.shape[0] * image.shape[1] > config.max_pixels:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _predict_volumes(config: PredictConfig, slicing: Slicing, track: Track | None) -> PredictReport:
@@ -140,9 +180,7 @@ def _predict_volumes(config: PredictConfig, slicing: Slicing, track: Track | Non
         for volume in find_volumes(config.input, slicing)
     ]
     _check_outputs([(files, _Outputs([path], None, None)) for _, path, files in jobs], Path(config.output))
-    predictor = Predictor.from_checkpoint(
-        config.checkpoint, config.device, max_pixels=config.max_pixels, overlap=config.overlap
-    )
+    predictor = _load(config)
     report = PredictReport()
     begin = perf_counter()
     for volume, path, files in jobs if track is None else track(jobs, len(jobs), "predict"):

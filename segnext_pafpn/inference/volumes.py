@@ -1,4 +1,4 @@
-"""Predict volumes: which files are the channels of one, its slices one by one, and the labels in the volume's form."""
+"""Predict volumes: which files are the channels of one, its slices in batches, and the labels in the volume's form."""
 
 import gzip
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
 
 
 def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarray, float]:
-    """Class ids (D, H, W) uint8, slice by slice, and the seconds that the model took.
+    """Class ids (D, H, W) uint8, some slices at a time, and the seconds that the model took.
 
     Raises:
         UserError: naming a file that cannot be read, whose shape or place is not that of the first, or whose values
@@ -92,12 +92,17 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarra
         form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
     axis = 0 if headers[0].is_picture else slicing.axis
-    masks, seconds = [], 0.0
-    for number in range(headers[0].shape[axis]):
-        image = read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
-        image = form.check(image, str(volume.files[0]), "model")
+    masks: list[np.ndarray] = []
+    seconds = 0.0
+    depth = headers[0].shape[axis]
+    for first in range(0, depth, predictor.batch_size):
+        images = [
+            read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
+            for number in range(first, min(first + predictor.batch_size, depth))
+        ]
+        images = [form.check(image, str(volume.files[0]), "model") for image in images]
         begin = perf_counter()
-        masks.append(predictor.predict(image))
+        masks += predictor.predict_batch(images)
         seconds += perf_counter() - begin
     return stack_along(masks, axis), seconds
 

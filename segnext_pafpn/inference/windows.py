@@ -5,7 +5,9 @@ product of its row's and its column's.
 """
 
 import math
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 
 GAUSSIAN_SIGMA = 1 / 8  # in window sides, as nnU-Net has it; at a window's border the weight is 3e-4 of its middle's
@@ -38,3 +40,49 @@ def window_shares(length: int, window: int, starts: list[int]) -> torch.Tensor:
     for start in starts:
         total[start : start + window] += gaussian
     return torch.stack([gaussian / total[start : start + window] for start in starts]).float()
+
+
+def blend_rows(
+    image: np.ndarray,
+    forward: Callable[[np.ndarray], torch.Tensor],
+    window: tuple[int, int],
+    overlap: float,
+    batch_size: int,
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Predict an image in windows; what no later window touches comes out at once, from the top down.
+
+    A pixel's logits are the mean over the windows that hold it, weighted by :func:`window_shares`. Logits are held
+    for as many rows as a window has, however high the image is.
+
+    Args:
+        image: (H, W, C).
+        forward: from images (B, h, w, C) to logits (B, K, h, w).
+        window: height and width of the windows; on a smaller side the image's own.
+        overlap: of neighbouring windows, as a fraction of the window.
+        batch_size: windows that go through ``forward`` at once.
+
+    Yields:
+        Rows of the image, and their logits (K, rows, W), which are overwritten afterwards.
+    """
+    height, width = image.shape[:2]
+    window_height, window_width = min(window[0], height), min(window[1], width)
+    tops, lefts = window_starts(height, window_height, overlap), window_starts(width, window_width, overlap)
+    row_shares = window_shares(height, window_height, tops)
+    column_shares = window_shares(width, window_width, lefts)
+    blended = None
+    for top, end, row_share in zip(tops, [*tops[1:], height], row_shares, strict=True):
+        rows = image[top : top + window_height]
+        for first in range(0, len(lefts), batch_size):
+            batch = lefts[first : first + batch_size]
+            logits = forward(np.stack([rows[:, left : left + window_width] for left in batch]))
+            if blended is None:
+                blended = logits.new_zeros(logits.shape[1], window_height, width)
+            batch_shares = column_shares[first : first + batch_size].to(logits.device)
+            shares = row_share.to(logits.device)[:, None] * batch_shares[:, None, :]
+            for left, part, share in zip(batch, logits, shares, strict=True):
+                blended[:, :, left : left + window_width].addcmul_(part, share)
+        done = end - top
+        yield slice(top, end), blended[:, :done]
+        kept = window_height - done
+        blended[:, :kept] = blended[:, done:].clone()
+        blended[:, kept:] = 0

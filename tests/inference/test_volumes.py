@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from torch import nn
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.readers.volume.files import read_header
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.volumes import VolumeFiles, find_volumes, predict_volume, save_labels
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models import PAFPNeXt
@@ -33,6 +35,14 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+class AboveMinus400(nn.Module):
+    """Of the fourth channel."""
+
+    def forward(self, x):
+        distance = x[:, 3:4] + 400
+        return torch.cat([-distance, distance], dim=1)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_labels_of_the_slices_are_the_labels_of_the_volume(tmp_path, axis):
     """The model is a threshold on the slice itself, the second channel of the middle one of three."""
@@ -42,11 +52,8 @@ def test_the_labels_of_the_slices_are_the_labels_of_the_volume(tmp_path, axis):
     slicing = Slicing(axis=axis, neighbours=1, images=("{name}_0000.nii.gz", "{name}_0001.nii.gz"))
     many = Intensity(method="none", channels=6, mean=(0.0,) * 6, std=(1.0,) * 6)
     preprocessing = Preprocessing.of_images(many, ("background", "organ"), ((0, 0, 0), (1, 1, 1)), None, slicing)
-    model = SimpleNamespace(
-        preprocessing=preprocessing, predict=lambda image: (image[..., 2 + 1] > -400).astype(np.uint8)
-    )
     (case,) = find_volumes(str(tmp_path), slicing)
-    found, seconds = predict_volume(model, case)
+    found, seconds = predict_volume(Predictor(AboveMinus400(), preprocessing, batch_size=3), case)
     assert np.array_equal(found, volume > -400) and found.any() and not found.all() and seconds > 0
 
 

@@ -1,0 +1,75 @@
+"""From a stack of images to logits: normalisation, layout, precision and the network itself."""
+
+import os
+import shutil
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.bundle import Preprocessing
+
+PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+class Forward:
+    """A network on a device, with what images of equal size go through before it.
+
+    Args:
+        model: takes normalised floats (B, C, H, W) to logits (B, K, H, W), or to a tuple that begins with
+            them. It is put into evaluation mode, fused and moved to the device, all in place.
+        preprocessing: what the bundle says of images.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, Lightning's names.
+        fuse: call ``model.fuse()`` where the model has it, which ends its days in training.
+        compile: run it through ``torch.compile``, which takes up to minutes at the first image of a size.
+
+    Raises:
+        UserError: naming a precision that is none, or the compiler that is missing.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        precision: str = "32-true",
+        fuse: bool = True,
+        compile: bool = False,
+    ):
+        if precision not in PRECISIONS:
+            raise UserError(f"precision: found '{precision}', expected one of: {', '.join(PRECISIONS)}.")
+        if compile:
+            _refuse_missing_compiler(device)
+        model.eval()
+        if fuse and hasattr(model, "fuse"):
+            model.fuse()
+        # the layout in which images arrive
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.device = device
+        self._run = torch.compile(self.model) if compile else self.model
+        self._dtype = PRECISIONS[precision]
+        self._stride = model.encoder.output_stride if getattr(model, "requires_divisible_input_shape", False) else 1
+        self._normalized = preprocessing.intensity is not None
+        self._mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
+        self._std = torch.tensor(preprocessing.std, device=device)[:, None, None]
+
+    def __call__(self, images: np.ndarray) -> torch.Tensor:
+        """Images (B, H, W, C), uint8 or normalised floats, to float logits (B, K, H, W) on the device."""
+        height, width = images.shape[1:3]
+        x = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
+        if not self._normalized:
+            x = (x.float() / 255 - self._mean) / self._std
+        x = F.pad(x, [0, -width % self._stride, 0, -height % self._stride], mode="replicate")
+        with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
+            logits = self._run(x)
+        if isinstance(logits, tuple):  # models with a second head for the label of the whole image
+            logits = logits[0]
+        return logits[..., :height, :width].float()
+
+
+def _refuse_missing_compiler(device: torch.device) -> None:
+    compilers = (os.environ.get("CXX"), "c++", "g++", "clang++", "cl")
+    if device.type == "cpu" and not any(name and shutil.which(name) for name in compilers):
+        raise UserError("compile: on a CPU it needs a C++ compiler (g++ or clang++), and none was found. Leave it out.")
