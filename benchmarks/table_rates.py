@@ -96,6 +96,23 @@ def volumes_table(result: dict) -> str:
     return f"{caption}\n\n" + markdown(["way", "first epoch", "later epochs"], lines)
 
 
+def fast_path_table(result: dict) -> str:
+    """Images a second, and what became of the scores."""
+    plain = result["rows"][0]["images_per_second"]
+    lines = [
+        [
+            row["way"],
+            f"{row['images_per_second']:.1f}",
+            f"{row['images_per_second'] / plain:.2f}",
+            f"{row['mIoU']:.2f}",
+            f"{row['equal_labels_percent']:.2f}",
+        ]
+        for row in result["rows"]
+    ]
+    caption = f"{result['network']}, {result['data']}, batch {result['batch']}. {measured_on(result['environment'])}"
+    return f"{caption}\n\n" + markdown(["way", "images / s", "times plain", "mIoU %", "labels as plain's %"], lines)
+
+
 def quickstart_table(result: dict) -> str:
     """Seconds of each command."""
     lines = [[f"`{row['command']}`", f"{row['seconds']:.1f}"] for row in result["rows"]]
@@ -125,5 +142,6 @@ RATES: dict[str, Callable[[dict], str]] = {
     "metric": metric_table,
     "check": check_table,
     "volumes": volumes_table,
+    "fast-path": fast_path_table,
     "quickstart": quickstart_table,
 }
