@@ -18,6 +18,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 bench: .venv/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[benchmark]"
 	$(BIN)/python benchmarks/quickstart.py
 	$(BIN)/python benchmarks/floor.py
 	$(BIN)/python benchmarks/metric.py
