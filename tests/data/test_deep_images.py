@@ -9,6 +9,7 @@ from PIL import Image
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
+from segnext_pafpn.data.check.duplicates import find_twins
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
@@ -111,8 +112,6 @@ def test_eight_bit_rgb_is_read_as_before(tmp_path):
 
 
 def test_a_picture_that_two_splits_share_is_found_at_16_bits(tmp_path):
-    from segnext_pafpn.data.check.duplicates import find_twins
-
     card = load_card(str(write_deep(tmp_path, "png16")))
     for kind in ("images", "masks"):
         (tmp_path / kind / "val/copy.png").write_bytes((tmp_path / kind / "train/p2.png").read_bytes())

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
+from segnext_pafpn.data.statistics import join, measure_image
 from tests.data.deep_images import form, scene, write_deep, write_deep_card
 
 RANDOM = np.random.default_rng(0)
@@ -17,8 +18,6 @@ VALUES = np.array([[0, 10], [100, 20], [1000, 30], [-50, 40]], np.float64)  # fo
 
 def normalised(content, statistics_of=VALUES, values=VALUES):
     """What becomes of ``values`` once the numbers are found on ``statistics_of``, all of it foreground."""
-    from segnext_pafpn.data.statistics import join, measure_image
-
     spec = form(channels=2, **content)
     image = statistics_of.astype(np.float32).reshape(2, 2, 2)
     measured = measure_image(image, np.ones((2, 2), np.uint8), 2, spec, 10**6)
@@ -77,8 +76,6 @@ def test_the_numbers_of_the_train_split_are_those_of_its_foreground(tmp_path):
 
 
 def test_few_picked_pixels_still_give_percentiles_near_the_true_ones(tmp_path):
-    from segnext_pafpn.data.statistics import join, measure_image
-
     values = RANDOM.normal(100, 20, (400, 500, 1)).astype(np.float32)
     ones = np.ones((400, 500), np.uint8)
     part = measure_image(values, ones, 2, form(channels=1), 5000)
