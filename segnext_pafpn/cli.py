@@ -8,7 +8,7 @@ from importlib import import_module
 
 from segnext_pafpn import __version__
 from segnext_pafpn.arguments import rewrite
-from segnext_pafpn.commands.common import console
+from segnext_pafpn.commands.common import console, say
 from segnext_pafpn.errors import UserError, nearest, one_line
 
 # The command's module in commands/, which is imported when it is asked for, and its line in the help.
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(__version__)
         return 0
     if not argv or argv[0] in ("-h", "--help"):
-        console.print(_usage(), highlight=False, markup=False, soft_wrap=True)
+        say(_usage())
         return 0 if argv else 2
     try:
         if argv[0] not in COMMANDS:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,29 @@ import torch
 import yaml
 from PIL import Image
 
+from segnext_pafpn.cli import main
 from segnext_pafpn.data.synthetic import street_scene
 
 # Test processes fight over the cores if each takes all of them.
 torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))))
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Torch computes with one thread: sums are then rounded alike everywhere, and tiny networks wait for no other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For a whole module: ``pytestmark = pytest.mark.usefixtures("one_thread")``."""
+    with single_thread():
+        yield
 
 
 def write_pair(root: Path, split: str, name: str, seed: int, size: tuple[int, int] = (48, 64)) -> None:
@@ -40,16 +61,19 @@ def write_card(folder: Path, **changes) -> Path:
     return path
 
 
+def write_dataset(root: Path, train: int = 6, val: int = 5, large: int = 3) -> Path:
+    """A data set with its card, which is returned; the pictures of val after the first ``large`` are smaller."""
+    for i in range(train):
+        write_pair(root, "train", f"t{i}", seed=i)
+    for i in range(val):
+        write_pair(root, "val", f"v{i}", seed=100 + i, size=(48, 64) if i < large else (40, 56))
+    return write_card(root)
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """A data set of 6 + 5 pictures with its card; two of val are of another size."""
-    root = tmp_path / "data"
-    for i in range(6):
-        write_pair(root, "train", f"t{i}", seed=i)
-    for i in range(5):
-        write_pair(root, "val", f"v{i}", seed=100 + i, size=(48, 64) if i < 3 else (40, 56))
-    write_card(root)
-    return root
+    return write_dataset(tmp_path / "data").parent
 
 
 def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> subprocess.CompletedProcess:
@@ -57,6 +81,15 @@ def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> 
     command = [sys.executable, "-m", "segnext_pafpn.cli", *map(str, arguments)]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout, env=environment)
+
+
+def error_of(capsys: pytest.CaptureFixture, *arguments: object) -> str:
+    """Run a command that must fail with exit code 2; return its one line."""
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr().err.strip()
+    assert code == 2, captured
+    assert captured.startswith("error: ") and "Traceback" not in captured
+    return captured.splitlines()[-1]
 
 
 def write_image_folder(root: Path, classes: tuple[str, ...] = ("blue", "green", "red"), train: int = 8, val: int = 4):

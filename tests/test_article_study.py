@@ -12,7 +12,7 @@ from segnext_pafpn.arguments import shipped_configs
 from segnext_pafpn.cli import main
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from tests.conftest import SMALL_RUN
-from tests.test_cli import make_camvid
+from tests.data.layouts import make_camvid
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "article.md").read_text()

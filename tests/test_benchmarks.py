@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.conftest import SMALL_RUN
-from tests.test_cli import make_camvid
+from tests.data.layouts import make_camvid
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 

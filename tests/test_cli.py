@@ -1,4 +1,4 @@
-"""The command line as a user meets it: processes, files, exit codes, one line of error."""
+"""The command line as a user meets it: processes, files, exit codes, shipped configurations."""
 
 import json
 import os
@@ -15,15 +15,7 @@ from PIL import Image
 from segnext_pafpn.arguments import shipped_configs
 from segnext_pafpn.cli import COMMANDS, load_command, main
 from tests.conftest import SMALL_RUN, run_cli, write_image_folder
-
-
-def error_of(capsys: pytest.CaptureFixture, *arguments: object) -> str:
-    """Run a command that must fail with exit code 2; return its one line."""
-    code = main([str(a) for a in arguments])
-    captured = capsys.readouterr().err.strip()
-    assert code == 2, captured
-    assert captured.startswith("error: ") and "Traceback" not in captured
-    return captured.splitlines()[-1]
+from tests.data.layouts import isbi2012, make_camvid
 
 
 @pytest.fixture(scope="module")
@@ -160,146 +152,7 @@ def test_check_prints_shares_and_passes_good_data(capsys, dataset):
     assert "building" in out and "training may start" in out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["trian"], "'trian' is not a command. Did you mean 'train'?"),
-        (["train", "--optim.lrr", "1"], "unknown option '--optim.lrr'. Did you mean 'optim.lr'?"),
-        (["train", "--optim.lr", "fast"], "optim.lr: Expected a float. Got value: fast"),
-        (["train", "--config", "camvidcpu"], "Did you mean 'camvid-cpu'?"),
-        (["train", "--data", "camvd"], "no card is called 'camvd'. Did you mean 'camvid'?"),
-        (["train", "--data", "camvid", "--data.root", "nowhere"], "nowhere: no such folder"),
-        (["predict", "--checkpoint", "nowhere", "-i", "a.png", "-o", "y"], "nowhere/config.json: no such file"),
-        (["predict", "--checkpoint", "nowhere", "-i", "b.png", "-o", "y"], "b.png: no images found"),
-        (["val", "--checkpoint", "nowhere"], "nowhere/config.yaml: no such file"),
-        (["train", "--resume", "nowhere"], "nowhere/config.yaml: no such file"),
-        (["predict", "--checkpoint", "runs/x"], "input"),
-        (["predict", "--checkpoint", "x", "-i", "a.png"], "--output (-o) is missing: folder for the masks"),
-        (["train", "--model.options", "{a:b}"], 'a space after a colon. Write --model.options "{a: b}".'),
-        (["train", "--model.options", "3"], 'expected a mapping, found 3. Write --model.options "{name: value}".'),
-        (["train", "--data.crop_size", "64"], "data.crop_size: expected two numbers in brackets, found 64. Write "),
-        (["train", "--data.image_size", "64"], 'Write --data.image_size "[64, 64]".'),
-        (["train", "--name", "../x"], "name: '../x' is no name of a folder in output_dir (runs)"),
-        (["pretrain", "--name", "a/b"], "name: 'a/b' is no name of a folder"),
-        (["train", "--name", ".."], "name: '..' is no name of a folder"),
-        (["check", "card.yaml"], "'card.yaml' has no option in front of it. Give a card as --data card.yaml"),
-        (["check", "--data", "folder"], "data.card: folder is a folder, expected a card"),
-        (["check", "--config", "card.yaml"], "If the file is a card, give it with --data."),
-        (["predict", "a.png"], "a.png"),
-        (["compare", "runs/a"], "expected the folders of two runs, found 1: runs/a."),
-        (["compare", "a", "b", "c"], "expected the folders of two runs, found 3: a b c."),
-        (
-            ["train", "--model.init_from", "nosuch", "--data.check=false"],
-            "model.init_from: nosuch/config.json: no such",
-        ),
-        (["samples", "--data", "streets", "--split", "dev", "-o", "x"], "there is no split 'dev'"),
-    ],
-)
-def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, arguments, words):
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("a.png")
-    Path("folder").mkdir()
-    Path("card.yaml").write_text("classes: [{name: a}, {name: b}]\nlayout: {reader: folder}")
-    assert words in error_of(capsys, *arguments)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("data: {crop: [3, 3]}", "unknown key 'data.crop' in the configuration. Did you mean 'data.crop_size'?"),
-        ("optimizer: {lr: 1}", "unknown key 'optimizer.lr' in the configuration. Did you mean 'optim.lr'?"),
-        ("optim: {lr: [1]}", "optim.lr"),
-        ("optim: [", "config"),
-    ],
-)
-def test_mistakes_in_a_configuration_get_one_line(capsys, tmp_path, content, words):
-    (tmp_path / "mine.yaml").write_text(content)
-    assert words in error_of(capsys, "train", "--config", tmp_path / "mine.yaml")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--model.encoder_name", "elanext_tny"], "Did you mean 'elanext_tiny'?"),
-        (["--model.encoder_name", "tu-resnet18x"], "timm has no model 'resnet18x'. Did you mean 'resnet18"),
-        (["--model.arch", "pafpnxt"], "'pafpnxt' is not known. Did you mean 'pafpnext'?"),
-        (["--model.encoder_weights", "imagenet"], "'elanext_tiny' has no pretrained weights yet"),
-        (["--model.options", "{decoder_chanels: 3}"], "Did you mean 'decoder_channels'?"),
-    ],
-)
-def test_unknown_networks_get_one_line(capsys, tmp_path, options, words):
-    fixed = ["--output_dir", tmp_path, "--data.check", "false", "--trainer.max_epochs", 1]
-    assert words in error_of(capsys, "train", *fixed, *options)
-    assert not any(tmp_path.iterdir())
-
-
-def spoil_value(root):
-    Image.fromarray(np.full((48, 64), 34, np.uint8)).save(root / "masks/train/t0.png")
-    return "masks/train/t0.png: value 34 is not in the card (known: 0-7). Add to a class's ids, or to ignore."
-
-
-def spoil_mask(root):
-    (root / "masks/train/t0.png").unlink()
-    return "images/train/t0.png: no mask for this image. Expected"
-
-
-def spoil_size(root):
-    Image.fromarray(np.zeros((48, 60), np.uint8)).save(root / "masks/val/v0.png")
-    return "masks/val/v0.png: the mask is 60x48, its image 64x48"
-
-
-def spoil_file(root):
-    path = root / "images/train/t0.png"
-    path.write_bytes(path.read_bytes()[:200])
-    return "images/train/t0.png: cannot be decoded"
-
-
-def spoil_folder(root):
-    for path in (root / "images/val").iterdir():
-        path.unlink()
-    return "images/val: holds no image"
-
-
-@pytest.mark.parametrize("spoil", [spoil_value, spoil_mask, spoil_size, spoil_file, spoil_folder])
-@pytest.mark.parametrize("command", ["train", "check"])
-def test_bad_data_is_named_before_training(capsys, dataset, tmp_path, spoil, command):
-    words = spoil(dataset)
-    runs = tmp_path / "runs"
-    line = error_of(capsys, command, "--data", dataset / "card.yaml", "--output_dir", runs, *SMALL_RUN)
-    assert words in line
-    assert not runs.exists()
-
-
-def test_bad_data_is_named_without_the_check_too(capsys, dataset, tmp_path):
-    spoil_value(dataset)
-    line = error_of(
-        capsys, "train", "--data", dataset / "card.yaml", "--output_dir", tmp_path / "runs", *SMALL_RUN,
-        "--data.check", "false", "--data.num_workers", 1, "--trainer.max_epochs", 1,
-    )  # fmt: skip
-    assert "t0.png: value 34 is not in the card" in line
-
-
-def make_camvid(root: Path) -> None:
-    for split in ("train", "val"):
-        for folder, channels in ((split, 3), (f"{split}annot", 1)):
-            (root / folder).mkdir(parents=True)
-            for i in range(4):
-                random = np.random.default_rng(i)
-                array = random.integers(0, 12, (36, 48, channels), dtype=np.uint8).squeeze()
-                Image.fromarray(array).save(root / folder / f"f{i}.png")
-
-
-def make_isbi(root: Path) -> None:
-    for folder in ("images", "labels"):
-        (root / folder).mkdir(parents=True)
-        for i in range(10):
-            values = np.random.default_rng(i).integers(0, 2, (64, 64), dtype=np.uint8) * 255
-            Image.fromarray(values).save(root / folder / f"{i:02}.png")
-
-
-MAKERS = {"camvid": make_camvid, "isbi2012": make_isbi, "isbi2012-folds": make_isbi}
-
-
+MAKERS = {"camvid": make_camvid, "isbi2012": isbi2012, "isbi2012-folds": isbi2012}
 CONFIGS = {
     name: yaml.safe_load((Path(__file__).parent.parent / "configs" / f"{name}.yaml").read_text())
     for name in shipped_configs()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
@@ -21,22 +20,10 @@ from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.run import evaluate
 from tests.conftest import SMALL_RUN
 from tests.data.deep_images import KINDS, write_deep
+from tests.training.small_runs import two_steps
 
-STEPS = ["--data.val_batch_size=2", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def train(card: Path, folder: Path, *more: str) -> Path:
-    arguments = ["train", "--data", str(card), "--name", "run", "--output_dir", str(folder), *SMALL_RUN, *STEPS]
-    assert main([*arguments, "--data.samples_per_epoch=4", *more]) == 0
-    return folder / "run"
+pytestmark = pytest.mark.usefixtures("one_thread")
+FEW = ["--data.samples_per_epoch=4"]
 
 
 @pytest.fixture(scope="module", params=[*KINDS, "files"])
@@ -44,7 +31,7 @@ def finished(request, tmp_path_factory) -> tuple[str, Path, Path]:
     """The kind of images, their card, and a run of two steps on them."""
     root = tmp_path_factory.mktemp(request.param)
     card = write_deep(root, request.param)
-    return request.param, card, train(card, root)
+    return request.param, card, two_steps(card, root, *FEW)
 
 
 def test_two_steps_are_trained_from_every_kind_of_file(finished):
@@ -125,7 +112,7 @@ def test_samples_are_written_as_pictures(finished, tmp_path):
 
 def test_a_resumed_run_keeps_its_numbers_when_the_data_change(tmp_path):
     card = write_deep(tmp_path, "files")
-    run = train(card, tmp_path)
+    run = two_steps(card, tmp_path, *FEW)
     before = yaml.safe_load((run / "config.yaml").read_text())["data"]["intensity"]
     write_deep(tmp_path, "files", train=2)  # p2 stays
     for path in (tmp_path / "images/train").glob("p2*"):
@@ -149,5 +136,5 @@ def test_a_train_split_without_foreground_cannot_be_measured(tmp_path, capsys):
     card = write_deep(tmp_path, "tiff32")
     for path in (tmp_path / "masks/train").iterdir():
         Image.fromarray(np.zeros((40, 56), np.uint8)).save(path)
-    assert main(["train", "--data", str(card), "--output_dir", str(tmp_path), *SMALL_RUN, *STEPS]) == 2
+    assert main(["train", "--data", str(card), "--output_dir", str(tmp_path), *SMALL_RUN]) == 2
     assert "no foreground to measure. Set image.statistics: all" in capsys.readouterr().err

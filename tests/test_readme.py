@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import SMALL_RUN, run_cli, write_pair
-from tests.test_cli import make_camvid
+from tests.data.layouts import make_camvid
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, console, say_cause, track
+from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track
 from segnext_pafpn.data.check import check_data, check_split, check_table, check_values
 from segnext_pafpn.data.check.duplicates import find_twins
 from segnext_pafpn.data.check.page import write_check_page
@@ -35,16 +35,16 @@ def check(argv: list[str]) -> int:
         write_json(check_values(found), Path(arguments.json))
     if arguments.html:
         write_check_page(found, data.reader, Path(arguments.html))
-        console.print(f"The page is {arguments.html}.", highlight=False, soft_wrap=True)
+        say(f"The page is {arguments.html}.")
     for line in found.warnings[:_MAX_WARNINGS]:
-        console.print(f"warning: {line}", highlight=False, soft_wrap=True, markup=False)
+        say(f"warning: {line}")
     if (more := len(found.warnings) - _MAX_WARNINGS) > 0:
-        console.print(f"warning: {more} more; --json PATH lists all", highlight=False)
+        say(f"warning: {more} more; --json PATH lists all")
     for line in found.problems:
         print(f"error: {line}", file=sys.stderr)
     for cause in found.causes:
         say_cause(cause)
     if found.problems:
         return 2
-    console.print("Nothing is wrong: training may start.")
+    say("Nothing is wrong: training may start.")
     return 0

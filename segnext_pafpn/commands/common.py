@@ -51,6 +51,11 @@ def track(items: Iterable, total: int, title: str) -> Iterable:
     )
 
 
+def say(text: str) -> None:
+    """Print a sentence as it is, however long, so that paths in it can be copied."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def say_cause(cause: Cause) -> None:
     """Print what most likely lies behind a problem, and the lines for the card that would mend it."""
-    console.print(f"likely cause: {cause.text}\n{cause.yaml}", highlight=False, soft_wrap=True, markup=False)
+    say(f"likely cause: {cause.text}\n{cause.yaml}")

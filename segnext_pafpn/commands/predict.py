@@ -3,7 +3,7 @@
 import sys
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, console, track
+from segnext_pafpn.commands.common import build_parser, say, track
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 
 
@@ -17,9 +17,5 @@ def predict(argv: list[str]) -> int:
     for line in report.failed:
         print(f"error: {line}", file=sys.stderr)
     rate = report.images / report.seconds
-    console.print(
-        f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).")
     return 2 if report.failed else 0

@@ -9,7 +9,7 @@ from typing import TypeVar
 import yaml
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, config_of, console, say_cause, track, value_of
+from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
 from segnext_pafpn.data.check import SplitReport, check_split
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
@@ -46,12 +46,10 @@ def train(argv: list[str]) -> int:
         result = fit(config, resume=resume, train_report=train_report, track=shown)
     if is_first_process():
         _show(result)
-        console.print(
+        say(
             f"Weights, logs and pictures are in {config.run_dir}: see metrics_{result.split}.html, "
             f"predictions.png, curves.png and metrics_{result.split}.json.\n"
-            f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS",
-            highlight=False,
-            soft_wrap=True,
+            f"Predict with: segnext-pafpn predict --checkpoint {config.run_dir} -i IMAGES -o MASKS"
         )
     return 0
 
@@ -63,14 +61,12 @@ def pretrain(argv: list[str]) -> int:
     with _said_how_to_go_on("pretrain", config.run_dir):
         result = pretrain_encoder(config, resume=resume)
     if is_first_process():
-        console.print(
+        say(
             f"split '{result.split}': top-1 {result.top1:.2f} %  top-5 {result.top5:.2f} %  ({result.images} pictures "
             f"of {result.num_classes} classes)\n"
             f"The encoder is {config.run_dir}/encoder.safetensors.\n"
             f"Train a segmentor from it with: segnext-pafpn train --weights {config.run_dir} "
-            f"--model.encoder_name {encoder_name(config.model.name)}",
-            highlight=False,
-            soft_wrap=True,
+            f"--model.encoder_name {encoder_name(config.model.name)}"
         )
     return 0
 
@@ -111,9 +107,9 @@ def val(argv: list[str]) -> int:
         _show(result)
         for table in result.tables:
             console.print(table.for_terminal())
-        console.print(f"The scores are in {result.json}.", highlight=False, soft_wrap=True)
+        say(f"The scores are in {result.json}.")
         if result.page is not None:
-            console.print(f"The report is {result.page}.", highlight=False, soft_wrap=True)
+            say(f"The report is {result.page}.")
     return 0
 
 
@@ -139,7 +135,7 @@ def compare(argv: list[str]) -> int:
     comparison = compare_images(first, second, arguments.resamples, arguments.seed)
     names = (arguments.runs[0], arguments.runs[1])
     console.print(comparison_table(comparison, names))
-    console.print(verdict(comparison), highlight=False, soft_wrap=True)
+    say(verdict(comparison))
     if arguments.json:
         write_json(comparison_values(comparison, names), Path(arguments.json))
     return 0
@@ -174,7 +170,7 @@ def _said_how_to_go_on(command: str, run_dir: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if (run_dir / "checkpoints" / "last.ckpt").is_file():
-            console.print(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}", soft_wrap=True)
+            say(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}")
         raise
 
 

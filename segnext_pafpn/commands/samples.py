@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, console, track
+from segnext_pafpn.commands.common import build_parser, say, track
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import build_reader
@@ -52,5 +52,5 @@ def samples(argv: list[str]) -> int:
             save_layers(reader.read_layers(sample), class_paths(folder / "masks", card.class_names, sample.name))
         else:
             save_mask(labels(reader.read_mask(sample)), folder / "masks" / f"{sample.name}.png")
-    console.print(f"{len(chosen)} pictures and masks are in {folder}.", highlight=False, soft_wrap=True)
+    say(f"{len(chosen)} pictures and masks are in {folder}.")
     return 0

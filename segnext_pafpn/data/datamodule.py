@@ -159,7 +159,7 @@ class SegmentationDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         config = self.config
         samples = self.samples(config.train_split)
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = rank_and_world_size(self)
         length = config.samples_per_epoch or len(samples)
         if length < config.batch_size * world_size:
             raise UserError(
@@ -188,7 +188,7 @@ class SegmentationDataModule(L.LightningDataModule):
         """Every picture of ``split`` once, whole, in a fixed order."""
         config = self.config
         samples = self.samples(split)
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = rank_and_world_size(self)
         if len(samples) < world_size:
             raise UserError(f"split '{split}': {len(samples)} pictures are fewer than {world_size} devices. Use fewer.")
         sizes = [config.image_size or self.reader.size(sample) for sample in samples]
@@ -198,10 +198,12 @@ class SegmentationDataModule(L.LightningDataModule):
         batches = EvalBatchSampler(sizes, batch_size, rank=rank, world_size=world_size)
         return build_loader(dataset, config.num_workers, batch_sampler=batches)
 
-    def _rank_and_world_size(self) -> tuple[int, int]:
-        if self.trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
+
+def rank_and_world_size(data: L.LightningDataModule) -> tuple[int, int]:
+    """Which of how many processes this is; without a trainer the only one."""
+    if data.trainer is None:
+        return 0, 1
+    return data.trainer.global_rank, data.trainer.world_size
 
 
 def build_loader(dataset: Dataset, num_workers: int | None, **order) -> DataLoader:

@@ -110,10 +110,8 @@ class CaseTable:
         """
         prediction, truth = np.asarray(prediction), np.asarray(truth)
         valid = truth != self.ignore_index
-        for label, name in self.structures.items():
-            probability = None if probabilities is None else probabilities[label]
-            scores = case_scores(prediction == label, truth == label, spacing, probability, valid)
-            self.rows.append((case, name, scores))
+        for label in self.structures:
+            self._add_structure(case, label, prediction == label, truth == label, valid, spacing, probabilities)
 
     def add_layers(
         self,
@@ -124,11 +122,25 @@ class CaseTable:
         probabilities: Array | Mapping[int, Array] | None = None,
     ) -> None:
         """Score one case in which a pixel may be of several classes: as :meth:`add`, of 0 and 1 (K, ...) each."""
-        for label, name in self.structures.items():
+        for label in self.structures:
             true = np.asarray(truth[label])
-            probability = None if probabilities is None else probabilities[label]
             valid = true != self.ignore_index
-            self.rows.append((case, name, case_scores(prediction[label], true == 1, spacing, probability, valid)))
+            self._add_structure(case, label, prediction[label], true == 1, valid, spacing, probabilities)
+
+    def _add_structure(
+        self,
+        case: str,
+        label: int,
+        prediction: Array,
+        truth: Array,
+        valid: Array,
+        spacing: Sequence[float] | None,
+        probabilities: Array | Mapping[int, Array] | None,
+    ) -> None:
+        """Score one structure, given where it is predicted, where it is in truth, and which pixels count."""
+        probability = None if probabilities is None else probabilities[label]
+        scores = case_scores(prediction, truth, spacing, probability, valid)
+        self.rows.append((case, self.structures[label], scores))
 
     def summary(self, structure: str) -> dict[str, Summary]:
         """Of each score of one structure, by the score's name."""

@@ -1,11 +1,13 @@
 """What all blocks that become simpler for inference have in common."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-class Foldable(nn.Module):
+class Foldable(nn.Module, ABC):
     """A block whose :meth:`fuse` replaces it in place by something simpler that computes the same."""
 
     def fuse(self) -> None:
@@ -18,8 +20,9 @@ class Foldable(nn.Module):
         with torch.no_grad():
             self._fold()
 
+    @abstractmethod
     def _fold(self) -> None:
-        raise NotImplementedError
+        """Replace the parts by simpler ones, in evaluation mode and without gradients."""
 
 
 def refuse_training(module: nn.Module) -> None:

@@ -1,8 +1,9 @@
-"""What watches a run: bad losses, waiting for data, randomness, and a line per evaluation."""
+"""What watches a run: bad losses, waiting for data, randomness, a line per evaluation, and the batches of one."""
 
 import logging
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -142,6 +143,25 @@ class EvaluationLine(Callback):
             f"lr {max(group['lr'] for group in trainer.optimizers[0].param_groups):.1e}  "
             f"waiting for data {100 * metrics['data_wait']:.0f} %  {time.perf_counter() - self._start:.0f} s"
         )
+
+
+class BatchGatherer(Callback, ABC):
+    """Sees each batch of an evaluation together with what the network says of it."""
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: torch.Tensor,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.gather(outputs, batch)
+
+    @abstractmethod
+    def gather(self, logits: torch.Tensor, batch: Batch) -> None:
+        """Take the batch and its logits, (B, K, H, W)."""
 
 
 class BestModel(Checkpoint):

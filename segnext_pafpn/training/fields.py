@@ -8,7 +8,6 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback
 
 from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.datamodule import SegmentationDataModule
@@ -29,6 +28,7 @@ from segnext_pafpn.evaluation.fields import (
 from segnext_pafpn.evaluation.streets import CITYSCAPES_INSTANCE_SIZES
 from segnext_pafpn.files import write_json
 from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.training.callbacks import BatchGatherer
 
 GROUPS = {"street": ("categories", "instances", "boundaries")}
 
@@ -127,7 +127,7 @@ def _categories_of(card: Card) -> list[str]:
     return [row.category for row in card.classes]
 
 
-class FieldScores(Callback):
+class FieldScores(BatchGatherer):
     """Hands each picture of an evaluation to the metrics, in the picture's own size.
 
     Where ``data.image_size`` resizes pictures, logits are brought back to their size and compared with the mask as it
@@ -147,17 +147,9 @@ class FieldScores(Callback):
                 f"Set --trainer.devices 1."
             )
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: torch.Tensor,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        for label, logits, mask in zip(batch["name"], outputs, batch["mask"], strict=True):
-            picture = self._picture(self.samples[label], logits, mask)
+    def gather(self, logits: torch.Tensor, batch: Batch) -> None:
+        for label, each, mask in zip(batch["name"], logits, batch["mask"], strict=True):
+            picture = self._picture(self.samples[label], each, mask)
             for metric in self.metrics:
                 metric.add(picture)
 

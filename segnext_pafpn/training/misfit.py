@@ -11,7 +11,7 @@ from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.losses import LossConfig
 
 
-def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig, channels: int = 3) -> None:
+def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig, channels: int) -> None:
     """Pass a batch's shape through the network on the meta device, where nothing is computed.
 
     Catches what depends on sizes alone: encoders made for one size of image, BatchNorm over a single value.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.datamodule import DataConfig
@@ -19,6 +18,7 @@ from segnext_pafpn.evaluation.thresholds import DEFAULT, ThresholdSearch, best_t
 from segnext_pafpn.files import write_json
 from segnext_pafpn.models.bundle import bundle_folder, save_preprocessing
 from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.training.callbacks import BatchGatherer
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.run import EvalLoader, open_run
@@ -108,7 +108,7 @@ def _values(tuned: Tuned, card: str) -> dict[str, object]:
     }
 
 
-class _Watcher(Callback):
+class _Watcher(BatchGatherer):
     """Counts the probabilities of each batch of an evaluation."""
 
     def __init__(self, search: ThresholdSearch, decision: Decision):
@@ -119,19 +119,11 @@ class _Watcher(Callback):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.search.to(pl_module.device)
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: torch.Tensor,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def gather(self, logits: torch.Tensor, batch: Batch) -> None:
         target = batch["mask"]
         if not self.decision.multi_label:  # the second class against the first
             target = torch.where(target == IGNORE_INDEX, target, (target == 1).to(target.dtype))[:, None]
-        self.search.update(self.decision.foreground(outputs), target)
+        self.search.update(self.decision.foreground(logits), target)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.dice = self.search.compute().cpu()

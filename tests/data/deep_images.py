@@ -8,6 +8,8 @@ import tifffile
 import yaml
 from PIL import Image
 
+from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
+
 CLASSES = [{"name": "tissue", "color": [40, 40, 40]}, {"name": "lesion", "color": [220, 60, 60]}]
 SIZE = (40, 56)
 
@@ -73,3 +75,8 @@ def write_deep_card(root: Path, image: dict | None, **layout: object) -> Path:
     path = root / "card.yaml"
     path.write_text(yaml.safe_dump(card if image is None else {**card, "image": image}))
     return path
+
+
+def form(**content: object) -> ImageFormat:
+    """What a card's ``image:`` of this content means."""
+    return parse_image_format(content, "card.yaml: image")

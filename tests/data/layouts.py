@@ -157,6 +157,17 @@ def coco(root: Path) -> None:
         (root / f"annotations/{split}.json").write_text(json.dumps(content))
 
 
+def make_camvid(root: Path) -> None:
+    """The folders of the card camvid, with random masks."""
+    for split in ("train", "val"):
+        for folder, channels in ((split, 3), (f"{split}annot", 1)):
+            (root / folder).mkdir(parents=True)
+            for i in range(4):
+                random = np.random.default_rng(i)
+                array = random.integers(0, 12, (36, 48, channels), dtype=np.uint8).squeeze()
+                Image.fromarray(array).save(root / folder / f"f{i}.png")
+
+
 def rle(root: Path) -> None:
     """Steel plates: two kinds of defect, and images without any."""
     root.mkdir(parents=True, exist_ok=True)

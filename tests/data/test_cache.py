@@ -1,9 +1,6 @@
-"""Caches give the batches that one gets without, share one copy, see what has changed, and refuse what does not fit."""
+"""Caches give the batches that one gets without, share one copy, and see what has changed."""
 
 import os
-from collections import namedtuple
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,37 +8,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from segnext_pafpn.data.cache import DiskCache, RamCache, build_cache, room
-from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.cache import RamCache, build_cache, room
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
-from segnext_pafpn.data.dataset import FilePairs
-from segnext_pafpn.data.labels import LabelMap
-from segnext_pafpn.data.readers import Sample, build_reader
-from segnext_pafpn.data.transforms import AugmentConfig
 from segnext_pafpn.errors import UserError
 from tests.conftest import write_card
+from tests.data.caches import Counting, decoded, module, pairs_of
 from tests.data.deep_images import KINDS, write_deep
 from tests.data.volumes import nnunet
-
-AUGMENT = AugmentConfig(vertical_flip=0.5, rotate90=0.5, blur=0.5, noise=0.5)
-
-
-def module(root: Path, cache: str, workers: int = 0, **options) -> SegmentationDataModule:
-    config = DataConfig(
-        card=str(root / "card.yaml"),
-        crop_size=(16, 24),
-        batch_size=2,
-        val_batch_size=2,
-        samples_per_epoch=12,
-        num_workers=workers,
-        augment=AUGMENT,
-        cache=cache,
-        cache_dir=str(root / "cache") if cache == "disk" else None,
-        **options,
-    )
-    data = SegmentationDataModule(config, seed=3)
-    data.setup("fit")
-    return data
 
 
 def batches(data: SegmentationDataModule) -> list[dict]:
@@ -54,41 +27,6 @@ def assert_alike(found: list[dict], expected: list[dict]) -> None:
         assert one["name"] == other["name"]
         assert one["image"].dtype == other["image"].dtype and torch.equal(one["image"], other["image"])
         assert torch.equal(one["mask"], other["mask"])
-
-
-def pairs_of(card: Path, split: str = "train", **layout) -> tuple[FilePairs, list[Sample]]:
-    card = load_card(str(card))
-    reader = build_reader(card, layout=layout)
-    card = reader.fitted(card)
-    return FilePairs(reader, LabelMap(card), card.image), reader.list_samples(split).samples
-
-
-class Counting(FilePairs):
-    """Pairs from files, with a count of what was decoded."""
-
-    def __init__(self, files: FilePairs):
-        super().__init__(files.reader, files.labels, files.form)
-        object.__setattr__(self, "decoded", [])
-
-    def read_image(self, sample):
-        self.decoded.append(("image", sample.name))
-        return super().read_image(sample)
-
-    def read_mask(self, sample, image):
-        self.decoded.append(("mask", sample.name))
-        return super().read_mask(sample, image)
-
-
-def decoded(card: Path, folder: Path, split: str = "train", **layout) -> list[tuple[str, str]]:
-    """What is decoded when every sample is read through a cache in ``folder``."""
-    files, samples = pairs_of(card, split, **layout)
-    counting = Counting(files)
-    cache = DiskCache(counting, folder)
-    for sample in samples:
-        image, mask = cache.read(sample)
-        assert np.array_equal(image, files.read_image(sample))
-        assert np.array_equal(mask, files.read_mask(sample, image))
-    return counting.decoded
 
 
 @pytest.mark.parametrize("cache", ["ram", "disk"])
@@ -231,48 +169,6 @@ def test_a_folder_that_cannot_be_written_is_named(dataset, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UserError, match="data.cache_dir: .*cannot be written .*choose another"):
         decoded(dataset / "card.yaml", tmp_path / "cache")
-
-
-@pytest.mark.parametrize("cache, advice", [("ram", "disk, or none"), ("disk", "another data.cache_dir, or none")])
-def test_what_does_not_fit_is_refused(dataset, monkeypatch, cache, advice):
-    """11 pictures: 9 of 48x64 and 2 of 40x56 pixels, 4 bytes each, take 0.1 MiB."""
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage(2**20, 2**19, 2**16))
-    with pytest.raises(UserError, match=f"data.cache: {cache}: 11 .* 0.1 MiB decoded, but only 0.1 MiB.*{advice}"):
-        module(dataset, cache)
-
-
-def test_what_is_on_the_disk_already_needs_no_room(dataset, monkeypatch):
-    files, samples = pairs_of(dataset / "card.yaml")
-    decoded(dataset / "card.yaml", dataset / "cache")
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage(2**20, 2**20, 0))
-    assert build_cache("disk", files, samples, str(dataset / "cache")).holds(samples[0])
-    with pytest.raises(UserError, match="1 pictures"):
-        build_cache("disk", files, [*samples, replace(samples[0], slice=1)], str(dataset / "cache"))
-
-
-def test_processes_count_by_their_number_and_a_tenth_stays_free(dataset, monkeypatch):
-    files, samples = pairs_of(dataset / "card.yaml")
-    needed = room.needed_bytes(files, samples)
-    assert needed == 6 * 48 * 64 * 4
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(2.3 * needed))
-    build_cache("ram", files, samples, None, processes=2)
-    with pytest.raises(UserError, match="data.cache: ram"):
-        build_cache("ram", files, samples, None, processes=3)
-
-
-def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
-    for name, text in {
-        "memory.max": "1000\n",
-        "memory.current": "700\n",
-        "memory.stat": "anon 100\ninactive_file 200\nactive_file 50\n",
-    }.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(room, "_CGROUP", tmp_path)
-    assert room.free_memory() == (550, "memory of the container")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert room.free_memory()[0] > 1000
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from tests.conftest import SMALL_RUN
-from tests.data.layouts import BUILDERS, CARD_OF, SIZE, blocks, build, isbi2012, shifted
-from tests.test_cli import make_camvid
+from tests.data.layouts import BUILDERS, CARD_OF, SIZE, blocks, build, isbi2012, make_camvid, shifted
 
 COUNTS = {
     "cityscapes": {"train": 4, "val": 2},

@@ -4,6 +4,7 @@ import torch
 
 from segnext_pafpn.models import PAFPNeXt
 from segnext_pafpn.models.bundle import Preprocessing, save_bundle
+from tests.conftest import single_thread
 
 COLORS = ((200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 90))
 
@@ -11,10 +12,8 @@ COLORS = ((200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 90))
 @pytest.fixture(autouse=True)
 def one_thread():
     """On shared cores, threads that wait for each other make these tiny networks 50 times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with single_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Small data sets whose fields have metrics of their own, and runs over them."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,15 +8,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segnext_pafpn.cli import main
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import FolderReader, Listing, Sample
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.models.bundle import load_bundle
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.optim import OptimConfig
-from segnext_pafpn.training.run import _build_module, fit
-from tests.training.test_run import small_config
+from segnext_pafpn.training.run import _build_module
 
 SPACING = (3.0, 0.5, 0.75)
 
@@ -57,19 +58,6 @@ def picture_of(layers: np.ndarray, seed: int) -> np.ndarray:
     return noise
 
 
-def small_run(card: Path, folder: Path, epochs: int = 3, name: str = "run", **changes) -> Path:
-    """Train for a moment and return the run's folder; by one thread, as what is learnt depends on their number."""
-    config: TrainConfig = small_config(card.parent, folder, epochs, name=name, **changes)
-    config = replace(config, data=replace(config.data, card=str(card)))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        fit(config)
-    finally:
-        torch.set_num_threads(threads)
-    return folder / name
-
-
 def logits_of(run: Path, card: Path, split: str = "val", **changes) -> tuple[SegmentationDataModule, list, list]:
     """The data, the split's samples, and the logits (K, H, W) of each by the run's model, as ``val`` has them."""
     model, preprocessing = load_bundle(run)
@@ -80,3 +68,12 @@ def logits_of(run: Path, card: Path, split: str = "val", **changes) -> tuple[Seg
     with torch.inference_mode():
         logits = [module.eval()(pictures[0, i]["image"][None])[0] for i in range(len(samples))]
     return data, samples, logits
+
+
+def score(run: Path, *options: str, expect: int = 0) -> None:
+    common = ["val", "--checkpoint", str(run), "--trainer.accelerator=cpu", "--data.val_batch_size=1"]
+    assert main([*common, "--data.num_workers=0", *options]) == expect
+
+
+def values_of(run: Path, metric: str) -> dict:
+    return json.loads((run / f"metrics_val_{metric}.json").read_text())

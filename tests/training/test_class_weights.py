@@ -10,7 +10,7 @@ from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.run import fit
 from tests.conftest import write_card
-from tests.training.test_run import small_config
+from tests.training.small_runs import small_config
 
 
 def test_a_run_saves_the_class_weights_that_it_computed(dataset, tmp_path):

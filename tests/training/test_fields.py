@@ -1,7 +1,6 @@
 """val --metrics: each number is the module's own; volumes are scored whole; what the data cannot give is refused."""
 
 import csv
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
 
-from segnext_pafpn.cli import main
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import READERS
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
@@ -23,7 +20,7 @@ from segnext_pafpn.evaluation.fields import MedicalCases
 from segnext_pafpn.evaluation.medical import case_scores
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
 from segnext_pafpn.evaluation.segments import segment_scores, segments_from_boundaries
-from segnext_pafpn.evaluation.streets import CITYSCAPES_INSTANCE_SIZES, BoundaryIoU, InstanceIoU, merge_classes
+from segnext_pafpn.evaluation.streets import BoundaryIoU, merge_classes
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.config import TrainerConfig
@@ -31,9 +28,9 @@ from segnext_pafpn.training.fields import FieldScores, build_metrics
 from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.run import evaluate
 from tests.conftest import write_card, write_pair
-from tests.data.layouts import cityscapes
 from tests.strict_html import read_page
-from tests.training.field_runs import SPACING, NumberedReader, discs, logits_of, picture_of, small_run, write_png
+from tests.training.field_runs import SPACING, NumberedReader, discs, logits_of, picture_of, score, values_of, write_png
+from tests.training.small_runs import small_run
 
 CASES = {"anna": 4, "ben": 3, "cleo": 1}
 
@@ -67,15 +64,6 @@ def clinic(tmp_path_factory) -> tuple[Path, Path]:
     card.write_text(yaml.safe_dump(content))
     optim = OptimConfig(lr=3e-3, warmup_steps=1, ema_decay=None)
     return card, small_run(card, tmp_path_factory.mktemp("runs"), epochs=15, optim=optim)
-
-
-def score(run: Path, *options: str, expect: int = 0) -> None:
-    common = ["val", "--checkpoint", str(run), "--trainer.accelerator=cpu", "--data.val_batch_size=1"]
-    assert main([*common, "--data.num_workers=0", *options]) == expect
-
-
-def values_of(run: Path, metric: str) -> dict:
-    return json.loads((run / f"metrics_val_{metric}.json").read_text())
 
 
 def test_volumes_are_scored_as_if_they_had_never_been_slices(clinic, capsys):
@@ -190,59 +178,6 @@ def test_resized_pictures_are_scored_in_their_own_size(clinic):
     assert written == pytest.approx(100 * boundary.compute().numpy(), abs=0.5)  # near-ties of rounding
     score(run, "--metrics", "boundaries")
     assert [row["boundary_IoU"] for row in values_of(run, "boundaries")["per_class"]] != written
-
-
-@pytest.fixture(scope="module")
-def city(tmp_path_factory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("city")
-    cityscapes(root)
-    for path in root.glob("gtFine/val/*/*_instanceIds.png"):  # persons and cars, two of each, as the script numbers
-        labels = np.array(Image.open(path.with_name(path.name.replace("instanceIds", "labelIds")))).astype(np.uint16)
-        left = np.arange(labels.shape[1])[None] < labels.shape[1] // 2
-        numbered = np.where(np.isin(labels, (24, 26)), labels * 1000 + left, labels)
-        write_png(path, numbered.astype(np.uint16))
-    card = Path("datasets/cityscapes.yaml").resolve()
-    copy = root / "cityscapes.yaml"
-    copy.write_text(card.read_text() + "root: .\n")
-    return copy, small_run(copy, tmp_path_factory.mktemp("runs"), epochs=1)
-
-
-def test_instances_of_cityscapes_are_the_modules_own(city):
-    card, run = city
-    score(run, "--metrics", "street")
-    data, samples, logits = logits_of(run, card)
-    sizes = [CITYSCAPES_INSTANCE_SIZES.get(name) for name in data.card.class_names]
-    categories = [row.category for row in data.card.classes]
-    by_class, by_category = InstanceIoU(sizes), InstanceIoU(sizes, categories)
-    for sample, each in zip(samples, logits, strict=True):
-        ids = np.array(Image.open(str(sample.mask).replace("labelIds", "instanceIds"))).astype(np.int64)
-        assert ids.max() >= 24000
-        maps = each.argmax(0), torch.from_numpy(data.read_truth(sample)), torch.from_numpy(np.where(ids < 1000, 0, ids))
-        for metric in (by_class, by_category):
-            metric.update(*(part[None] for part in maps))
-    values = values_of(run, "instances")
-    expected = {n: s for n, s in zip(data.card.class_names, by_class.compute().tolist(), strict=True) if s == s}
-    assert {row["name"] for row in values["per_class"]} == set(expected) >= {"person", "car"}
-    for row in values["per_class"]:
-        assert row["iIoU"] == pytest.approx(100 * expected[row["name"]], abs=1e-4)
-    grouped = dict(zip(by_category.names, by_category.compute().tolist(), strict=True))
-    for row in values["per_category"]:
-        assert row["iIoU"] == pytest.approx(100 * grouped[row["name"]], abs=1e-4)
-    assert {row["name"] for row in values["per_category"]} == {"human", "vehicle"}
-    assert (run / "metrics_val_categories.json").is_file() and (run / "metrics_val_boundaries.json").is_file()
-
-
-def test_missing_instance_files_are_named_before_anything_is_computed(city, capsys):
-    card, run = city
-    path = next(card.parent.glob("gtFine/val/*/*_instanceIds.png"))
-    kept = path.read_bytes()
-    path.unlink()
-    try:
-        score(run, "--metrics", "street", expect=2)
-    finally:
-        path.write_bytes(kept)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and f"{path}: no such file (1 of 2 are missing)" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from segnext_pafpn.training import engine
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.progress import ProgressLines
 from segnext_pafpn.training.run import fit
-from tests.training.test_run import small_config
+from tests.training.small_runs import small_config
 
 
 def lines_of(caplog, monkeypatch, config, interval: float | None, resume: bool = False) -> list[str]:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
@@ -15,26 +14,15 @@ from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.sampling import settle_sampling
 from tests.conftest import SMALL_RUN
 from tests.data.deep_images import write_deep
-from tests.training.test_run import small_config
+from tests.training.small_runs import small_config, two_steps
 
-STEPS = ["--data.val_batch_size=2", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 RARE = ["--data.crop_focus.probability=0.5", "--data.crop_focus.classes=rare", "--data.repeat_threshold=1"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def train(card: Path, folder: Path, *more: str) -> dict:
+def data_of(run: Path) -> dict:
     """The ``data`` of the run's resolved configuration."""
-    arguments = ["train", "--data", str(card), "--name", "run", "--output_dir", str(folder), *SMALL_RUN, *STEPS, *more]
-    assert main(arguments) == 0
-    assert (folder / "run/metrics_val.json").is_file()
-    return yaml.safe_load((folder / "run/config.yaml").read_text())["data"]
+    return yaml.safe_load((run / "config.yaml").read_text())["data"]
 
 
 def shares(dataset: Path) -> np.ndarray:
@@ -44,7 +32,7 @@ def shares(dataset: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("check", ["true", "false"])
 def test_a_run_saves_the_weights_of_rare_classes_and_goes_on_with_them(dataset, tmp_path, check):
-    data = train(dataset / "card.yaml", tmp_path, *RARE, f"--data.check={check}")
+    data = data_of(two_steps(dataset / "card.yaml", tmp_path, *RARE, f"--data.check={check}"))
     counts = shares(dataset).sum(axis=0)
     assert counts.all()
     found = list(data["crop_focus"]["classes"].values())
@@ -53,8 +41,7 @@ def test_a_run_saves_the_weights_of_rare_classes_and_goes_on_with_them(dataset, 
     if check == "false":
         return
     assert main(["train", "--resume", str(tmp_path / "run"), "--trainer.max_epochs=2"]) == 0
-    again = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["data"]
-    assert again["crop_focus"] == data["crop_focus"]
+    assert data_of(tmp_path / "run")["crop_focus"] == data["crop_focus"]
 
 
 def test_factors_of_the_pictures_reach_the_sampler(dataset, tmp_path):
@@ -72,13 +59,13 @@ def test_factors_of_the_pictures_reach_the_sampler(dataset, tmp_path):
 @pytest.mark.parametrize("focus", ["[pole, car]", "{pole: 3, car: 0.5}"])
 def test_two_steps_with_crops_around_classes(dataset, tmp_path, focus):
     options = ["--data.crop_focus.probability=1", f"--data.crop_focus.classes={focus}"]
-    data = train(dataset / "card.yaml", tmp_path, *options)
+    data = data_of(two_steps(dataset / "card.yaml", tmp_path, *options))
     assert data["crop_focus"] == {"probability": 1.0, "classes": yaml.safe_load(focus)}
 
 
 def test_two_steps_from_images_that_are_not_8_bit_rgb(tmp_path):
     options = [*RARE, "--data.samples_per_epoch=4", "--data.cache=ram"]
-    data = train(write_deep(tmp_path, "npy5"), tmp_path, *options)
+    data = data_of(two_steps(write_deep(tmp_path, "npy5"), tmp_path, *options))
     assert set(data["crop_focus"]["classes"]) == {"tissue", "lesion"}
 
 
@@ -86,13 +73,13 @@ def test_two_steps_with_a_cache_in_memory(dataset, tmp_path, monkeypatch):
     filled = []
     fill = RamCache.fill
     monkeypatch.setattr(RamCache, "fill", lambda self, track: filled.append(len(self.samples)) or fill(self, track))
-    train(dataset / "card.yaml", tmp_path, "--data.cache=ram", "--data.num_workers=1")
+    two_steps(dataset / "card.yaml", tmp_path, "--data.cache=ram", "--data.num_workers=1")
     assert filled == [11]
 
 
 def test_two_steps_with_a_cache_on_the_disk_and_a_score_from_it(dataset, tmp_path):
     folder = tmp_path / "cache"
-    train(dataset / "card.yaml", tmp_path, "--data.cache=disk", f"--data.cache_dir={folder}")
+    two_steps(dataset / "card.yaml", tmp_path, "--data.cache=disk", f"--data.cache_dir={folder}")
     assert len(list(folder.rglob("*.image.npy"))) == 4 + 5  # two batches of two, and all of val
     assert main(["val", "--checkpoint", str(tmp_path / "run"), "--trainer.accelerator=cpu"]) == 0
 

@@ -21,20 +21,16 @@ from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.run import evaluate, fit
-from tests.conftest import SMALL_RUN, write_card, write_pair
+from tests.conftest import SMALL_RUN, write_dataset
 from tests.strict_html import read_page
-from tests.training.test_run import small_config
+from tests.training.small_runs import small_config
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> tuple[Path, Path]:
     """A data set, and two runs over it that differ in their seed."""
     root = tmp_path_factory.mktemp("data")
-    for i in range(6):
-        write_pair(root, "train", f"t{i}", seed=i)
-    for i in range(10):
-        write_pair(root, "val", f"v{i}", seed=100 + i, size=(48, 64) if i < 6 else (40, 56))
-    write_card(root)
+    write_dataset(root, val=10, large=6)
     folder = tmp_path_factory.mktemp("runs")
     for seed, name in enumerate(("one", "two")):
         fit(small_config(root, folder, epochs=2, name=name, seed=seed))

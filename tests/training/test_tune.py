@@ -10,7 +10,8 @@ import yaml
 from segnext_pafpn.cli import main
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_bundle
-from tests.training.field_runs import discs, logits_of, picture_of, small_run, write_png
+from tests.training.field_runs import discs, logits_of, picture_of, write_png
+from tests.training.small_runs import small_run
 
 
 @pytest.fixture(scope="module")

@@ -103,8 +103,9 @@ class Reader(ABC):
 
         Raises:
             UserError: naming a file that cannot be read.
+            ValueError: where :attr:`has_layers` is False.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no layers")
+        raise ValueError(f"{type(self).__name__} has no layers: ask has_layers first.")
 
     def instance_file(self, sample: Sample) -> Path | None:
         """File of the numbers of instances, which need not be there; None in layouts without such."""
@@ -115,8 +116,9 @@ class Reader(ABC):
 
         Raises:
             UserError: naming a file that cannot be read.
+            ValueError: where :meth:`instance_file` is None.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no instances")
+        raise ValueError(f"{type(self).__name__} has no instances: ask instance_file first.")
 
     @abstractmethod
     def read_image(self, sample: Sample) -> np.ndarray:

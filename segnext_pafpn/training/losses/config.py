@@ -24,7 +24,7 @@ class LossConfig:
         ohem: weight of the cross-entropy of the hard pixels alone; usually in place of cross_entropy.
         boundary: weight of the boundary loss, in pixels (start near 0.01); beside another loss, not alone.
         auxiliary: weight of the same loss on auxiliary heads, where the network has them.
-        mode: softmax for one class per pixel, sigmoid for any number.
+        mode: softmax where a pixel is of one class, sigmoid where the card has multi_label: true.
         label_smoothing: of the cross-entropy, between 0 and 1.
         focal_gamma: how much less sure pixels count; 0 makes the focal loss a cross-entropy.
         tversky_alpha: weight of false positives.

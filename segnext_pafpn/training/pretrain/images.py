@@ -13,7 +13,7 @@ from PIL import Image
 from timm.data import create_transform
 from torch.utils.data import DataLoader, Dataset
 
-from segnext_pafpn.data.datamodule import build_loader
+from segnext_pafpn.data.datamodule import build_loader, rank_and_world_size
 from segnext_pafpn.data.dataset import EvalBatchSampler, TrainSampler
 from segnext_pafpn.data.readers.files import image_files, read_rgb
 from segnext_pafpn.errors import UserError, nearest
@@ -87,7 +87,7 @@ class ImageFolderDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         config, samples = self.config, self.train_samples
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = rank_and_world_size(self)
         if len(samples) < config.batch_size * world_size:
             raise UserError(
                 f"data.batch_size: {config.batch_size} on {world_size} device(s) is more than the {len(samples)} "
@@ -100,18 +100,13 @@ class ImageFolderDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         samples = self.val_samples
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = rank_and_world_size(self)
         if len(samples) < world_size:
             raise UserError(f"data: {len(samples)} pictures to evaluate on are fewer than {world_size} devices.")
         dataset = ImageFolderDataset(samples, self.transforms[False])
         batch_size = min(self.config.val_batch_size, len(samples) // world_size)  # no device goes without a batch
         batches = EvalBatchSampler([(0, 0)] * len(samples), batch_size, rank=rank, world_size=world_size)
         return build_loader(dataset, self.config.num_workers, batch_sampler=batches)
-
-    def _rank_and_world_size(self) -> tuple[int, int]:
-        if self.trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
 
 
 def _list_split(root: Path, split: str, config: ImageFolderConfig) -> tuple[list[str], list[tuple[str, int]]]:

@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import write_image_folder
-from tests.test_cli import error_of
+from tests.conftest import error_of, write_image_folder
 from tests.training.pretrain.conftest import settings
 
 

@@ -15,7 +15,6 @@ import yaml
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.models.classifier import ClassifierConfig
-from segnext_pafpn.training.callbacks import EpochSeed
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.pretrain.config import (
     ImageAugmentConfig,
@@ -25,9 +24,9 @@ from segnext_pafpn.training.pretrain.config import (
 )
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
 from segnext_pafpn.training.pretrain.run import pretrain
-from tests.conftest import run_cli, write_image_folder
-from tests.test_cli import error_of
+from tests.conftest import error_of, run_cli, single_thread, write_image_folder
 from tests.training.pretrain.conftest import rows_of, settings
+from tests.training.small_runs import broken_off
 
 CLASSES = ["blue", "green", "red"]
 
@@ -56,23 +55,9 @@ def test_timm_reads_the_encoder_and_scores_what_the_run_reported(finished, image
     assert max(rows_of(finished, "val/top1")) == pytest.approx(right.item(), abs=1e-5)
 
 
-def test_a_resumed_run_equals_one_that_never_stopped(finished, images, tmp_path, monkeypatch):
-    class Stop(Exception):
-        pass
-
-    original = EpochSeed.on_train_epoch_start
-
-    def stop_in_second_epoch(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
-            raise Stop
-        original(self, trainer, pl_module)
-
-    monkeypatch.setattr(EpochSeed, "on_train_epoch_start", stop_in_second_epoch)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the processes: sums over more threads round otherwise
-    with pytest.raises(Stop):
+def test_a_resumed_run_equals_one_that_never_stopped(finished, images, tmp_path):
+    with single_thread(), broken_off(epoch=1):  # as in the processes: sums over more threads round otherwise
         main(["pretrain", *settings(images, tmp_path)])
-    torch.set_num_threads(threads)
     result = run_cli("pretrain", "--resume", tmp_path / "run", "--data.num_workers", 1)
     assert result.returncode == 0, result.stderr
     whole, resumed = (torch.load(r / "checkpoints/last.ckpt", weights_only=True) for r in (finished, tmp_path / "run"))

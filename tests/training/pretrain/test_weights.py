@@ -12,8 +12,7 @@ from segnext_pafpn.cli import main
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.pretrained import load_encoder, save_encoder
-from tests.conftest import SMALL_RUN
-from tests.test_cli import error_of
+from tests.conftest import SMALL_RUN, error_of
 from tests.training.pretrain.conftest import settings
 
 

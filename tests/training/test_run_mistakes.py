@@ -1,0 +1,60 @@
+"""What a run is refused for, or stops at, in one line and before it leaves anything behind."""
+
+import pytest
+import torch
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.factory import ModelConfig
+from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.run import fit
+from tests.training.small_runs import small_config
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_files(dataset, tmp_path):
+    config = small_config(dataset, tmp_path, 3, optim=OptimConfig(lr=1e30, warmup_steps=0, ema_decay=None))
+    with pytest.raises(UserError, match=r"the loss is (nan|inf).*images/train/t\d\.png.*Lower optim\.lr"):
+        fit(config)
+
+
+def test_a_refused_run_leaves_no_folder_behind(dataset, tmp_path):
+    for changes in ({"optim": OptimConfig(lr=-1.0)}, {"trainer": TrainerConfig(accelerator="gpux")}):
+        with pytest.raises(UserError):
+            fit(small_config(dataset, tmp_path, 1, **changes))
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_cannot_take_the_batches_is_refused_before_anything_is_written(dataset, tmp_path):
+    swin = ModelConfig(encoder_name="tu-swin_s3_tiny_224")
+    with pytest.raises(UserError, match=r"encoder tu-swin_s3_tiny_224 cannot be trained on batches of .*img_size"):
+        fit(small_config(dataset, tmp_path, 1, model=swin))
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_to_resume_is_said(dataset, tmp_path):
+    with pytest.raises(UserError, match="nothing to resume"):
+        fit(small_config(dataset, tmp_path, 1), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "words"),
+    [
+        (TrainerConfig(precision="bf16"), "Did you mean 'bf16-"),
+        (TrainerConfig(accelerator="gpu", devices=64), "trainer: .*gpu"),
+        (TrainerConfig(accelerator="cpu", limit_val_batches=0), "limit_val_batches: must be at least 1"),
+        (TrainerConfig(max_epochs=-1), "would never end"),
+        (TrainerConfig(accelerator="gpux"), "trainer: .*gpux"),
+    ],
+)
+def test_impossible_trainers_are_refused(dataset, tmp_path, trainer, words):
+    with pytest.raises(UserError, match=words):
+        fit(small_config(dataset, tmp_path, 1, trainer=trainer))
+
+
+def test_a_gpu_that_is_not_there_is_said_in_our_words(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for accelerator in ("gpu", "cuda"):
+        with pytest.raises(UserError, match=f"accelerator {accelerator} was asked for, but torch finds no such device"):
+            fit(small_config(dataset, tmp_path, 1, trainer=TrainerConfig(accelerator=accelerator)))
+    assert not (tmp_path / "run").exists()
