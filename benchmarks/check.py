@@ -8,7 +8,6 @@ round of each counts.
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from environment import describe_environment
 from PIL import Image
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -28,8 +28,6 @@ from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.check.sample import look_at
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Listing, Reader, Sample, build_reader
-
-RESULTS = Path(__file__).parent / "results" / "check.json"
 
 
 class Repeated:
@@ -75,7 +73,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5000, help="pairs to read")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads, and processes")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "check.json")
     arguments = parser.parse_args()
     card = load_card(arguments.card)
     reader = build_reader(card, arguments.root)
@@ -106,15 +104,14 @@ def main() -> None:
     ]
     content = {
         "benchmark": "check",
-        "command": f"python benchmarks/check.py --root PATH --count {arguments.count} --workers {workers}",
+        "command": given_command(),
         "data": f"card '{card.name}', split '{arguments.split}', {len(set(samples))} pairs repeated to {len(samples)}",
         "rounds": arguments.rounds,
         "load_at_start": load,
         "rows": rows,
         "environment": describe_environment(),
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out)
     table = Table(title=content["data"])
     for column in ("way", "seconds", "pairs/s"):
         table.add_column(column, justify="left" if column == "way" else "right")

@@ -15,17 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rich.table import Table
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
-from segnext_pafpn.files import write_json
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_preprocessing
 
-RESULTS = Path(__file__).parent / "results"
 WAYS = {  # options of Predictor
     "plain float32": {"fuse": False},
     "fused float32": {},
@@ -75,7 +74,7 @@ def main() -> None:
         )
     content = {
         "benchmark": "fast-path",
-        "command": f"python benchmarks/fast_path.py --checkpoint RUN --root PATH --batch {arguments.batch}",
+        "command": given_command(),
         "data": f"card '{arguments.card}', {len(images)} pictures of split '{arguments.split}'",
         "network": Path(arguments.checkpoint).name,
         "image_size": load_preprocessing(arguments.checkpoint).image_size,
@@ -84,7 +83,7 @@ def main() -> None:
         "environment": describe_environment(),
         "rows": rows,
     }
-    write_json(content, arguments.out or RESULTS / f"fast-path-{torch.device(arguments.device).type}.json")
+    write_result(content, arguments.out or RESULTS / f"fast-path-{torch.device(arguments.device).type}.json")
     _show(rows)
 
 

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import torch
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
-from roofline import measure_floor
+from roofline import H100_GBPS, H100_TFLOPS, measure_floor
 from speed import NETWORKS
 from speed_paths import CLASSES
 from table_rates import floor_table
 
-from segnext_pafpn.files import write_json
 from segnext_pafpn.models.factory import build_model
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -30,8 +28,10 @@ def main() -> None:
     parser.add_argument("--size", nargs=2, type=int, default=[480, 352], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(NETWORKS), help="the named networks")
-    parser.add_argument("--tflops", type=float, default=800.0, help="10^12 operations a second of the GPU, bfloat16")
-    parser.add_argument("--gbps", type=float, default=3350.0, help="10^9 bytes a second of its memory")
+    parser.add_argument(
+        "--tflops", type=float, default=H100_TFLOPS, help="10^12 operations a second of the GPU, bfloat16"
+    )
+    parser.add_argument("--gbps", type=float, default=H100_GBPS, help="10^9 bytes a second of its memory")
     parser.add_argument("--out", type=Path, default=RESULTS / "roofline.json")
     arguments = parser.parse_args()
     width, height = arguments.size
@@ -54,14 +54,14 @@ def main() -> None:
                 )
     content = {
         "benchmark": "roofline",
-        "command": "python benchmarks/floor.py",
+        "command": given_command(),
         "size": arguments.size,
         "tflops": arguments.tflops,
         "gbps": arguments.gbps,
         "environment": describe_environment(),
         "rows": rows,
     }
-    write_json(content, arguments.out)
+    write_result(content, arguments.out)
     Console(width=140).print(floor_table(content), highlight=False)
 
 

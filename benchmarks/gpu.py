@@ -26,13 +26,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from environment import describe_environment
-from gpu_train import NETWORKS, base_config, header
+from gpu_train import NETWORKS, base_config
+from result_files import RESULTS, given_command, read, write_result
 from rich.console import Console
-from rows import read, read_rows
+from rows import read_rows, recipe_of
 from speed import NETWORKS as TIMED
 from table_kinds import KINDS
-
-from segnext_pafpn.files import write_json
 
 FOLDER = Path(__file__).resolve().parent
 GRACE = 60.0  # seconds that a stopped process has to end by itself
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/gpu"), help="where the runs and logs lie")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="of speed and cuda")
     parser.add_argument("--options", default="", metavar="WORDS", help="passed on to speed.py or stability.py")
-    parser.add_argument("--out", type=Path, default=FOLDER / "results", help="folder of the JSON files")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON files")
     arguments = parser.parse_args()
     if arguments.root is None and arguments.part != "speed":
         parser.error("--root: the folder of CamVid is missing.")
@@ -82,7 +81,7 @@ def main() -> None:
 def accuracy(arguments: argparse.Namespace, deadline: Deadline) -> None:
     """Train what is missing, or score the test split of what is complete."""
     out = arguments.out / f"{Path(arguments.config).stem}.json"
-    recipe = header(base_config(arguments.config, arguments.epochs), arguments.config, arguments.epochs)["recipe"]
+    recipe = recipe_of(base_config(arguments.config, arguments.epochs))
     rows = {(row["network"], row["seed"]): row for row in read_rows(out, recipe)}
     wanted = [(name, seed) for seed in arguments.seeds for name in arguments.only or NETWORKS]
     if arguments.test:
@@ -131,6 +130,7 @@ def _start(job: tuple[str, int], arguments: argparse.Namespace, out: Path) -> su
     name, seed = job
     words = [sys.executable, FOLDER / "gpu_train.py", "--network", name, "--seed", seed, "--config", arguments.config]
     words += ["--root", arguments.root, "--runs", arguments.runs, "--out", out]
+    words += ["--command", given_command()]
     words += ["--epochs", arguments.epochs] if arguments.epochs is not None else []
     words += ["--test"] if arguments.test else []
     with _log(job, arguments).open("a") as log:
@@ -153,7 +153,7 @@ def _log(job: tuple[str, int], arguments: argparse.Namespace) -> Path:
 def speed(arguments: argparse.Namespace, deadline: Deadline) -> None:
     """``speed.py`` by groups of paths, each filed when it is complete."""
     out = arguments.out / f"speed-{arguments.device}.json"
-    names = arguments.only or ["PAFPNeXt elanext_tiny", "DeepLabV3Plus resnet18", "UPerNet tu-convnext_atto"]
+    names = arguments.only or ["PAFPNeXt elanext_tiny", "DeepLabV3Plus resnet18", "UPerNet convnext_atto"]
     content: dict = {}
     for group, paths in SPEED.items():
         words = ["--device", arguments.device, "--batch", "1", "32", "--only", *names, "--paths", *paths]
@@ -162,7 +162,7 @@ def speed(arguments: argparse.Namespace, deadline: Deadline) -> None:
             Console(width=140).print(f"{group} paths: {found}", highlight=False)
             continue
         content = {**found, "rows": [*content.get("rows", []), *found["rows"]]}
-        write_json({**content, "command": "python benchmarks/gpu.py speed"}, out)
+        write_result({**content, "command": given_command()}, out)
     if content:
         Console(width=140).print(KINDS["speed"](content), highlight=False)
 
@@ -171,15 +171,15 @@ def cuda(arguments: argparse.Namespace, deadline: Deadline) -> None:
     """The tests that need a CUDA device, then ``stability.py``, float16 among its precisions."""
     console = Console(width=140)
     tests = _cuda_tests()
-    write_json(
-        {"benchmark": "cuda-tests", **tests, "environment": describe_environment()}, arguments.out / "cuda-tests.json"
-    )
+    content = {"benchmark": "cuda-tests", "command": given_command(), **tests, "environment": describe_environment()}
+    write_result(content, arguments.out / "cuda-tests.json")
     words = ["--root", arguments.root, "--device", arguments.device, *shlex.split(arguments.options)]
     found = _script("stability.py", words, deadline)
     if isinstance(found, str):
         console.print(f"stability: {found}", highlight=False)
     else:
-        write_json(found, arguments.out / f"stability-{arguments.device}.json")
+        found["command"] = given_command()
+        write_result(found, arguments.out / f"stability-{arguments.device}.json")
         console.print(KINDS["stability"](found), highlight=False)
     console.print(f"tests that need CUDA: {', '.join(f'{key} {value}' for key, value in tests['counts'].items())}")
 

@@ -16,37 +16,28 @@ over 0.1, 0.2 .. 0.9, as ``best_rand`` and ``best_info``, each with its threshol
 
 import argparse
 import logging
-import os
-import re
 import statistics
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from environment import describe_environment
+from networks import named
+from result_files import RESULTS, given_command
 from rich.console import Console
 from rows import load_config, put_row, read_rows, recipe_of, with_length
-from table_kinds import isbi_table
+from table_scores import isbi_table
+from training import by_class, percent, run_of, train
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, segments_from_boundaries
 from segnext_pafpn.inference.predictor import Predictor
-from segnext_pafpn.models.factory import ModelConfig
-from segnext_pafpn.training.callbacks import NonFiniteLossError
 from segnext_pafpn.training.config import TrainConfig
-from segnext_pafpn.training.run import fit
+from segnext_pafpn.training.run import Result
 
-RESULTS = Path(__file__).parent / "results"
 CARD = "isbi2012-folds"
-NETWORKS = {
-    "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
-    "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
-    "UnetPlusPlus resnet18": ModelConfig(arch="unetplusplus", encoder_name="resnet18"),
-}
+NETWORKS = named("PAFPNeXt elanext_nano", "Unet resnet18", "UnetPlusPlus resnet18")
 THRESHOLDS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 
 
@@ -69,7 +60,7 @@ def main() -> None:
     out = arguments.out or RESULTS / f"isbi{suffix}.json"
     header = {
         "benchmark": "isbi",
-        "command": _command(arguments),
+        "command": given_command(),
         "data": f"card '{CARD}', {folds} folds, trained on all but one, scored on that one",
         "recipe": recipe_of(base),
     }
@@ -91,37 +82,20 @@ def _base(arguments: argparse.Namespace) -> TrainConfig:
 
 
 def _train(name: str, fold: int, base: TrainConfig, arguments: argparse.Namespace) -> dict:
-    config = replace(
-        base,
-        name=f"{base.name}-{re.sub(r'[^a-zA-Z0-9_]+', '-', name)}-fold{fold}",
-        output_dir=arguments.runs,
-        overwrite=True,
-        model=NETWORKS[name],
-        data=replace(base.data, root=arguments.root, layout={"fold": fold}),
-    )
+    config = run_of(base, name, NETWORKS[name], f"fold{fold}", arguments.runs, arguments.root)
+    config = replace(config, overwrite=True, data=replace(config.data, layout={"fold": fold}))
     logging.info(f"{name}, fold {fold}")
-    row = {"network": name, "fold": fold, "seed": config.seed}
-    facts = {"load_at_start": round(os.getloadavg()[0], 2), "environment": describe_environment()}
-    start = time.perf_counter()
-    try:
-        result = fit(config)
-    except NonFiniteLossError as error:
-        logging.info(str(error))
-        return {**row, "stopped": f"non-finite loss at step {error.step}", "steps": error.step, **facts}
-    seconds = round(time.perf_counter() - start)
-    last = torch.load(config.run_dir / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
-    predictor = Predictor.from_checkpoint(config.run_dir, fuse=False)
+    return train(config, {"network": name, "fold": fold, "seed": config.seed}, partial(_scores, config))
+
+
+def _scores(config: TrainConfig, result: Result | None) -> dict:
+    """Percent; nothing where there is no result."""
+    if result is None:
+        return {}
     return {
-        **row,
-        "stopped": None,
-        "million_parameters": round(sum(p.numel() for p in predictor.model.parameters()) / 1e6, 2),
-        "IoU": _percent(dict(zip(result.class_names, result.scores.iou, strict=True))),
-        "Dice": _percent(dict(zip(result.class_names, result.scores.dice, strict=True))),
-        **segment_row(predictor, config.data),
-        "steps": last["global_step"],
-        "seconds": seconds,
-        "model": asdict(config.model),
-        **facts,
+        "IoU": by_class(result, result.scores.iou),
+        "Dice": by_class(result, result.scores.dice),
+        **segment_row(Predictor.from_checkpoint(config.run_dir, fuse=False), config.data),
     }
 
 
@@ -137,11 +111,11 @@ def segment_row(predictor: Predictor, data: DataConfig) -> dict:
         for threshold in THRESHOLDS:
             segments = segments_from_boundaries(probability, threshold, fill=True)
             scores[threshold].append(segment_scores(segments, truth))
-    row = {"slices": len(samples), **_percent(_mean(scores[0.5]))}
+    row = {"slices": len(samples), **_in_percent(_mean(scores[0.5]))}
     for score in ("rand", "info"):
         means = {threshold: _mean(found)[score] for threshold, found in scores.items()}
         best = max(means, key=means.get)
-        row |= {**_percent({f"best_{score}": means[best]}), f"best_{score}_threshold": best}
+        row |= {f"best_{score}": percent(means[best]), f"best_{score}_threshold": best}
     return row
 
 
@@ -150,18 +124,8 @@ def _mean(scores: Sequence[SegmentScores]) -> dict[str, float]:
     return {name: statistics.fmean(getattr(s, name) for s in scores) for name in names}
 
 
-def _percent(values: dict[str, float]) -> dict[str, float]:
-    return {key: round(100 * float(np.float64(value)), 2) for key, value in values.items()}
-
-
-def _command(arguments: argparse.Namespace) -> str:
-    command = "python benchmarks/isbi.py --root PATH"
-    if arguments.config != "isbi2012-cpu":
-        command += f" --config {arguments.config}"
-    for name in ("epochs", "precision"):
-        if (value := getattr(arguments, name)) is not None:
-            command += f" --{name} {value}"
-    return command
+def _in_percent(values: dict[str, float]) -> dict[str, float | None]:
+    return {key: percent(value) for key, value in values.items()}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Caches are full when the measured rounds begin.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ import torch
 import yaml
 from environment import describe_environment
 from PIL import Image
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -33,8 +33,6 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.transforms import AugmentConfig
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -58,13 +56,12 @@ def main() -> None:
                 rows += _measure(card, suffix, workers, arguments)
     content = {
         "benchmark": "loader",
-        "command": f"python benchmarks/loader.py --card {arguments.card} --root PATH",
+        "command": given_command(),
         "crop": arguments.crop,
         "environment": describe_environment(),
         "rows": rows,
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out)
     title = "images per second, median over the rounds"
     table = Table("format", "workers", "loader", "cache", "images/s", title=title)
     for row in rows:

@@ -7,7 +7,6 @@ All count the same labels; the script stops if any count differs. Rounds are int
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -17,13 +16,13 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rich.table import Table
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix
 
-RESULTS = Path(__file__).parent / "results"
 IGNORE = 255
 
 
@@ -40,7 +39,7 @@ def main() -> None:
     rows = [row for classes in arguments.classes for row in _measure(arguments, classes)]
     content = {
         "benchmark": "metric",
-        "command": "python benchmarks/metric.py",
+        "command": given_command(),
         "size": arguments.size,
         "batch": arguments.batch,
         "rounds": arguments.rounds,
@@ -48,8 +47,7 @@ def main() -> None:
         "rows": rows,
     }
     out = arguments.out or RESULTS / f"metric-{torch.device(arguments.device).type}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, out)
     table = Table("classes", "metric", "ms per batch", title=f"{arguments.device}, batch of {arguments.batch}")
     for row in rows:
         table.add_row(str(row["classes"]), row["metric"], f"{row['ms']:.2f}")

@@ -20,11 +20,11 @@ import time
 from pathlib import Path
 
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).parent / "results" / "quickstart.json"
 PROGRAM = "segnext-pafpn"
 
 
@@ -45,9 +45,7 @@ def main() -> None:
     else:
         arguments.folder.mkdir(parents=True, exist_ok=True)
         content = measure(arguments.folder, shlex.split(arguments.train_options))
-    out = arguments.out or RESULTS
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out or RESULTS / "quickstart.json")
     table = Table("seconds", "command", title=f"mIoU {content['mIoU']:.2f} % on {content['pictures']} pictures")
     for row in content["rows"]:
         table.add_row(f"{row['seconds']:.1f}", row["command"])
@@ -82,7 +80,7 @@ def measure(folder: Path, train_options: list[str]) -> dict:
         rows.append({"command": shlex.join(words), "seconds": round(seconds, 1)})
     return {
         "benchmark": "quickstart",
-        "command": "python benchmarks/quickstart.py",
+        "command": given_command(),
         **_scores(folder / run),
         "seconds": round(sum(row["seconds"] for row in rows), 1),
         "load_at_start": load,

@@ -2,15 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
+from result_files import read, write_result
 
 from segnext_pafpn.arguments import find_config, parse
-from segnext_pafpn.files import write_json
 from segnext_pafpn.training.config import TrainConfig
 
 
@@ -40,12 +40,7 @@ def with_length(config: TrainConfig, epochs: int | None, precision: str | None) 
 
 def recipe_of(config: TrainConfig) -> dict:
     """All that networks beside each other have in common, as JSON gives it back."""
-    return json.loads(json.dumps({key: asdict(config)[key] for key in ("data", "loss", "optim", "trainer")}))
-
-
-def read(path: Path) -> dict:
-    """A result file; empty where there is none."""
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return _plain({key: asdict(config)[key] for key in ("data", "loss", "optim", "trainer")})
 
 
 def read_rows(path: Path, recipe: dict) -> list[dict]:
@@ -55,22 +50,60 @@ def read_rows(path: Path, recipe: dict) -> list[dict]:
         SystemExit: if they were measured with another recipe.
     """
     content = read(path)
-    if content and content["recipe"] != recipe:
+    if content and not same_recipe(content["recipe"], recipe, _plain(asdict(TrainConfig()))):
         raise SystemExit(f"{path}: was measured with another recipe. Move it away, or give another --out.")
     return content.get("rows", [])
 
 
-def put_row(path: Path, header: dict, row: dict, keys: tuple[str, ...]) -> list[dict]:
+def same_recipe(old: dict, new: dict, default: dict) -> bool:
+    """Whether nothing differs but settings that the old one had not yet and that stand at their defaults."""
+    if old.keys() - new.keys():
+        return False
+    for key, value in new.items():
+        found = old.get(key, default[key])
+        # options of a layout, say, are no settings of ours: the default is empty, and they are compared as a whole
+        if default[key] and all(isinstance(v, dict) for v in (found, value, default[key])):
+            if not same_recipe(found, value, default[key]):
+                return False
+        elif value != found:
+            return False
+    return True
+
+
+def put_row(
+    path: Path,
+    header: dict,
+    row: dict,
+    keys: tuple[str, ...],
+    order: Callable[[dict], object] | None = None,
+) -> list[dict]:
     """Add the row to the file, in place of one with the same ``keys``; returns all rows.
 
-    The file is read anew, and no other process that goes this way writes meanwhile.
+    The file is read anew, and no other process that goes this way writes meanwhile. What else it holds stays.
+
+    Args:
+        order: what the rows are sorted by; None: as they came.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
-        rows = [r for r in read(path).get("rows", []) if any(r[key] != row[key] for key in keys)]
+        old = read(path)
+        rows = [r for r in old.get("rows", []) if any(r[key] != row[key] for key in keys)]
         rows.append(row)
-        write_json({**header, "rows": rows}, path)
+        if order is not None:
+            rows.sort(key=order)
+        write_result({**header, **{key: old[key] for key in old if key not in header}, "rows": rows}, path)
     return rows
+
+
+def put_fields(path: Path, fields: dict) -> None:
+    """Add to what a result file holds beside its rows, as :func:`put_row` does to these."""
+    with _locked(path.parent):
+        write_result({**read(path), **fields}, path)
+
+
+def _plain(values: dict) -> dict:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(values))
 
 
 @contextmanager

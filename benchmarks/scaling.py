@@ -23,11 +23,11 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from scaling_points import data_point, facts, network_point
 from table_kinds import scaling_table
 
-RESULTS = Path(__file__).parent / "results"
 AXES = ("side", "batch", "classes", "pictures", "processes")
 JOBS = ("train", "evaluate")
 _HEAVY = ["torch", "segnext_pafpn.training.losses", "segnext_pafpn.models.factory", "segnext_pafpn.data.datamodule"]
@@ -54,7 +54,7 @@ def main() -> None:
     device = arguments.device or ("cuda" if found["gpus"] else "cpu")
     content = {
         "benchmark": "scaling",
-        "command": "python benchmarks/scaling.py",
+        "command": given_command(),
         "network": f"PAFPNeXt {arguments.encoder}",
         "device": device,
         "process_batch": arguments.process_batch,
@@ -73,8 +73,7 @@ def main() -> None:
         content["rows"].append({**point, **result})
         console.print(", ".join(f"{key} {value}" for key, value in content["rows"][-1].items()), highlight=False)
     out = arguments.out or RESULTS / f"scaling-{device}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, out)
     console.print(scaling_table(content), highlight=False)
 
 

@@ -9,34 +9,32 @@ alike; a row is the median over the rounds with its quartiles. Sizes are width a
 
 import argparse
 import itertools
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from environment import describe_environment
+from networks import named
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rich.table import Table
-from roofline import measure_floor
+from roofline import H100_GBPS, H100_TFLOPS, measure_floor
 from speed_paths import CLASSES, INFERENCE, TRAINING, Unavailable
 
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 
-RESULTS = Path(__file__).parent / "results"
-NETWORKS = {
-    "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
-    "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
-    "DeepLabV3Plus resnet18": ModelConfig(arch="deeplabv3plus", encoder_name="resnet18"),
-    "DeepLabV3Plus resnet50": ModelConfig(arch="deeplabv3plus", encoder_name="resnet50"),
-    "FPN resnet18": ModelConfig(arch="fpn", encoder_name="resnet18"),
-    "Unet resnet18": ModelConfig(arch="unet", encoder_name="resnet18"),
-    "UPerNet tu-convnext_atto": ModelConfig(arch="upernet", encoder_name="tu-convnext_atto"),
-    "Segformer mit_b0": ModelConfig(arch="segformer", encoder_name="mit_b0"),
-}
+NETWORKS = named(
+    "PAFPNeXt elanext_nano",
+    "PAFPNeXt elanext_tiny",
+    "DeepLabV3Plus resnet18",
+    "DeepLabV3Plus resnet50",
+    "FPN resnet18",
+    "Unet resnet18",
+    "UPerNet convnext_atto",
+    "SegFormer mit_b0",
+)
 
 
 def main() -> None:
@@ -46,11 +44,11 @@ def main() -> None:
     parser.add_argument("--size", nargs=2, type=int, default=[480, 352], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", nargs="+", type=int, default=[torch.get_num_threads()], help="of the CPU")
-    parser.add_argument("--only", nargs="*", metavar="NETWORK", help="the named ones")
+    parser.add_argument("--only", nargs="*", metavar="NETWORK", choices=list(NETWORKS), help="the named ones")
     parser.add_argument("--paths", nargs="*", metavar="PATH", choices=[*INFERENCE, *TRAINING], help="the named ones")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--tflops", type=float, default=800.0, help="of the GPU, for the floor")
-    parser.add_argument("--gbps", type=float, default=3350.0, help="of the GPU's memory, for the floor")
+    parser.add_argument("--tflops", type=float, default=H100_TFLOPS, help="of the GPU in bfloat16, for the floor")
+    parser.add_argument("--gbps", type=float, default=H100_GBPS, help="of the GPU's memory, for the floor")
     parser.add_argument("--out", type=Path, help="result file; default results/speed-DEVICE.json")
     arguments = parser.parse_args()
     out = arguments.out or RESULTS / f"speed-{torch.device(arguments.device).type}.json"
@@ -60,14 +58,13 @@ def main() -> None:
         rows += _measure(arguments, batch, threads)
     content = {
         "benchmark": "speed",
-        "command": shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]]),
+        "command": given_command(),
         "size": arguments.size,
         "rounds": arguments.rounds,
         "environment": describe_environment(),
         "rows": rows,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, out)
     _show(rows)
 
 

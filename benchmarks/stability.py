@@ -26,12 +26,13 @@ import lightning as L
 import torch
 from environment import describe_environment
 from lightning.pytorch.callbacks import Callback
+from networks import AS_PUBLISHED, named
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from rows import load_config
 from table_kinds import stability_table
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
-from segnext_pafpn.files import write_json
 from segnext_pafpn.models.bundle import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.training.callbacks import EpochSeed, NonFiniteLossError, NonFiniteLossGuard
@@ -39,11 +40,7 @@ from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.module import SegmentationModule
 
-RESULTS = Path(__file__).parent / "results"
-NETWORKS = {
-    "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
-    "article network, quarter width, as published": ModelConfig(arch="article", encoder_name="article"),
-}
+NETWORKS = named("PAFPNeXt elanext_tiny", AS_PUBLISHED)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -81,7 +78,7 @@ def main() -> None:
     precisions = arguments.precisions or (PRECISIONS if arguments.device == "cuda" else PRECISIONS[:2])
     content = {
         "benchmark": "stability",
-        "command": _command(arguments),
+        "command": given_command(),
         "steps": arguments.steps,
         "batch": arguments.batch,
         "crop": arguments.crop,
@@ -98,7 +95,7 @@ def main() -> None:
             for rate in arguments.rates:
                 row = measure(base, NETWORKS[name], precision, rate)
                 content["rows"].append({"network": name, "precision": precision, "lr": rate, **row})
-                write_json(content, out)
+                write_result(content, out)
                 console.print(f"{name}, {precision}, lr {rate:g}: {row['stopped'] or row['last_loss']}")
     console.print(stability_table(content), highlight=False)
 
@@ -156,14 +153,6 @@ def _base(arguments: argparse.Namespace) -> TrainConfig:
         check_val_every_n_epoch=1,
     )
     return replace(base, data=data, trainer=trainer)
-
-
-def _command(arguments: argparse.Namespace) -> str:
-    command = "python benchmarks/stability.py --root PATH"
-    if arguments.config != "camvid-cpu":
-        command += f" --config {arguments.config}"
-    width, height = arguments.crop
-    return f"{command} --steps {arguments.steps} --batch {arguments.batch} --crop {width} {height}"
 
 
 if __name__ == "__main__":

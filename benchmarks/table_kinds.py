@@ -1,57 +1,10 @@
-"""Markdown tables, one function for each kind of result file that is no comparison of scores over seeds."""
+"""Markdown tables: stability and growth; and by which function each kind of result file becomes one."""
 
-import statistics
 from collections.abc import Callable
 
-from table_parts import grouped, markdown, mean_and_deviation, measured_on
+from table_parts import grouped, markdown, measured_on
 from table_rates import RATES
-
-
-def isbi_table(result: dict) -> str:
-    """Networks by V^Rand; mean and standard deviation over the folds, percent."""
-    scores: dict[str, Callable[[dict], float]] = {
-        "IoU membrane": lambda row: row["IoU"]["membrane"],
-        "IoU cell": lambda row: row["IoU"]["cell"],
-        "Dice membrane": lambda row: row["Dice"]["membrane"],
-        "Dice cell": lambda row: row["Dice"]["cell"],
-        "V^Rand": lambda row: row["rand"],
-        "V^Info": lambda row: row["info"],
-        "best V^Rand": lambda row: row["best_rand"],
-        "best V^Info": lambda row: row["best_info"],
-    }
-    lines = []
-    for network, rows in grouped(result["rows"], "network").items():
-        scored = [row for row in rows if row["stopped"] is None]
-        if scored:
-            figures = [mean_and_deviation([score(row) for row in scored]) for score in scores.values()]
-            rank = -statistics.fmean(row["rand"] for row in scored)
-            facts = [f"{scored[0]['million_parameters']:.1f}", str(scored[0]["steps"])]
-        else:
-            figures, facts, rank = ["-"] * len(scores), ["-", "-"], 0.0
-        stopped = [f"fold {row['fold']}: {row['stopped']}" for row in rows if row["stopped"] is not None]
-        lines.append((rank, [network, *facts, *figures, "; ".join([str(len(scored)), *stopped])]))
-    head = ["network", "M parameters", "steps", *scores, "folds"]
-    return markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
-
-
-def gpu_accuracy_table(result: dict) -> str:
-    """Networks by their mean score on val; test is empty until it was scored at the end."""
-    lines = []
-    for network, rows in grouped(result["rows"], "network").items():
-        scored = [row for row in rows if row["stopped"] is None]
-        tests = [row["test"]["mIoU"] for row in scored if "test" in row]
-        stopped = [f"seed {row['seed']}: {row['stopped']}" for row in rows if row["stopped"] is not None]
-        if scored:
-            values = [row["mIoU"] for row in scored]
-            minutes = statistics.fmean(row["seconds"] for row in scored) / 60
-            facts = [f"{scored[0]['million_parameters']:.1f}", scored[0]["steps"]]
-            cells = [mean_and_deviation(values), mean_and_deviation(tests) if tests else "-", f"{minutes:.1f}"]
-        else:
-            values, facts, cells = [0.0], ["-", "-"], ["-", "-", "-"]
-        lines.append((-statistics.fmean(values), [network, *facts, *cells, "; ".join([str(len(scored)), *stopped])]))
-    head = ["network", "M parameters", "steps", "val mIoU %", "test mIoU %", "minutes", "seeds"]
-    table = markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
-    return f"{measured_on(result['rows'][0]['environment'])}\n\n{table}"
+from table_scores import SCORES
 
 
 def stability_table(result: dict) -> str:
@@ -127,9 +80,8 @@ def _grown(row: dict) -> str:
 
 
 KINDS: dict[str, Callable[[dict], str]] = {
+    **SCORES,
     **RATES,
-    "gpu-accuracy": gpu_accuracy_table,
-    "isbi": isbi_table,
     "stability": stability_table,
     "scaling": scaling_table,
 }

@@ -15,7 +15,9 @@ def speed_table(result: dict) -> str:
         for network, runs in grouped(rows, "network").items():
             cells = {run["path"]: _rate(run) for run in runs}
             reasons |= {f"{run['path']}, {network}: {run['not_measured']}": None for run in runs if "ms" not in run}
-            facts = [f"{runs[0]['million_parameters']:.1f}", f"{runs[0]['gflop'] / batch:.1f}"]
+            # a network that cannot go through this job at all has no operations to count
+            gflop = next((f"{run['gflop'] / batch:.1f}" for run in runs if "gflop" in run), "-")
+            facts = [f"{runs[0]['million_parameters']:.1f}", gflop]
             lines.append([network, *facts, *(cells.get(path, "-") for path in paths)])
         where = f", {threads} threads" if "floor_ms" not in rows[0] else ""
         parts.append(f"Images a second, {job}, batch of {batch}{where}:")
@@ -54,14 +56,18 @@ def floor_table(result: dict) -> str:
 
 def loader_table(result: dict) -> str:
     """Images a second, ours beside a plain loader."""
-    loaders = list(dict.fromkeys(row["loader"] for row in result["rows"]))
+    loaders = list(dict.fromkeys(_loader(row) for row in result["rows"]))
     lines = []
     for (suffix, workers), rows in _by(result["rows"], "format", "workers").items():
-        rates = {row["loader"]: f"{row['images_per_second']:.0f}" for row in rows}
+        rates = {_loader(row): f"{row['images_per_second']:.0f}" for row in rows}
         lines.append([suffix, workers, *(rates[loader] for loader in loaders)])
     width, height = result["crop"]
     caption = f"Images a second, crops of {width}x{height}. {measured_on(result['environment'])}"
     return f"{caption}\n\n" + markdown(["format", "workers", *loaders], lines)
+
+
+def _loader(row: dict) -> str:
+    return row["loader"] if row["cache"] == "none" else f"{row['loader']}, cache: {row['cache']}"
 
 
 def metric_table(result: dict) -> str:

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from scipy import ndimage
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
-
-RESULTS = Path(__file__).parent / "results" / "volumes.json"
 
 
 def write_cases(root: Path, cases: int, slices: int, side: int) -> None:
@@ -60,7 +59,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=40)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--count", type=int, default=60, help="slices to read where nothing is kept")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "volumes.json")
     arguments = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -76,9 +75,14 @@ def main() -> None:
             again = first if name == "nothing kept" else max(rate(reader, samples, order) for _ in range(3))
             results[name] = {"first_epoch": round(first, 1), "later_epochs": round(again, 1)}
             Console().print(f"{name}: {first:.0f} slices/s in the first epoch, {again:.0f} afterwards")
-    values = {"benchmark": "volumes", "environment": describe_environment(), "slices_per_second": results}
-    values["arguments"] = {key: value for key, value in vars(arguments).items() if key != "out"}
-    arguments.out.write_text(json.dumps(values, indent=2) + "\n")
+    content = {
+        "benchmark": "volumes",
+        "command": given_command(),
+        "environment": describe_environment(),
+        "slices_per_second": results,
+        "arguments": {key: value for key, value in vars(arguments).items() if key != "out"},
+    }
+    write_result(content, arguments.out)
 
 
 if __name__ == "__main__":

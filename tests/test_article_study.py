@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,9 +24,13 @@ def benchmarks(monkeypatch):
     """The folder's scripts as modules."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import accuracy
+    import networks
     import tables
+    from table_scores import accuracy_table
 
-    return accuracy, tables
+    return SimpleNamespace(
+        accuracy=accuracy, tables=tables, chain=networks.COMPARISONS["article"], accuracy_table=accuracy_table
+    )
 
 
 def row(network: str, miou: float | None, stopped: str | None = None, seed: int = 0) -> dict:
@@ -36,8 +41,7 @@ def row(network: str, miou: float | None, stopped: str | None = None, seed: int 
 
 
 def test_every_network_of_the_chain_gives_logits(benchmarks):
-    networks = benchmarks[0].NETWORKS["article"]
-    for name, config in networks.items():
+    for name, config in benchmarks.chain.items():
         model = build_model(config, classes=3).eval()
         with torch.no_grad():
             assert model(torch.zeros(1, 3, 40, 64)).shape == (1, 3, 40, 64), name
@@ -52,12 +56,13 @@ def test_a_chain_stays_in_its_order_and_says_where_a_loss_was_not_finite(benchma
         row("second", 40.0, seed=1),
         row("third", None, "non-finite loss at step 5", seed=1),
     ]
-    assert benchmarks[1].chain_table({"rows": rows, "step_ms": {"second": 20.4, "third": 19.6}}).splitlines()[2:] == [
+    chain = {"rows": rows, "step_ms": {"second": 20.4, "third": 19.6}, "chain": True}
+    assert benchmarks.accuracy_table(chain).splitlines()[2:] == [
         "| first | 1.2 | - | 7 | non-finite loss at step 4 | 1 |",
         "| second | 1.2 | 20 | 7 | 35.0 ± 7.1 | 2 |",
         "| third | 1.2 | 20 | 7 | 20.0, non-finite loss at step 5 | 2 |",
     ]
-    table = benchmarks[1].accuracy_table({"rows": rows[:3]}).splitlines()[2:]
+    table = benchmarks.accuracy_table({"rows": rows[:3]}).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in table] == ["second", "third", "first"]
 
 
@@ -82,38 +87,40 @@ def measure(
 
 def test_the_script_measures_and_goes_on_after_a_loss_that_is_not_finite(benchmarks, monkeypatch, dataset):
     earlier, later = "depthwise residual blocks in ELAN and SPPCSPC", "FuseHead, still at stride 8"
-    measure(benchmarks[0], monkeypatch, dataset, 1e30, later)
-    content = measure(benchmarks[0], monkeypatch, dataset, 1e30, later, earlier)
+    measure(benchmarks.accuracy, monkeypatch, dataset, 1e30, later)
+    content = measure(benchmarks.accuracy, monkeypatch, dataset, 1e30, later, earlier)
     assert content["chain"] is True
     assert [row["network"] for row in content["rows"]] == [earlier, later]  # the chain's order, not the runs'
     for row in content["rows"]:
         assert row["mIoU"] is None and re.fullmatch(r"non-finite loss at step [1-6]", row["stopped"])
 
-    (row,) = measure(benchmarks[0], monkeypatch, dataset, 1e-3, earlier)["rows"]
+    (row,) = measure(benchmarks.accuracy, monkeypatch, dataset, 1e-3, earlier)["rows"]
     assert 0 <= row["mIoU"] <= 100 and row["stopped"] is None and row["steps"] == 6
     assert row["million_parameters"] == pytest.approx(5.77, abs=0.01)
 
-    timed = measure(benchmarks[0], monkeypatch, dataset, 1e-3, time=True)
+    timed = measure(benchmarks.accuracy, monkeypatch, dataset, 1e-3, time=True)
     assert timed["rows"] == [row]
     assert timed["step_ms"].keys() == {earlier} and 0 < timed["step_ms"][earlier] < 60_000
     assert timed["step_environment"].keys() == row["environment"].keys()
 
 
 def test_at_equal_time_a_network_of_half_the_speed_has_half_the_epochs(benchmarks, monkeypatch, dataset):
-    first, other, *_ = benchmarks[0].NETWORKS["article"]
+    first, other, *_ = benchmarks.chain
     (dataset / "times.json").write_text(json.dumps({"step_ms": {first: 10.0, other: 20.0}}))
     options = ("--equal-time", "times.json")
-    assert [r["steps"] for r in measure(benchmarks[0], monkeypatch, dataset, 1e-4, other, more=options)["rows"]] == [3]
+    assert [
+        r["steps"] for r in measure(benchmarks.accuracy, monkeypatch, dataset, 1e-4, other, more=options)["rows"]
+    ] == [3]
 
 
 def test_networks_that_were_not_trained_cannot_be_timed(benchmarks, monkeypatch, dataset):
     with pytest.raises(SystemExit, match=r"0\.1\.json: no such file\. --time times the networks in it"):
-        measure(benchmarks[0], monkeypatch, dataset, 0.1, time=True)
+        measure(benchmarks.accuracy, monkeypatch, dataset, 0.1, time=True)
 
 
 def test_the_page_has_the_tables_of_the_results(benchmarks):
-    assert benchmarks[1].with_tables(PAGE) == PAGE
-    assert ROOT / "docs" / "article.md" in benchmarks[1].PAGES
+    assert benchmarks.tables.with_tables(PAGE) == PAGE
+    assert ROOT / "docs" / "article.md" in benchmarks.tables.PAGES
 
 
 def test_links_and_files_on_the_page_exist():

@@ -1,16 +1,10 @@
 """The benchmark of fast ways to predict scores each way by the labels it gives."""
 
-import json
-import sys
-from pathlib import Path
-
 import torch
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.models import PAFPNeXt
 from segnext_pafpn.models.bundle import Preprocessing, save_bundle
-
-FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
 def spread_labels(network, classes):
@@ -20,20 +14,17 @@ def spread_labels(network, classes):
         bias -= network(torch.randn(2, 3, 64, 96)).mean(dim=(0, 2, 3))
 
 
-def test_every_way_has_a_rate_a_score_and_its_agreement_with_the_first(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(FOLDER)
+def test_every_way_has_a_rate_a_score_and_its_agreement_with_the_first(run, tmp_path):
     card = load_card("streets")
     torch.manual_seed(0)
     network = PAFPNeXt("elanext_nano", classes=len(card.classes), decoder_channels=16, head_channels=16)
     spread_labels(network.eval(), len(card.classes))
     preprocessing = Preprocessing(class_names=card.class_names, class_colors=card.class_colors, image_size=(32, 48))
     save_bundle(network, preprocessing, tmp_path / "model")
-    out = tmp_path / "out.json"
-    options = ["--card", "streets", "--checkpoint", tmp_path / "model", "--device", "cpu", "--rounds", 1, "--out", out]
     ways = ["plain float32", "fused float32", "fused bfloat16"]
-    monkeypatch.setattr(sys, "argv", ["fast_path", *map(str, options), "--ways", *ways])
-    __import__("fast_path").main()
-    plain, fused, half = json.loads(out.read_text())["rows"]
+    options = ("--checkpoint", tmp_path / "model", "--card", "streets", "--device", "cpu", "--rounds", 1)
+    content = run("fast_path", *options, "--ways", *ways)
+    plain, fused, half = content["rows"]
     assert [row["way"] for row in (plain, fused, half)] == ways
     assert plain["equal_labels_percent"] == 100
     assert fused["equal_labels_percent"] > 99.9

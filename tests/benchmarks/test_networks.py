@@ -1,0 +1,45 @@
+"""The networks that are compared can be built, and are those of the results that are filed."""
+
+import json
+import re
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from segnext_pafpn.models.factory import build_model
+from tests.benchmarks.conftest import FOLDER
+
+PEERS = re.findall(r'^    "(.+)": ModelConfig\(', (FOLDER / "networks.py").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_every_network_gives_logits(name):
+    from networks import NETWORKS
+
+    model = build_model(NETWORKS[name], classes=3).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 64, 64)
+
+
+def test_names_in_filed_results_are_those_of_the_same_networks():
+    from networks import COMPARISONS, NETWORKS
+
+    known = {**NETWORKS, **{name: config for networks in COMPARISONS.values() for name, config in networks.items()}}
+    rows = [row for path in (FOLDER / "results").glob("*.json") for row in json.loads(path.read_text())["rows"]]
+    trained = [row for row in rows if "model" in row]
+    assert trained
+    for row in trained:
+        config = asdict(known[row["network"]])
+        assert row["model"] == {key: config[key] for key in row["model"]}, row["network"]
+
+
+def test_each_benchmark_names_networks_alike():
+    import gpu_train
+    import isbi
+    import speed
+    import stability
+    from networks import NETWORKS
+
+    for script in (gpu_train, isbi, speed, stability):
+        assert script.NETWORKS and script.NETWORKS.items() <= NETWORKS.items()

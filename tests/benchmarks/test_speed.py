@@ -1,0 +1,47 @@
+"""Speed beside the floor, which is counted right."""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_the_floor_counts_one_convolution_as_by_hand():
+    """64x32x(3x3) weights on an 8x8 map: 64 * 32 * 9 multiply-adds at each of 64 pixels."""
+    from roofline import measure_floor
+
+    conv = nn.Conv2d(32, 64, 3, padding=1, bias=False)
+    image = torch.zeros(1, 32, 8, 8)
+    flop = 2 * 64 * 32 * 9 * 64
+    elements = 32 * 64 + 64 * 32 * 9 + 64 * 64
+    compute_bound = measure_floor(conv, image, train=False, tflops=1e-6, gbps=1e9)
+    assert compute_bound.gflop == pytest.approx(flop / 1e9)
+    assert compute_bound.milliseconds == pytest.approx(1000 * flop / 1e6)  # at 10^6 FLOP/s
+    memory_bound = measure_floor(conv, image, train=False, tflops=1e9, gbps=1.0, element_bytes=2)
+    assert memory_bound.milliseconds == pytest.approx(2 * elements / 1e9 * 1e3)
+    # with the backward pass, the gradients of input and weights cost a forward pass each; a leaf image needs none
+    assert measure_floor(conv, image, train=True, tflops=1.0, gbps=1.0).gflop == pytest.approx(2 * flop / 1e9)
+
+
+def test_speed_interleaves_networks_and_says_what_it_could_not_measure(run):
+    paths = ["train eager float32", "eager float32", "fused channels_last float32"]
+    names = ["PAFPNeXt elanext_nano", "FPN resnet18"]
+    content = run(
+        "speed", "--device", "cpu", "--size", 64, 32, "--batch", 2, "--rounds", 2, "--only", *names, "--paths", *paths
+    )
+    rows = {(row["network"], row["path"]): row for row in content["rows"]}
+    assert len(rows) == 6
+    assert rows[names[1], paths[2]]["not_measured"] == "has no fuse()"
+    for row in content["rows"]:
+        if "not_measured" not in row:
+            assert row["images_per_second"] == pytest.approx(2000 / row["ms"], rel=0.01)
+            assert row["ms_quartiles"][0] <= row["ms"] <= row["ms_quartiles"][1]
+
+
+def test_the_floor_is_filed_and_grows_with_the_work(run):
+    content = run("floor", "--only", "FPN resnet18", "--batch", 1, 2, "--size", 64, 32)
+    rows = {(row["job"], row["batch"]): row for row in content["rows"]}
+    assert rows["predict", 2]["gflop"] == pytest.approx(2 * rows["predict", 1]["gflop"], abs=0.02)
+    assert rows["train", 1]["floor_ms"] > rows["predict", 1]["floor_ms"] > 0
+    from table_kinds import KINDS
+
+    assert len(KINDS[content["benchmark"]](content).splitlines()) == 2 + 2 + 4
