@@ -4,6 +4,7 @@ Shapes: an image is (H, W, C), uint8 or, where the model is not for 8-bit RGB, a
 (K, H, W), its mask (H, W) uint8 of class ids.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -101,28 +102,43 @@ class Predictor:
             UserError: if the image has not the model's number of channels.
             ValueError: if it is not uint8 and the model is for 8-bit RGB, has no pixel or is not three-dimensional.
         """
-        self._check(image)
-        height, width = image.shape[:2]
-        if self._normalize is not None:
-            image = self._normalize(image)
-        image = self._resize(np.ascontiguousarray(image))
-        if image.shape[0] * image.shape[1] > self.max_pixels:
-            logits = self._windows(image)
-        else:
-            logits = self._forward(image)
-        if logits.shape[-2:] != (height, width):
-            logits = F.interpolate(logits[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-        return logits
+        return self._logits(self._prepare(image), image.shape[:2])
 
+    @torch.inference_mode()
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Image (H, W, C) to the most likely class of each pixel, (H, W) uint8.
 
         Of two classes the second is told where its probability exceeds the model's threshold, if it has one. A model
         with one logit gives 1 where its sigmoid exceeds that or 0.5, else 0. Where a pixel may be of several classes,
         1 where it is of the class, (K, H, W) uint8. Raises what :meth:`logits` raises.
+
+        In windows an image takes the memory of the logits of one row of them, unless it is resized.
         """
-        mask = self.preprocessing.decision.classes(self.logits(image))
-        return mask.to(torch.uint8).cpu().numpy()
+        prepared = self._prepare(image)
+        if prepared.shape[:2] == image.shape[:2] and self._takes_windows(prepared):
+            return torch.cat([self._decide(strip) for _, strip in self._strips(prepared)], dim=-2).numpy()
+        return self._decide(self._logits(prepared, image.shape[:2])).numpy()
+
+    def _logits(self, prepared: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        """Prepared image (h, w, C) to logits (K, H, W) of this size."""
+        logits = self._blend(prepared) if self._takes_windows(prepared) else self._forward(prepared)
+        if logits.shape[-2:] != size:
+            logits = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+        return logits
+
+    def _decide(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (K, h, w) to classes (h, w) or (K, h, w), uint8 on the CPU."""
+        return self.preprocessing.decision.classes(logits).to(torch.uint8).cpu()
+
+    def _prepare(self, image: np.ndarray) -> np.ndarray:
+        """Image (H, W, C), checked, to what goes through the network, (h, w, C): uint8 or normalised."""
+        self._check(image)
+        if self._normalize is not None:
+            image = self._normalize(image)
+        return self._resize(np.ascontiguousarray(image))
+
+    def _takes_windows(self, prepared: np.ndarray) -> bool:
+        return prepared.shape[0] * prepared.shape[1] > self.max_pixels
 
     def _check(self, image: np.ndarray) -> None:
         channels = self.preprocessing.channels
@@ -156,10 +172,21 @@ class Predictor:
             logits = logits[0]
         return logits[0, :, :height, :width]
 
-    def _windows(self, image: np.ndarray) -> torch.Tensor:
-        """Image (h, w, C) to logits (K, h, w), the mean over windows weighted by a Gaussian around their middle.
+    def _blend(self, image: np.ndarray) -> torch.Tensor:
+        """Image (h, w, C) to logits (K, h, w), blended from windows. Holds K h w floats on the device."""
+        blended = None
+        for rows, strip in self._strips(image):
+            if blended is None:
+                blended = torch.empty(len(strip), *image.shape[:2], device=self.device)
+            blended[:, rows] = strip
+        return blended
 
-        The standard deviation is 1/8 of the window, nnU-Net's choice. Holds K h w floats on the device.
+    def _strips(self, image: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Image (h, w, C) to strips of logits (K, rows, w), from top to bottom, each with the rows that it is.
+
+        They are the mean over the windows weighted by a Gaussian around their middle, whose standard deviation is 1/8
+        of the window, nnU-Net's choice. A strip is given when no further window reaches it, and is overwritten when
+        the next one is asked for. Holds K floats for each pixel of one row of windows, on the device.
         """
         size = image.shape[:2]
         window_height, window_width = (min(side, length) for side, length in zip(self.window, size, strict=True))
@@ -168,15 +195,17 @@ class Predictor:
         row_shares = window_shares(size[0], window_height, tops).to(self.device)
         column_shares = window_shares(size[1], window_width, lefts).to(self.device)
         blended = None
-        for top, row_share in zip(tops, row_shares, strict=True):
-            rows = slice(top, top + window_height)
+        for top, end, row_share in zip(tops, [*tops[1:], size[0]], row_shares, strict=True):
             for left, column_share in zip(lefts, column_shares, strict=True):
                 columns = slice(left, left + window_width)
-                logits = self._forward(image[rows, columns])
+                logits = self._forward(image[top : top + window_height, columns])
                 if blended is None:
-                    blended = torch.zeros(len(logits), *size, device=self.device)
-                blended[:, rows, columns] += logits * torch.outer(row_share, column_share)
-        return blended
+                    blended = torch.zeros(len(logits), window_height, size[1], device=self.device)
+                blended[:, :, columns] += logits * torch.outer(row_share, column_share)
+            yield slice(top, end), blended[:, : end - top]
+            for plane in blended:  # what the next windows add to moves up; class by class, as a copy is needed
+                plane[: top + window_height - end] = plane[end - top :].clone()
+                plane[top + window_height - end :] = 0
 
 
 def choose_device(name: str | torch.device) -> torch.device:
