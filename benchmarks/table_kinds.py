@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from table_parts import grouped, markdown, mean_and_deviation, measured_on
 from table_rates import RATES
+from table_sides import SIDES
 
 
 def isbi_table(result: dict) -> str:
@@ -128,6 +129,7 @@ def _grown(row: dict) -> str:
 
 KINDS: dict[str, Callable[[dict], str]] = {
     **RATES,
+    **SIDES,
     "gpu-accuracy": gpu_accuracy_table,
     "isbi": isbi_table,
     "stability": stability_table,
