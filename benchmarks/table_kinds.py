@@ -5,6 +5,7 @@ from collections.abc import Callable
 from table_parts import grouped, markdown, measured_on
 from table_rates import RATES
 from table_scores import SCORES
+from table_sides import SIDES
 
 
 def stability_table(result: dict) -> str:
@@ -81,6 +82,7 @@ def _grown(row: dict) -> str:
 
 KINDS: dict[str, Callable[[dict], str]] = {
     **SCORES,
+    **SIDES,
     **RATES,
     "stability": stability_table,
     "scaling": scaling_table,

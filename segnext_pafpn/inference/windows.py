@@ -84,5 +84,6 @@ def blend_rows(
         done = end - top
         yield slice(top, end), blended[:, :done]
         kept = window_height - done
-        blended[:, :kept] = blended[:, done:].clone()
-        blended[:, kept:] = 0
+        for plane in blended:  # moves up; class by class, as it takes a copy
+            plane[:kept] = plane[done:].clone()
+            plane[kept:] = 0
