@@ -1,4 +1,4 @@
-"""Predict volumes: which files are the channels of one, its slices one by one, and the labels in the volume's form."""
+"""Predict volumes: which files are the channels of one, its slices in batches, and the labels in the volume's form."""
 
 import gzip
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.writer import save_mask
-from segnext_pafpn.slicing import Slicing, stack_along
+from segnext_pafpn.slicing import Slicing, sliced, stack_along
 
 _SPARE_BYTES = 2**30  # for the channels of the volume at hand
 
@@ -75,7 +75,7 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
 
 
 def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarray, float]:
-    """Class ids (D, H, W) uint8, slice by slice, and the seconds that the model took.
+    """Class ids (D, H, W) uint8, some slices at a time, and the seconds that the model took.
 
     Raises:
         UserError: naming a file that cannot be read, whose shape or place is not that of the first, or whose values
@@ -93,11 +93,19 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarra
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
     axis = 0 if headers[0].is_picture else slicing.axis
     masks, seconds = [], 0.0
-    for number in range(headers[0].shape[axis]):
-        image = read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
-        image = form.check(image, str(volume.files[0]), "model")
+    count = headers[0].shape[axis]
+    step = predictor.batch_size(*sliced(headers[0].shape, axis)[1:])
+    for start in range(0, count, step):
+        images = [
+            form.check(
+                read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize),
+                str(volume.files[0]),
+                "model",
+            )
+            for number in range(start, min(start + step, count))
+        ]
         begin = perf_counter()
-        masks.append(predictor.predict(image))
+        masks.extend(predictor.predict_batch(images))
         seconds += perf_counter() - begin
     return stack_along(masks, axis), seconds
 

@@ -43,7 +43,9 @@ def test_the_labels_of_the_slices_are_the_labels_of_the_volume(tmp_path, axis):
     many = Intensity(method="none", channels=6, mean=(0.0,) * 6, std=(1.0,) * 6)
     preprocessing = Preprocessing.of_images(many, ("background", "organ"), ((0, 0, 0), (1, 1, 1)), None, slicing)
     model = SimpleNamespace(
-        preprocessing=preprocessing, predict=lambda image: (image[..., 2 + 1] > -400).astype(np.uint8)
+        preprocessing=preprocessing,
+        batch_size=lambda height, width: 5,
+        predict_batch=lambda images: (np.stack(images)[..., 2 + 1] > -400).astype(np.uint8),
     )
     (case,) = find_volumes(str(tmp_path), slicing)
     found, seconds = predict_volume(model, case)

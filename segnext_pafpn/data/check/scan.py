@@ -73,6 +73,8 @@ def check_split(
     if not report.problems:
         _judge_pixels(card, report)
         _judge_values(report)
+    report.problems = list(dict.fromkeys(report.problems))  # a file that cannot be read fails once for each slice
+    report.unreadable = list(dict.fromkeys(report.unreadable))
     report.causes = find_causes(card, reader, report, failing or _first(listing.samples))
     return report
 

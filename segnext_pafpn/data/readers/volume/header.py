@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.readers.refusals import unreadable as refusal
 from segnext_pafpn.errors import UserError
 
 DECODE_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, struct.error)
@@ -55,11 +56,7 @@ def describe_grid_difference(first: VolumeHeader, second: VolumeHeader, affine: 
 
 def unreadable(path: Path, error: Exception) -> UserError:
     """What to raise for a file that a decoder gave up on."""
-    if isinstance(error, FileNotFoundError):
-        return UserError(f"{path}: no such file.")
-    reason = " ".join(str(error).replace(f"'{path}'", "it").replace(str(path), "it").split())
-    reason = reason[:160] or type(error).__name__
-    return UserError(f"{path}: cannot be decoded ({reason}). Is it cut short? Copy the file again or leave it out.")
+    return refusal(path, error, "Is it cut short? Copy the file again or leave it out.")
 
 
 class MissingPackageError(UserError):
