@@ -149,7 +149,7 @@ class ImageSetReader(Reader):
     def _found_in(self, folder: Path) -> str:
         """What is in a folder that lacks images, by the ends of the names; such as DICOM files, or volumes."""
         count = Counter(_end(name) for name in scan(str(folder), 0))
-        found = ", ".join(f"{number} x {suffix}" for suffix, number in count.most_common(3))
+        found = ", ".join(f"{number} x {suffix}" for suffix, number in sorted(count.items())[:3])
         hint = ""
         if ".dcm" in count:
             hint = "; convert DICOM first, as with dcm2niix"

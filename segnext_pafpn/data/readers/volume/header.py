@@ -49,6 +49,8 @@ def describe_grid_difference(first: VolumeHeader, second: VolumeHeader, affine: 
     corners = np.array([(i, j, k, 1) for i in ends[0] for j in ends[1] for k in ends[2]], dtype=float)
     distance = np.linalg.norm((corners @ (first.affine - second.affine).T)[:, :3], axis=1).max()
     voxel = np.linalg.norm(first.affine[:3, :3], axis=0).min()
+    if not np.isfinite(distance):
+        return "its affine, or that of its image, holds values that are no numbers"
     if distance <= _SAME_PLACE * voxel:
         return ""
     return f"its affine puts a corner {distance:.3g} mm away from where that of its image puts it"
