@@ -244,6 +244,8 @@ def _check_config(config: DataConfig) -> None:
     for key, value in positive.items():
         if value <= 0:
             raise UserError(f"data.{key}: must be more than 0, found {value}.")
+    if config.num_workers is not None and config.num_workers < 0:
+        raise UserError(f"data.num_workers: must be 0 or more (or null), found {config.num_workers}.")
     if config.repeat_threshold is not None and not 0 < config.repeat_threshold <= 1:
         raise UserError(f"data.repeat_threshold: must be more than 0 and at most 1, found {config.repeat_threshold}.")
     kinds = get_args(CacheKind)

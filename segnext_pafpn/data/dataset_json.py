@@ -51,7 +51,7 @@ def read_dataset_json(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: no such file. Expected a data set of nnU-Net in {folder}, or the path of a .yaml card."
@@ -79,6 +79,10 @@ def read_dataset_json(folder: Path) -> dict[str, Any]:
             raise UserError(
                 f"{path}: labels: '{name}': expected a whole number or a list of them, found {label!r}.{example}"
             )
+    if not any(label in (0, [0]) for label in values["labels"].values()):
+        raise UserError(f'{path}: labels: none is 0, found {values["labels"]}. nnU-Net v2 demands "background": 0.')
+    if isinstance(values["numTraining"], bool) or not isinstance(values["numTraining"], int):
+        raise UserError(f"{path}: numTraining: expected a whole number, found {values['numTraining']!r}.")
     if values["file_ending"] not in _ENDINGS:
         raise UserError(
             f"{path}: file_ending: '{values['file_ending']}' cannot be read. Known: {', '.join(_ENDINGS)}. "

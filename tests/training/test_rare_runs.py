@@ -88,7 +88,7 @@ def test_two_steps_with_a_cache_on_the_disk_and_a_score_from_it(dataset, tmp_pat
     "option, message",
     [
         ("crop_focus.probability=2", "data.crop_focus.probability: must be from 0 to 1, found 2.0"),
-        ("crop_focus.probability=often", "data.crop_focus.probability: Expected a float. Got value: often"),
+        ("crop_focus.probability=often", "data.crop_focus.probability: expected a number, found often"),
         ("crop_focus.classes=rar", "found 'rar'. Did you mean 'rare'?"),
         ("crop_focus.classes=[pol]", "'pol' is no class of the card. Did you mean 'pole'?"),
         ("crop_focus.classes={pole: -1}", "weights must be 0 or more"),

@@ -13,6 +13,7 @@ from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.data.readers.files import DECODE_ERRORS
 from segnext_pafpn.data.readers.volume.files import suffix_of
 from segnext_pafpn.data.statistics import Measured, measure_image
 from segnext_pafpn.errors import UserError
@@ -155,5 +156,5 @@ def _file_kind(path: Path | None) -> str:
     try:
         with Image.open(path) as image:
             return f"{image.format} {image.mode}, "
-    except (OSError, ValueError):  # a format of a reader that does not use Pillow
+    except DECODE_ERRORS:  # a format of a reader that does not use Pillow
         return f"{suffix_of(path).lstrip('.').upper()}, "

@@ -73,6 +73,10 @@ def check_split(
     if not report.problems:
         _judge_pixels(card, report)
         _judge_values(report)
+        if not form.is_rgb8:
+            _judge_depths(report)
+    report.problems = list(dict.fromkeys(report.problems))  # a file that cannot be read fails once for each slice
+    report.unreadable = list(dict.fromkeys(report.unreadable))
     report.causes = find_causes(card, reader, report, failing or _first(listing.samples))
     return report
 
@@ -145,6 +149,17 @@ def _judge_values(report: SplitReport) -> None:
         for i, (low, high) in enumerate(spans, 1)
         if low == high
     ]
+
+
+def _judge_depths(report: SplitReport) -> None:
+    """Say that pictures of 8 bits stand among deeper ones, of which an export has most likely stretched the values."""
+    pictures = [(sample, found) for sample, found in report.details if sample.case is None]
+    shallow = [sample for sample, found in pictures if found.image_kind.endswith("uint8")]
+    if shallow and len(shallow) < len(pictures):
+        report.warnings.append(
+            f"split '{report.name}': {shallow[0].label}: has 8 bits, as have {len(shallow)} of {len(pictures)} images, "
+            f"the others more, expected values that mean the same in all. Export them alike."
+        )
 
 
 def _listed(ids: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ from segnext_pafpn.data.check.card_lines import card_lines
 from segnext_pafpn.data.check.report import Cause
 from segnext_pafpn.data.check.sample import Finding
 from segnext_pafpn.data.readers import Reader
+from segnext_pafpn.data.readers.files import DECODE_ERRORS
 from segnext_pafpn.errors import UserError
 
 _MANY = 64  # different values, or colours, that no mask but any photograph has
@@ -46,7 +47,7 @@ def _pixels(path: Path) -> np.ndarray | None:
     try:
         with Image.open(path) as image:
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError):  # the problem's own line says so already
+    except DECODE_ERRORS:  # the problem's own line says so already
         return None
 
 

@@ -128,7 +128,7 @@ class CocoReader(ImageSetReader):
 
     def _load(self, path: Path) -> "_Outlines":
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such file. {_EXPECTED}") from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from segnext_pafpn.data.readers.arrays import load_array
+from segnext_pafpn.data.readers.refusals import unreadable
 from segnext_pafpn.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
@@ -67,6 +69,8 @@ def read_ids(path: Path) -> np.ndarray:
     if Path(path).suffix.lower() == ".npy":
         return _read_npy(path)
     mask = read_array(path)
+    if mask.ndim == 3 and mask.shape[2] == 2:  # grey and alpha
+        mask = np.ascontiguousarray(mask[..., 0])
     if mask.ndim == 3:
         if (mask[..., 1:3] == mask[..., :1]).all():
             return np.ascontiguousarray(mask[..., 0])
@@ -100,10 +104,7 @@ def read_array(path: Path, mode: str | None = None) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    try:
-        mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise unreadable(path, error) from error
+    mask = load_array(path)
     if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[2]):
         mask = mask[0] if mask.shape[0] == 1 else mask[..., 0]
     if mask.ndim != 2:
@@ -126,7 +127,7 @@ def _as_ids(mask: np.ndarray, path: Path) -> np.ndarray:
 
 def _refuse_pages(image: Image.Image, path: Path) -> None:
     """A stack of pages would lose all but its first without a word; a photograph's MPO preview may."""
-    pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF") else 1
+    pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF", "PNG", "WEBP") else 1
     if pages > 1:
         raise UserError(f"{path}: holds {pages} pages, expected one picture. Save each page as a file of its own.")
 
@@ -148,11 +149,3 @@ def _has_late_metadata(path: Path) -> bool:
 def is_deep(image: Image.Image) -> bool:
     """Whether Pillow would cut a colour image of 16 bits per channel to 8: its mode says RGB all the same."""
     return any(str(tile.args).find(mode) >= 0 for tile in getattr(image, "tile", ()) for mode in _DEEP_RAW_MODES)
-
-
-def unreadable(path: Path, error: Exception) -> UserError:
-    """What to raise for a file that a decoder has refused."""
-    if isinstance(error, FileNotFoundError):
-        return UserError(f"{path}: no such file.")
-    reason = str(error).replace(f"'{path}'", "it").replace(f'"{path}"', "it")
-    return UserError(f"{path}: cannot be decoded ({reason}). Replace the file or leave it out.")

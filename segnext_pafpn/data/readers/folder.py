@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
+from unicodedata import normalize
 
 import numpy as np
 
@@ -144,7 +145,8 @@ class FolderReader(ImageSetReader):
             missing = [self.mask_patterns[index] for index in masks if index not in found]
             if missing and not (self.allow_missing and found):
                 expected = missing[0].show(self.root, name, source)
-                problems.append(f"{images[name]}: no mask for this image. Expected {expected}.")
+                near = [_spelt_otherwise(name, by_class) for index, by_class in masks.items() if index not in found]
+                problems.append(f"{images[name]}: no mask for this image. Expected {expected}.{near[0]}")
             elif absent := [p for p, files in zip(self.channel_patterns, channels, strict=True) if name not in files]:
                 expected = absent[0].show(self.root, name, source)
                 problems.append(f"{images[name]}: a file of this image is missing. Expected {expected}.")
@@ -199,3 +201,18 @@ class FolderReader(ImageSetReader):
     def read_mask(self, sample: Sample) -> np.ndarray:
         mask = self.decoder.read(sample)
         return mask if sample.valid is None else cut_to_valid(mask, sample.valid)
+
+
+def _spelt_otherwise(name: str, files: dict[str, str]) -> str:
+    """A hint at the file that is called ``name`` but for upper and lower case, or for how Unicode writes its letters.
+
+    Macs write an umlaut as a letter and two dots, others as one letter; both look alike.
+    """
+    found = next((path for other, path in files.items() if _plain(other) == _plain(name)), None)
+    if found is None:
+        return ""
+    return f" There is {found}, spelt otherwise: upper and lower case, and accents, must agree. Rename one."
+
+
+def _plain(name: str) -> str:
+    return normalize("NFC", name).casefold()

@@ -1,5 +1,6 @@
 """What readers of image files have in common: where the images are, and how they are divided into splits."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.readers.base import Reader, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb, read_size
-from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
+from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern, scan
 from segnext_pafpn.data.readers.pixels import PIXEL_SUFFIXES, read_pixels, read_pixels_size
 from segnext_pafpn.data.readers.splits import SPLITS, Draw, listed_names
 from segnext_pafpn.errors import UserError
@@ -140,9 +141,21 @@ class ImageSetReader(Reader):
             what = f"'{self.image_suffix or ', '.join(self.image_types[:2]) + ', ...'}'"
             pattern = f" that fits '{self.images}'" if "{name}" in self.images else f" whose name ends in {what}"
             raise UserError(
-                f"{folder}: holds no image{pattern}. Expected the images of '{split}' there; see the card's layout."
+                f"{folder}: holds no image{pattern}{self._found_in(folder)}. "
+                f"Expected the images of '{split}' there; see the card's layout."
             )
         return images
+
+    def _found_in(self, folder: Path) -> str:
+        """What is in a folder that lacks images, by the ends of the names; such as DICOM files, or volumes."""
+        count = Counter(_end(name) for name in scan(str(folder), 0))
+        found = ", ".join(f"{number} x {suffix}" for suffix, number in sorted(count.items())[:3])
+        hint = ""
+        if ".dcm" in count:
+            hint = "; convert DICOM first, as with dcm2niix"
+        elif {".nii", ".nii.gz"} & count.keys() - set(self.image_types):
+            hint = "; volumes need layout.reader: volumes"
+        return f" (found {found}{hint})" if found else ""
 
     def select(self, split: str, images: dict[str, str]) -> tuple[list[str], list[str]]:
         """The names of ``split`` among ``images``, and a problem for each listed name that is not there."""
@@ -191,3 +204,9 @@ def by_name(
                 f"Remove one, or tell them apart in the card's layout."
             )
     return found
+
+
+def _end(name: str) -> str:
+    """What a file's name ends in, in lower case; ``.nii.gz`` is one end."""
+    suffixes = Path(name.lower()).suffixes
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:]) or "no suffix"

@@ -74,7 +74,7 @@ class NnunetReader(VolumeReader):
                 f"layout: {path} says which cases are in which fold. Remove folds, val_fraction and lists, or the file."
             )
         try:
-            parts = json.loads(path.read_text(encoding="utf-8"))
+            parts = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable JSON file ({error}). Copy it again.") from error
         good = isinstance(parts, list) and len(parts) > 1

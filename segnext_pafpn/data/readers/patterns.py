@@ -137,15 +137,40 @@ def scan(folder: str, depth: int | None) -> Iterator[str]:
 
     Args:
         depth: how many levels of sub-folders to enter, None for all.
+
+    Raises:
+        UserError: naming a folder that cannot be listed, or a link that leads back to a folder above it.
     """
     waiting = [("", 0)]
     while waiting:
         inside, level = waiting.pop()
-        with os.scandir(os.path.join(folder, inside)) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if not entry.is_dir():
-                    yield inside + entry.name
-                elif depth is None or level < depth:
-                    waiting.append((f"{inside}{entry.name}/", level + 1))
+        for entry in _entries(os.path.join(folder, inside)):
+            if entry.name.startswith("."):
+                continue
+            if not _is_folder(entry):
+                yield inside + entry.name
+            elif depth is None or level < depth:
+                if entry.is_symlink():
+                    _refuse_loop(entry.path)
+                waiting.append((f"{inside}{entry.name}/", level + 1))
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}). Correct the folder or its rights.") from error
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever opens it says so
+        return False
+
+
+def _refuse_loop(link: str) -> None:
+    target, place = os.path.realpath(link), os.path.realpath(os.path.dirname(link))
+    if os.path.commonpath([target, place]) == target:
+        raise UserError(f"{link}: is a link to {target}, a folder above it, so the search would never end. Remove it.")

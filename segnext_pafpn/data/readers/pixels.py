@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, read_size, unreadable
+from segnext_pafpn.data.readers.arrays import load_array
+from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, read_size
+from segnext_pafpn.data.readers.refusals import unreadable
 from segnext_pafpn.errors import UserError
 
 PIXEL_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
@@ -63,7 +65,7 @@ def _read(path: Path) -> np.ndarray:
         return _tiff_pixels(path)
     try:
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1 and image.format == "GIF":
+            if getattr(image, "n_frames", 1) > 1 and image.format in ("GIF", "PNG", "WEBP"):
                 raise UserError(f"{path}: holds {image.n_frames} frames, expected one picture.")
             deep = is_deep(image)
             image.load()  # OpenCV reads what is there of a file that was cut off, Pillow refuses it
@@ -88,10 +90,7 @@ def _deep_colors(path: Path) -> np.ndarray:
 
 
 def _load_npy(path: Path, mapped: bool = False) -> np.ndarray:
-    try:
-        pixels = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise unreadable(path, error) from error
+    pixels = load_array(path, mapped)
     if pixels.ndim not in (2, 3):
         raise UserError(f"{path}: the array has the shape {pixels.shape}, expected (height, width, channels).")
     return _with_channels(pixels)
@@ -120,11 +119,15 @@ def _tiff_pixels(path: Path, header: bool = False) -> np.ndarray:
     tifffile = _tifffile(path)
     try:
         with tifffile.TiffFile(path) as file:
-            series = file.series[0]
+            series, *others = file.series
             shape, axes = series.shape, series.axes
             pixels = np.broadcast_to(np.uint8(0), shape) if header else series.asarray()
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, TypeError) as error:
         raise unreadable(path, error) from error
+    if others:
+        raise UserError(
+            f"{path}: its pages are of {1 + len(others)} sizes or kinds, expected one. Save the right one alone."
+        )
     if not {"X", "Y"} <= set(axes):
         raise UserError(f"{path}: a TIFF with the axes {axes} {shape}, expected height and width among them.")
     pixels = np.moveaxis(pixels, (axes.index("Y"), axes.index("X")), (0, 1))

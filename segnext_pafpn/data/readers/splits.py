@@ -59,7 +59,7 @@ class Draw:
         """The names of ``split``, sorted.
 
         Raises:
-            UserError: if ``group`` does not match a name, or there are fewer groups than folds.
+            UserError: if ``group`` finds no group in a name, or there are fewer groups than folds.
         """
         groups = self._groups(sorted(names))
         order = random.Random(self.seed).sample(sorted(groups), len(groups))
@@ -82,7 +82,14 @@ class Draw:
                     f"layout.group: '{self.group}' does not match the name '{name}'. "
                     f"Every picture must have a group: widen the expression, or leave the picture out."
                 )
-            groups[match[1] if match.re.groups else match[0]].append(name)
+            key = match[1] if match.re.groups else match[0]
+            if key is None:
+                raise UserError(
+                    f"layout.group: '{self.group}' matches the name '{name}', but its first group has no part in "
+                    f"that, so the picture has none. Make the group say what belongs together in every name, or "
+                    f"write (?:...) for what does not."
+                )
+            groups[key].append(name)
         return dict(groups)
 
     def _fold(self, order: Sequence[str], groups: Mapping[str, list[str]]) -> list[str]:
@@ -123,9 +130,12 @@ def listed_names(path: Path, files: Mapping[str, str], root: Path) -> tuple[list
     if not path.is_file():
         raise UserError(f"{path}: no such list. Expected one picture's name a line; see the card's layout.lists.")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin with a mark
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file ({error.reason}). Expected one picture's name a line.") from error
+        raise UserError(
+            f"{path}: is not a text file of UTF-8 ({error.reason}). Expected one picture's name a line; save it as "
+            f"UTF-8."
+        ) from error
     keys = _keys(files, root)
     names, problems = {}, []
     for number, line in enumerate(map(str.strip, lines), start=1):
@@ -158,7 +168,7 @@ def _keys(files: Mapping[str, str], root: Path) -> dict[str, list[str]]:
 def _find(line: str, keys: Mapping[str, list[str]]) -> list[str]:
     for text in dict.fromkeys((line, line.split()[0])):
         base = PurePosixPath(text.replace("\\", "/"))
-        for key in (text, base.name, base.stem):
+        for key in (text, str(base), str(base.with_suffix("")), base.name, base.stem):
             if key in keys:
                 exact = [name for name in keys[key] if name == key]
                 return exact or keys[key]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.readers.arrays import load_array
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_ids
 from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.readers.volume import nifti, tiff
-from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, VolumeHeader, unreadable
+from segnext_pafpn.data.readers.volume.header import VolumeHeader
 from segnext_pafpn.errors import UserError
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".tif", ".tiff", ".npy")
@@ -87,10 +88,7 @@ def as_ids(values: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _map_npy(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except DECODE_ERRORS as error:
-        raise unreadable(path, error) from error
+    array = load_array(path, mapped=True)
     if not 2 <= array.ndim <= 4 or not array.size or array.dtype.kind not in "biuf":
         raise UserError(
             f"{path}: an array of {array.dtype} {array.shape}, expected numbers (rows, columns), (slices, rows, "

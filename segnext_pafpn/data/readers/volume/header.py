@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.readers.refusals import unreadable as refusal
 from segnext_pafpn.errors import UserError
 
 DECODE_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, struct.error)
@@ -48,6 +49,8 @@ def describe_grid_difference(first: VolumeHeader, second: VolumeHeader, affine: 
     corners = np.array([(i, j, k, 1) for i in ends[0] for j in ends[1] for k in ends[2]], dtype=float)
     distance = np.linalg.norm((corners @ (first.affine - second.affine).T)[:, :3], axis=1).max()
     voxel = np.linalg.norm(first.affine[:3, :3], axis=0).min()
+    if not np.isfinite(distance):
+        return "its affine, or that of its image, holds values that are no numbers"
     if distance <= _SAME_PLACE * voxel:
         return ""
     return f"its affine puts a corner {distance:.3g} mm away from where that of its image puts it"
@@ -55,11 +58,7 @@ def describe_grid_difference(first: VolumeHeader, second: VolumeHeader, affine: 
 
 def unreadable(path: Path, error: Exception) -> UserError:
     """What to raise for a file that a decoder gave up on."""
-    if isinstance(error, FileNotFoundError):
-        return UserError(f"{path}: no such file.")
-    reason = " ".join(str(error).replace(f"'{path}'", "it").replace(str(path), "it").split())
-    reason = reason[:160] or type(error).__name__
-    return UserError(f"{path}: cannot be decoded ({reason}). Is it cut short? Copy the file again or leave it out.")
+    return refusal(path, error, "Is it cut short? Copy the file again or leave it out.")
 
 
 class MissingPackageError(UserError):

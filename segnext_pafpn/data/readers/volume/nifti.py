@@ -69,7 +69,12 @@ def load(path: Path, whole: bool = False) -> Any:
             with gzip.open(path) as file:
                 return nibabel.Nifti1Image.from_bytes(file.read())
         return nibabel.Nifti1Image.from_filename(path)
-    except (*DECODE_ERRORS, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+    except (
+        *DECODE_ERRORS,
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+    ) as error:
         raise unreadable(path, error) from error
 
 
@@ -80,7 +85,9 @@ def _three_axes(image: Any, path: Path) -> tuple[int, int, int]:
         shape.pop()
     if len(shape) == 2:
         shape.append(1)
-    if len(shape) != 3 or not all(shape):
+    if not all(shape):
+        raise UserError(f"{path}: holds no voxels {tuple(image.shape)}, expected some. Export it again.")
+    if len(shape) != 3:
         raise UserError(
             f"{path}: has {len(shape)} axes {tuple(image.shape)}, expected 3. Save each channel (or moment) as a file "
             f"of its own, such as CASE_0000.nii.gz and CASE_0001.nii.gz."

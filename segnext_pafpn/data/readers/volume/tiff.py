@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, MissingPackageError, VolumeHeader, unreadable
 from segnext_pafpn.errors import UserError
@@ -146,8 +146,11 @@ def _decode(tiff: Any, path: Path) -> np.ndarray:
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-    with Image.open(path) as image:  # Pillow knows LZW and others that tifffile leaves to a further package
-        return np.stack([np.asarray(page) for page in ImageSequence.Iterator(image)])
+        try:  # Pillow knows LZW and others that tifffile leaves to a further package
+            with Image.open(path) as image:
+                return np.stack([np.asarray(page) for page in ImageSequence.Iterator(image)])
+        except UnidentifiedImageError:
+            raise error from None
 
 
 def _spacing(tiff: Any, stack: bool) -> tuple[float, float, float] | None:

@@ -1,0 +1,95 @@
+"""Lists and groups as people send them: from Windows, with marks, with paths; and groups that are none."""
+
+import json
+
+import pytest
+
+from segnext_pafpn.data.readers import build_reader
+from segnext_pafpn.errors import UserError
+from tests.data.layouts import blocks, photo, save
+from tests.data.problems import only, problems
+from tests.data.test_bad_files import load_card_of
+
+
+def listed(folder, content, **layout):
+    (folder / "train.txt").write_bytes(content)
+    reader = build_reader(load_card_of(folder), layout={"lists": "{split}.txt", **layout})
+    listing = reader.list_samples("train")
+    return [sample.name for sample in listing.samples], listing.problems
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"p0_0\np0_1",
+        b"p0_0\r\np0_1\r\n",
+        b"\xef\xbb\xbfp0_0\r\np0_1\r\n",
+        b"# chosen by hand\n\n  p0_0.png  \np0_1.png\n",
+        b"i/p0_0.png m/p0_0.png\ni/p0_1.png m/p0_1.png\n",
+        b"i\\p0_0.png\r\nC:\\data\\study\\i\\p0_1.png\r\n",
+        b"/home/else/i/p0_0.png\np0_0\np0_1\n",
+    ],
+)
+def test_lists_of_windows_and_of_other_machines_are_understood(folder, content):
+    assert listed(folder, content) == (["p0_0", "p0_1"], [])
+
+
+def test_a_path_of_windows_tells_folders_apart(folder):
+    for part in "ab":
+        photo(folder / f"i/{part}/1.png", seed=0)
+        save(folder / f"m/{part}/1.png", blocks(0, [0, 1]))
+    assert listed(folder, b"b\\1.png\r\n", recursive=True) == (["b/1"], [])
+
+
+def test_names_with_spaces_and_umlauts_are_found(folder):
+    for name in ("Bild 1 ä", "Bild 2"):
+        photo(folder / f"i/{name}.png", seed=0)
+        save(folder / f"m/{name}.png", blocks(0, [0, 1]))
+    assert listed(folder, "Bild 1 ä\nBild 2.png\n".encode()) == (["Bild 1 ä", "Bild 2"], [])
+
+
+@pytest.mark.parametrize("content", ["p0_0\n".encode("utf-16"), "müller\n".encode("latin-1")])
+def test_a_list_in_another_encoding_says_which_is_expected(folder, content):
+    with pytest.raises(UserError, match=r"train.txt: is not a text file of UTF-8 .* save it as UTF-8"):
+        listed(folder, content)
+
+
+def test_every_wrong_line_of_a_list_is_named_by_its_number(folder):
+    names, found = listed(folder, b"p0_0\nD:\\x\\p9.png\np8\n")
+    assert names == ["p0_0"] and len(found) == 2
+    assert "train.txt: line 2: 'D:\\x\\p9.png' names no image" in found[0] and "line 3: 'p8'" in found[1]
+
+
+def test_a_group_that_has_no_part_in_a_match_is_told(folder):
+    found = problems(folder, folds=2, group=r"^p1_(\d)|^p")
+    only(found, r"layout.group: '^p1_(\d)|^p' matches the name 'p0_0', but its first group has no part in that")
+    only(problems(folder, val_fraction=0.5, group="(x)?"), "its first group has no part in that, so the picture has")
+    assert problems(folder, folds=2, group=r"^p(\d)(x)?") == []  # a second group need not
+
+
+def test_annotations_that_begin_with_a_mark_are_read(tmp_path):
+    from tests.data.layouts import build
+
+    card = build("coco", tmp_path)
+    path = tmp_path / "coco/annotations/train.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(build_reader(card).list_samples("train").samples) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not a readable JSON file"),
+        (b"<html>", "is not a readable JSON file"),
+        (b"\xff\xfe{", "is not a readable JSON file"),
+        (b"[1, 2]", "has no images, annotations or categories"),
+        (json.dumps({"images": [{}], "annotations": [{}], "categories": [{}]}).encode(), "an entry lacks"),
+    ],
+)
+def test_annotations_that_are_no_json(tmp_path, content, words):
+    from tests.data.layouts import build
+
+    card = build("coco", tmp_path)
+    (tmp_path / "coco/annotations/train.json").write_bytes(content)
+    with pytest.raises(UserError, match=f"train.json: .*{words}"):
+        build_reader(card).list_samples("train")
