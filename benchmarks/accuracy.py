@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="of these, the named ones")
     parser.add_argument("--epochs", type=int, help="in place of the configuration's")
     parser.add_argument("--precision", help="in place of the configuration's, for all networks alike")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="a run of each network for each")
     parser.add_argument("--time", action="store_true", help="train nothing; time the steps of the networks in the file")
     parser.add_argument(
         "--equal-time",
@@ -124,7 +124,7 @@ def time_steps(networks: dict[str, ModelConfig], base: TrainConfig, rounds: int 
                 seconds[name].append(time.perf_counter() - start)
     return {
         "step_ms": {name: round(1000 * statistics.median(times), 1) for name, times in seconds.items()},
-        "step_environment": describe_environment(),
+        "step_environment": describe_environment("cpu"),
     }
 
 

@@ -109,7 +109,7 @@ def main() -> None:
         "rounds": arguments.rounds,
         "load_at_start": load,
         "rows": rows,
-        "environment": describe_environment(),
+        "environment": describe_environment("cpu"),
     }
     write_result(content, arguments.out)
     table = Table(title=content["data"])

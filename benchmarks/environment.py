@@ -12,17 +12,28 @@ import torch
 _PACKAGES = ("torch", "segmentation-models-pytorch", "timm", "lightning", "albumentations", "numpy")
 
 
-def describe_environment() -> dict:
-    """Device, versions, commit and date."""
+def describe_environment(device: str = "auto") -> dict:
+    """Device, versions, commit and date.
+
+    Args:
+        device: what was measured on: cpu, cuda, or auto, a GPU if there is one.
+    """
+    gpu = torch.cuda.is_available() and torch.device("cuda" if device == "auto" else device).type != "cpu"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else ""),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name(),
+        "commit": _commit(),
+        "device": torch.cuda.get_device_name() if gpu else _cpu_name(),
         "cpu_cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def _commit() -> str:
+    """The commit; with a + where files differ from it, other than results, which a benchmark itself writes."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)benchmarks/results")
+    return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
 def _cpu_name() -> str:

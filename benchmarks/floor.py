@@ -1,6 +1,6 @@
 """The least time each network of ``speed.py`` can take on a GPU, from its shapes alone: runs anywhere, in seconds.
 
-    python benchmarks/floor.py                               # NVIDIA H100: 800 TFLOP/s in bfloat16, 3350 GB/s
+    python benchmarks/floor.py                               # NVIDIA H100
     python benchmarks/floor.py --tflops 312 --gbps 2039      # another one
 
 A layer takes as long as its arithmetic or its memory traffic, whichever is longer; only convolutions and matrix

@@ -58,7 +58,7 @@ def main() -> None:
         "benchmark": "loader",
         "command": given_command(),
         "crop": arguments.crop,
-        "environment": describe_environment(),
+        "environment": describe_environment("cpu"),
         "rows": rows,
     }
     write_result(content, arguments.out)

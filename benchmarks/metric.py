@@ -43,7 +43,7 @@ def main() -> None:
         "size": arguments.size,
         "batch": arguments.batch,
         "rounds": arguments.rounds,
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": rows,
     }
     out = arguments.out or RESULTS / f"metric-{torch.device(arguments.device).type}.json"

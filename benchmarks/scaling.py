@@ -18,7 +18,7 @@ import multiprocessing
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -50,8 +50,8 @@ def main() -> None:
     arguments = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_HEAVY)
-    found = _alone(context, facts)
-    device = arguments.device or ("cuda" if found["gpus"] else "cpu")
+    found = _alone(context, facts, arguments.device)
+    device = found["device"]
     content = {
         "benchmark": "scaling",
         "command": given_command(),
@@ -94,7 +94,7 @@ def _points(arguments: argparse.Namespace) -> Iterator[dict]:
             yield from ({"axis": axis, "value": processes, "threads": threads} for processes, threads in pairs)
 
 
-def _alone(context: multiprocessing.context.BaseContext, function, *arguments: object) -> dict:
+def _alone(context: multiprocessing.context.BaseContext, function: Callable[..., dict], *arguments: object) -> dict:
     """The function's result, from a process of its own; a process that the system ended says so."""
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
@@ -104,7 +104,7 @@ def _alone(context: multiprocessing.context.BaseContext, function, *arguments: o
 
 
 def _processes(point: dict, arguments: argparse.Namespace, device: str) -> dict:
-    """Training steps in one or two processes; Lightning starts the second by the command of the first."""
+    """Training steps in one process or several; Lightning starts the others by the command of the first."""
     script = Path(__file__).parent / "scaling_processes.py"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def facts() -> dict:
-    """How many GPUs there are, and the environment."""
+def facts(device: str | None) -> dict:
+    """The device, where None is cuda if there is one, and the environment."""
     import torch
     from environment import describe_environment
 
-    return {"gpus": torch.cuda.device_count(), "environment": describe_environment()}
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return {"device": device, "environment": describe_environment(device)}
 
 
 def network_point(encoder: str, device: str, seconds: float, options: dict) -> dict:

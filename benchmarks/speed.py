@@ -4,7 +4,8 @@
     python benchmarks/speed.py --size 1024 512 --batch 1 --only "PAFPNeXt elanext_tiny" "FPN resnet18"
 
 Every case runs once per round and the rounds follow each other, so that a slow minute of the machine hits all
-alike; a row is the median over the rounds with its quartiles. Sizes are width and height.
+alike; a row is the median over the rounds with its quartiles. Sizes are width and height. On a GPU
+a row also has the floor (see floor.py), in bfloat16 for every path.
 """
 
 import argparse
@@ -61,7 +62,7 @@ def main() -> None:
         "command": given_command(),
         "size": arguments.size,
         "rounds": arguments.rounds,
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": rows,
     }
     write_result(content, out)

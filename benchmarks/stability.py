@@ -86,7 +86,7 @@ def main() -> None:
         "gradient_clip_val": base.trainer.gradient_clip_val,
         "data": f"card '{base.data.card}', crops of '{base.data.train_split}'",
         "load_at_start": round(os.getloadavg()[0], 2),
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": [],
     }
     console = Console(width=140)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 from environment import describe_environment
@@ -20,7 +21,7 @@ from segnext_pafpn.training.run import Result, fit
 
 
 def run_of(
-    base: TrainConfig, network: str, model: ModelConfig, part: object, runs: object, root: object
+    base: TrainConfig, network: str, model: ModelConfig, part: int | str, runs: str | Path, root: str
 ) -> TrainConfig:
     """The recipe with one network on the data in ``root``.
 
@@ -33,7 +34,7 @@ def run_of(
         name=f"{base.name}-{re.sub(r'[^a-zA-Z0-9_]+', '-', network)}-{part}",
         output_dir=str(runs),
         model=model,
-        data=replace(base.data, root=str(root)),
+        data=replace(base.data, root=root),
     )
 
 
@@ -53,7 +54,8 @@ def train(
         command: what was given to get this row, where it is not the command of this process.
     """
     load = os.getloadavg()[0]
-    environment = describe_environment()  # of the code that is running, not of what is edited meanwhile
+    # of the code that is running, not of what is edited meanwhile
+    environment = describe_environment("cpu" if config.trainer.accelerator == "cpu" else "auto")
     start = time.perf_counter()
     try:
         result, stopped = fit(config, resume=resume), None

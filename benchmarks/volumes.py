@@ -78,7 +78,7 @@ def main() -> None:
     content = {
         "benchmark": "volumes",
         "command": given_command(),
-        "environment": describe_environment(),
+        "environment": describe_environment("cpu"),
         "slices_per_second": results,
         "arguments": {key: value for key, value in vars(arguments).items() if key != "out"},
     }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -90,6 +91,8 @@ def test_the_script_measures_and_goes_on_after_a_loss_that_is_not_finite(benchma
     measure(benchmarks.accuracy, monkeypatch, dataset, 1e30, later)
     content = measure(benchmarks.accuracy, monkeypatch, dataset, 1e30, later, earlier)
     assert content["chain"] is True
+    command = "python benchmarks/accuracy.py --config small.yaml --root PATH --compare article --out 1e+30.json --only"
+    assert content["command"] == content["rows"][0]["command"] == shlex.join([*command.split(), later, earlier])
     assert [row["network"] for row in content["rows"]] == [earlier, later]  # the chain's order, not the runs'
     for row in content["rows"]:
         assert row["mIoU"] is None and re.fullmatch(r"non-finite loss at step [1-6]", row["stopped"])

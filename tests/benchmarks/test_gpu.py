@@ -77,6 +77,8 @@ def test_a_stopped_network_goes_on_and_the_test_split_is_scored_once(
     tested = call("--test")  # in a process of its own
     assert "All is done." in capfd.readouterr().out
     assert tested == {**row, "test": tested["test"]} and tested["test"]["mIoU"] == pytest.approx(row["mIoU"], abs=0.5)
+    command = json.loads(out.read_text())["command"]
+    assert command.startswith("python benchmarks/gpu.py accuracy --config small.yaml --root PATH --epochs 10")
     (log,) = (runs / "logs").iterdir()
     before = log.stat().st_mtime_ns
     assert call("--test") == tested and log.stat().st_mtime_ns == before
@@ -111,6 +113,8 @@ def test_speed_is_filed_group_by_group(run, tmp_path, monkeypatch, capsys, resto
     monkeypatch.setitem(SPEED, "compiled", ["channels_last float32"])
     options = ["--options", "--size 64 32 --rounds 2 --batch 1"]
     gpu(monkeypatch, "speed", "--device", "cpu", "--only", "FPN resnet18", *options, "--out", tmp_path)
-    rows = json.loads((tmp_path / "speed-cpu.json").read_text())["rows"]
+    content = json.loads((tmp_path / "speed-cpu.json").read_text())
+    assert content["command"].startswith("python benchmarks/gpu.py speed --device cpu --only 'FPN resnet18' --options ")
+    rows = content["rows"]
     assert [(row["path"], row["batch"]) for row in rows] == [("train eager float32", 1), ("channels_last float32", 1)]
     assert "Images a second" in capsys.readouterr().out

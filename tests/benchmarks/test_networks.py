@@ -1,25 +1,21 @@
 """The networks that are compared can be built, and are those of the results that are filed."""
 
 import json
-import re
 from dataclasses import asdict
 
-import pytest
 import torch
 
 from segnext_pafpn.models.factory import build_model
 from tests.benchmarks.conftest import FOLDER
 
-PEERS = re.findall(r'^    "(.+)": ModelConfig\(', (FOLDER / "networks.py").read_text(), re.MULTILINE)
 
-
-@pytest.mark.parametrize("name", PEERS)
-def test_every_network_gives_logits(name):
+def test_every_network_gives_logits():
     from networks import NETWORKS
 
-    model = build_model(NETWORKS[name], classes=3).eval()
-    with torch.no_grad():
-        assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 64, 64)
+    for name, config in NETWORKS.items():
+        model = build_model(config, classes=3).eval()
+        with torch.no_grad():
+            assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 64, 64), name
 
 
 def test_names_in_filed_results_are_those_of_the_same_networks():

@@ -106,3 +106,12 @@ def test_the_command_is_filed_as_it_was_given_but_for_places_of_this_machine(mon
 
     monkeypatch.setattr(sys, "argv", [str(FOLDER / "check.py"), *given])
     assert given_command() == f"python benchmarks/check.py {filed}"
+
+
+def test_what_was_measured_on_the_cpu_does_not_name_a_gpu(monkeypatch):
+    import torch
+    from environment import describe_environment
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    assert [describe_environment(d)["device"] == "a GPU" for d in ("auto", "cuda", "cpu")] == [True, True, False]
