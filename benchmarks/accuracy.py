@@ -51,7 +51,8 @@ def main() -> None:
         "--equal-time",
         metavar="FILE",
         type=Path,
-        help="train each network for as long as the first of --compare takes, by the step times in this result file",
+        help="train each network for as long as the first of --compare takes, by the step times in this result file "
+        "of the same recipe; what took as many steps there is taken from it",
     )
     parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
     parser.add_argument("--out", type=Path, help="result file; default results/CONFIG.json, or CONFIG-COMPARE.json")
@@ -78,12 +79,18 @@ def main() -> None:
         put_fields(out, time_steps({row["network"]: networks[row["network"]] for row in rows}, base))
         return
     step_ms = None if arguments.equal_time is None else _step_times(arguments.equal_time)
+    # at equal steps; what takes as many at equal time is not trained again
+    equal_steps = [] if arguments.equal_time is None else read_rows(arguments.equal_time, header["recipe"])
+    measured = {(row["network"], row["seed"]): row for row in equal_steps}
     done = {(row["network"], row["seed"]) for row in rows}
     for seed in arguments.seeds:
         for name in networks:
             if (name, seed) in done or (arguments.only and name not in arguments.only):
                 continue
             length = base if step_ms is None else _as_long_as(next(iter(networks)), name, step_ms, base)
+            if length == base and (name, seed) in measured:
+                rows = put_row(out, header, measured[name, seed], keys=("network", "seed"))
+                continue
             config = run_of(length, name, networks[name], seed, arguments.runs, arguments.root)
             logging.info(f"{name}, seed {seed}")
             keys = {"network": name, "seed": seed}

@@ -109,11 +109,14 @@ def test_the_script_measures_and_goes_on_after_a_loss_that_is_not_finite(benchma
 
 def test_at_equal_time_a_network_of_half_the_speed_has_half_the_epochs(benchmarks, monkeypatch, dataset):
     first, other, *_ = benchmarks.chain
-    (dataset / "times.json").write_text(json.dumps({"step_ms": {first: 10.0, other: 20.0}}))
-    options = ("--equal-time", "times.json")
-    assert [
-        r["steps"] for r in measure(benchmarks.accuracy, monkeypatch, dataset, 1e-4, other, more=options)["rows"]
-    ] == [3]
+    options = ("--epochs", "2")
+    content = measure(benchmarks.accuracy, monkeypatch, dataset, 1e-4, first, more=options)
+    (dataset / "times.json").write_text(json.dumps({**content, "step_ms": {first: 10.0, other: 20.0}}))
+    (dataset / "0.0001.json").unlink()
+    options += ("--equal-time", "times.json")
+    same, half = measure(benchmarks.accuracy, monkeypatch, dataset, 1e-4, first, other, more=options)["rows"]
+    assert same == content["rows"][0] and same["steps"] == 6
+    assert half["steps"] == 3
 
 
 def test_networks_that_were_not_trained_cannot_be_timed(benchmarks, monkeypatch, dataset):
