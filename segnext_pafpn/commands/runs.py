@@ -189,13 +189,21 @@ def _resume(argv: list[str]) -> tuple[bool, list[str]]:
 
 @contextmanager
 def _said_how_to_go_on(command: str, run_dir: Path) -> Iterator[None]:
-    """Where the user stops a run that has a checkpoint, print the command that takes it up again."""
+    """Where the user, or a file that broke, stops a run that has a checkpoint, print what takes it up again."""
+    checkpoint = run_dir / "checkpoints" / "last.ckpt"
+    before = _changed_at(checkpoint)
     try:
         yield
-    except KeyboardInterrupt:
-        if (run_dir / "checkpoints" / "last.ckpt").is_file():
+    except (KeyboardInterrupt, UserError) as error:
+        after = _changed_at(checkpoint)
+        if after and (after != before or isinstance(error, KeyboardInterrupt)):
             console.print(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}", soft_wrap=True)
         raise
+
+
+def _changed_at(path: Path) -> int:
+    """When the file was written last, in nanoseconds; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:
