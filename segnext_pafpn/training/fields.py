@@ -122,7 +122,8 @@ def _categories_of(card: Card) -> list[str]:
     if without:
         raise UserError(
             f"--metrics categories: card '{card.name}' has no category for {len(without)} of {len(card.classes)} "
-            f"classes ('{without[0]}' first). Write category: NAME into each row of its classes, or leave it out."
+            f"classes ('{without[0]}' first). Write category: NAME into each row of a copy of {card.path}, or leave "
+            f"this metric out."
         )
     return [row.category for row in card.classes]
 
