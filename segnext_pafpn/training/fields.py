@@ -84,7 +84,7 @@ def _medical(data: SegmentationDataModule, split: str) -> FieldMetric:
         if sample.case is not None and sample.slice >= sizes[sample.case]:
             raise UserError(
                 f"--metrics medical: split '{split}' leaves out slices of {sample.case}, and a case is scored whole. "
-                f"Set layout.min_foreground to 0."
+                f"Set layout.min_foreground to 0, and layout.divide to volumes."
             )
     return MedicalCases(structures, sizes, card.multi_label)
 

@@ -40,6 +40,7 @@ class NnunetReader(VolumeReader):
     class_suffixes: dict[str, str] = field(init=False, default_factory=dict)
     allow_missing: bool = field(init=False, default=False)
     recursive: bool = field(init=False, default=False)
+    divide: str = field(init=False, default="volumes")
     split_names: dict[str, str] = field(init=False, default_factory=lambda: {"train": "Tr", "test": "Ts"})
     splits_file: str = "splits_final.json"
 
