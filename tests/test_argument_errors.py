@@ -1,6 +1,10 @@
 """Options and configurations that users get wrong: one line in plain words, exit code 2, and no traceback."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +79,31 @@ def test_an_option_that_is_unknown_or_has_no_value_is_told(capsys, arguments, wo
 def test_a_file_that_is_no_configuration_is_told_by_its_name(capsys, tmp_path, command, content, words):
     (tmp_path / "mine.yaml").write_bytes(content)
     assert words in error_of(capsys, [command, "--config", tmp_path / "mine.yaml"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--optim.lrr", "1"],
+        ["train", "--config", "camvid", "--optim.lr", "fast"],
+        ["train", "--config", "nowhere"],
+        ["train", "--resume", "nowhere"],
+        ["check", "--data.crop_size", "64"],
+        ["val", "--chekpoint", "x"],
+        ["predict", "--checkpoint", "x"],
+        ["compare", "a"],
+    ],
+)
+def test_what_is_wrong_with_options_is_told_without_waiting_for_torch(tmp_path, arguments):
+    lines = (
+        "import sys",
+        "from segnext_pafpn_program import main",
+        f"assert main({arguments}) == 2",
+        "heavy = {'torch', 'lightning', 'timm', 'segmentation_models_pytorch', 'albumentations'} & sys.modules.keys()",
+        "assert not heavy, heavy",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-c", "\n".join(lines)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1

@@ -5,10 +5,6 @@ from pathlib import Path
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track
-from segnext_pafpn.data.check import check_data, check_split, check_table, check_values
-from segnext_pafpn.data.check.duplicates import find_twins
-from segnext_pafpn.data.check.page import write_check_page
-from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.files import write_json
 from segnext_pafpn.training.config import TrainConfig
 
@@ -25,6 +21,13 @@ def check(argv: list[str]) -> int:
     parser.add_argument("--json", type=str | None, help="also write everything that was found to this file.")
     parser.add_argument("--html", type=str | None, help="also write a page with charts and thumbnails to this file.")
     arguments = parse(parser, argv)
+
+    # behind the parsing: torch takes seconds, and a mistyped option is to be told at once
+    from segnext_pafpn.data.check import check_data, check_split, check_table, check_values
+    from segnext_pafpn.data.check.duplicates import find_twins
+    from segnext_pafpn.data.check.page import write_check_page
+    from segnext_pafpn.data.datamodule import SegmentationDataModule
+
     data = SegmentationDataModule(arguments.data)
     config = arguments.data
     splits = list(dict.fromkeys([*data.reader.splits(), config.train_split, config.val_split]))

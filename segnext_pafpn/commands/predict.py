@@ -4,7 +4,7 @@ import sys
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, say, track
-from segnext_pafpn.inference.run import PredictConfig, predict_files
+from segnext_pafpn.inference.config import PredictConfig
 
 
 def predict(argv: list[str]) -> int:
@@ -13,6 +13,9 @@ def predict(argv: list[str]) -> int:
     parser.add_class_arguments(PredictConfig)
     arguments = parse(parser, argv)
     config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
+
+    from segnext_pafpn.inference.run import predict_files  # imports torch, which takes seconds
+
     report = predict_files(config, track=track)
     for line in report.failed:
         print(f"error: {line}", file=sys.stderr)

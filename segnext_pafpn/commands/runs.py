@@ -1,30 +1,28 @@
-"""train, pretrain, val and compare: what fills and reads the folder of a run."""
+"""train, pretrain, val and compare: what fills and reads the folder of a run.
+
+What needs torch is imported behind the parsing, so that a mistyped option is told at once.
+"""
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
-from segnext_pafpn.data.check import SplitReport, check_split
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
-from segnext_pafpn.evaluation.per_image import load_images
-from segnext_pafpn.evaluation.report import scores_table
 from segnext_pafpn.files import write_json
-from segnext_pafpn.models.classifier import encoder_name
 from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig
-from segnext_pafpn.training.engine import is_first_process
-from segnext_pafpn.training.fields import build_metrics
-from segnext_pafpn.training.pretrain.config import PretrainConfig
-from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
-from segnext_pafpn.training.run import Result, evaluate, fit
-from segnext_pafpn.training.tune import tune_thresholds
+
+if TYPE_CHECKING:
+    from segnext_pafpn.data.check import SplitReport
+    from segnext_pafpn.training.run import Result
 
 _Config = TypeVar("_Config", bound=RunConfig)
 
@@ -33,6 +31,12 @@ def train(argv: list[str]) -> int:
     """train a network and fill runs/NAME"""
     text = "Train a network, evaluate it, and fill runs/NAME with all there is to know about it."
     config, resume = _parse_run("train", text, TrainConfig, argv)
+
+    from segnext_pafpn.data.check import check_split
+    from segnext_pafpn.data.datamodule import SegmentationDataModule
+    from segnext_pafpn.training.engine import is_first_process
+    from segnext_pafpn.training.run import fit
+
     data = config.data
     train_report = None
     if data.check and is_first_process():
@@ -56,6 +60,11 @@ def train(argv: list[str]) -> int:
 
 def pretrain(argv: list[str]) -> int:
     """train an encoder to classify pictures, for train --weights to start from"""
+    from segnext_pafpn.models.classifier import encoder_name
+    from segnext_pafpn.training.engine import is_first_process
+    from segnext_pafpn.training.pretrain.config import PretrainConfig
+    from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
+
     text = "Train an encoder on a folder of pictures by class, such as ImageNet's."
     config, resume = _parse_run("pretrain", text, PretrainConfig, argv)
     with _said_how_to_go_on("pretrain", config.run_dir):
@@ -94,6 +103,13 @@ def val(argv: list[str]) -> int:
             raise UserError(f"{folder}: is a run of pretrain, which val cannot score. Give a run of train.")
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
+
+    from segnext_pafpn.data.datamodule import SegmentationDataModule
+    from segnext_pafpn.training.engine import is_first_process
+    from segnext_pafpn.training.fields import build_metrics
+    from segnext_pafpn.training.run import evaluate
+    from segnext_pafpn.training.tune import tune_thresholds
+
     split = arguments.split or arguments.data.val_split
     if arguments.tune_threshold:
         build_metrics(arguments.metrics, SegmentationDataModule(arguments.data), split)  # refuses first
@@ -131,6 +147,10 @@ def compare(argv: list[str]) -> int:
         )
     if arguments.resamples < 100:
         raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
+
+    from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
+    from segnext_pafpn.evaluation.per_image import load_images
+
     first, second = (load_images(Path(run) / f"metrics_{arguments.split}_images.npz") for run in arguments.runs)
     comparison = compare_images(first, second, arguments.resamples, arguments.seed)
     names = (arguments.runs[0], arguments.runs[1])
@@ -165,13 +185,21 @@ def _resume(argv: list[str]) -> tuple[bool, list[str]]:
 
 @contextmanager
 def _said_how_to_go_on(command: str, run_dir: Path) -> Iterator[None]:
-    """Where the user stops a run that has a checkpoint, print the command that takes it up again."""
+    """Where the user, or a file that broke, stops a run that has a checkpoint, print what takes it up again."""
+    checkpoint = run_dir / "checkpoints" / "last.ckpt"
+    before = _changed_at(checkpoint)
     try:
         yield
-    except KeyboardInterrupt:
-        if (run_dir / "checkpoints" / "last.ckpt").is_file():
+    except (KeyboardInterrupt, UserError) as error:
+        after = _changed_at(checkpoint)
+        if after and (after != before or isinstance(error, KeyboardInterrupt)):
             say(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}")
         raise
+
+
+def _changed_at(path: Path) -> int:
+    """When the file was written last, in nanoseconds; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:
@@ -186,4 +214,6 @@ def _refuse_problems(reports: Sequence[SplitReport]) -> None:
 
 
 def _show(result: Result) -> None:
+    from segnext_pafpn.evaluation.report import scores_table
+
     console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))

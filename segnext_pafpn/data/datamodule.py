@@ -2,8 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import get_args
 
 import lightning as L
 import numpy as np
@@ -12,63 +11,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from segnext_pafpn.data.cache import CacheKind, DiskCache, RamCache, Track, build_cache
 from segnext_pafpn.data.card import Card, load_card
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.dataset import EvalBatchSampler, FilePairs, Pairs, SegmentationDataset, TrainSampler
-from segnext_pafpn.data.focus import CropFocus, check_focus, class_odds
+from segnext_pafpn.data.focus import check_focus, class_odds
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
-from segnext_pafpn.data.transforms import AugmentConfig, Transform, eval_transform, train_transform
+from segnext_pafpn.data.transforms import Transform, eval_transform, train_transform
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.intensity import Intensity
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True)
-class DataConfig:
-    """What to train and evaluate on.
-
-    Args:
-        card: name of a shipped card, path of a YAML card, or folder of a data set of nnU-Net.
-        root: the data set's folder, in place of the one in the card.
-        layout: options of the card's layout in place of its own, such as ``{fold: 1}``.
-        train_split: split to train on.
-        val_split: split to choose the best weights on.
-        image_size: height and width to which every picture is resized first, or null to keep its own.
-        crop_size: height and width of the crops to train on.
-        crop_focus: crops that are laid around pixels of chosen classes.
-        repeat_threshold: draw pictures more often that hold a class which less than this share of the pictures holds
-            (repeat-factor sampling, arXiv 1908.03195); or null. An epoch stays as long as it is.
-        batch_size: crops per step and device.
-        val_batch_size: pictures per step and device in evaluation.
-        samples_per_epoch: crops per epoch, or null for one of each picture.
-        num_workers: processes that read and augment, per device; null for up to 8, as cores allow.
-        cache: keep decoded pictures: ram, in memory that the workers of a device share; disk, in files in cache_dir
-            that all runs share; or none.
-        cache_dir: folder of the cache on disk, which may be removed at any time.
-        check: read everything once before training and stop at what is wrong.
-        augment: random changes in training.
-        intensity: how images that are not 8-bit RGB are normalised, or null to follow the card and measure the train
-            split where that takes numbers. A run's config.yaml holds what was used.
-    """
-
-    card: str = "streets"
-    root: str | None = None
-    layout: dict[str, Any] = field(default_factory=dict)
-    train_split: str = "train"
-    val_split: str = "val"
-    image_size: tuple[int, int] | None = None
-    crop_size: tuple[int, int] = (128, 192)
-    crop_focus: CropFocus = field(default_factory=CropFocus)
-    repeat_threshold: float | None = None
-    batch_size: int = 8
-    val_batch_size: int = 8
-    samples_per_epoch: int | None = None
-    num_workers: int | None = None
-    cache: CacheKind = "none"
-    cache_dir: str | None = None
-    check: bool = True
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    intensity: Intensity | None = None
 
 
 class SegmentationDataModule(L.LightningDataModule):

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version
@@ -12,34 +11,11 @@ import cv2
 import numpy as np
 
 from segnext_pafpn.data.card import IGNORE_INDEX
+from segnext_pafpn.data.config import AugmentConfig
 from segnext_pafpn.data.focus import lay_around, pick_pixel
 from segnext_pafpn.data.jitter import add_noise, blur_values, jitter_values
 
 Transform = A.Compose
-
-
-@dataclass(kw_only=True)
-class AugmentConfig:
-    """What training changes at random, image and mask alike.
-
-    Args:
-        scale: smallest and largest zoom factor before cropping.
-        horizontal_flip: probability of mirroring left and right.
-        vertical_flip: probability of mirroring top and bottom.
-        rotate90: probability of a turn by a multiple of 90 degrees; for pictures without an up.
-        color: strength of changes of brightness, contrast and saturation; hue changes by a tenth of it. Images that
-            are not 8-bit RGB change in brightness, contrast and gamma instead, each channel by itself.
-        blur: probability of a slight Gaussian blur.
-        noise: probability of slight Gaussian noise.
-    """
-
-    scale: tuple[float, float] = (0.75, 1.5)
-    horizontal_flip: float = 0.5
-    vertical_flip: float = 0.0
-    rotate90: float = 0.0
-    color: float = 0.3
-    blur: float = 0.0
-    noise: float = 0.0
 
 
 def _resize(image_size: tuple[int, int] | None) -> list[A.BasicTransform]:

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.config import MAX_PIXELS
 from segnext_pafpn.inference.forward import Forward
 from segnext_pafpn.inference.windows import blend_rows
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle
 
-MAX_PIXELS = 2**22
 MAX_OVERLAP = 0.9
 WINDOW = (768, 768)
 

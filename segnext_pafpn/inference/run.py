@@ -11,8 +11,9 @@ import numpy as np
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.inference.config import PredictConfig
 from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
-from segnext_pafpn.inference.predictor import MAX_PIXELS, Predictor
+from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
 from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb
@@ -21,48 +22,6 @@ from segnext_pafpn.models.bundle import load_preprocessing
 from segnext_pafpn.slicing import Slicing
 
 Track = Callable[[Iterable, int, str], Iterable]
-
-
-@dataclass(kw_only=True)
-class PredictConfig:
-    """Which images a model labels, and what is written.
-
-    Args:
-        checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
-        input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have a file
-            for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for a model
-            of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
-        output: folder for the masks, PNGs of class ids named like their images; label volumes in the volumes' form.
-            Where a pixel may be of several classes, black and white PNGs in a folder for each class.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        color: also write the masks in their classes' colours, to OUTPUT/color.
-        overlay: also write the images under those colours, to OUTPUT/overlay.
-        overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
-        max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
-        precision: 32-true, bf16-mixed or 16-mixed. The halves are faster where the device has them: GPUs, and CPUs
-            with AMX or AVX512-BF16.
-        compile: compile the network with torch.compile; the first image of each size takes up to minutes.
-        batch_size: images of equal size, windows or slices that go through the network at once, as long as they have
-            no more than max_pixels together.
-        num_workers: threads that read images ahead and write masks behind.
-    """
-
-    checkpoint: str
-    input: list[str] | str
-    output: str
-    device: str = "auto"
-    color: bool = False
-    overlay: bool = False
-    overlap: float = 0.5
-    max_pixels: int = MAX_PIXELS
-    precision: str = "32-true"
-    compile: bool = False
-    batch_size: int = 4
-    num_workers: int = 2
-
-    def __post_init__(self) -> None:
-        if self.num_workers < 1:
-            raise UserError(f"num_workers: found {self.num_workers}, expected at least 1.")
 
 
 @dataclass

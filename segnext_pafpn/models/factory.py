@@ -2,8 +2,6 @@
 
 import inspect
 import logging
-from dataclasses import dataclass, field
-from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -11,29 +9,10 @@ from segmentation_models_pytorch.base import SegmentationModel
 from segmentation_models_pytorch.encoders import get_encoder_names
 
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.init_from import init_from
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True)
-class ModelConfig:
-    """Which network.
-
-    Args:
-        arch: decoder: pafpnext, segnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
-        encoder_name: elanext_nano, elanext_tiny, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
-        encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
-        init_from: weights that the encoder starts from where they fit: timm:convnext_tiny (or another ConvNeXt of
-            timm, fetched by it), timm:NAME@FILE.safetensors, or the folder of a run; null for none.
-        options: further arguments of the architecture, by their names in its documentation.
-    """
-
-    arch: str = "pafpnext"
-    encoder_name: str = "elanext_tiny"
-    encoder_weights: str | None = None
-    init_from: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def build_model(config: ModelConfig, classes: int, in_channels: int = 3) -> SegmentationModel:

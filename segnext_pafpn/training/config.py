@@ -5,12 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
-from segnext_pafpn.models.factory import ModelConfig
-from segnext_pafpn.training.losses import LossConfig
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.training.loss_config import LossConfig
 
 
 @dataclass(kw_only=True)
@@ -54,6 +53,27 @@ class TrainerConfig:
     deterministic: bool = False
     channels_last: bool = False
     compile: bool = False
+
+
+@dataclass(kw_only=True)
+class OptimConfig:
+    """How to minimise.
+
+    Args:
+        lr: highest learning rate.
+        weight_decay: of AdamW, on convolution and linear weights alone.
+        betas: of AdamW.
+        warmup_steps: optimizer steps over which the learning rate rises linearly.
+        min_lr: learning rate at the end of the cosine.
+        ema_decay: of the averaged weights that are evaluated and saved, or null for none.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_steps: int = 50
+    min_lr: float = 0.0
+    ema_decay: float | None = 0.999
 
 
 @dataclass(kw_only=True)

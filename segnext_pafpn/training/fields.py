@@ -84,7 +84,7 @@ def _medical(data: SegmentationDataModule, split: str) -> FieldMetric:
         if sample.case is not None and sample.slice >= sizes[sample.case]:
             raise UserError(
                 f"--metrics medical: split '{split}' leaves out slices of {sample.case}, and a case is scored whole. "
-                f"Set layout.min_foreground to 0."
+                f"Set layout.min_foreground to 0, and layout.divide to volumes."
             )
     return MedicalCases(structures, sizes, card.multi_label)
 
@@ -122,7 +122,8 @@ def _categories_of(card: Card) -> list[str]:
     if without:
         raise UserError(
             f"--metrics categories: card '{card.name}' has no category for {len(without)} of {len(card.classes)} "
-            f"classes ('{without[0]}' first). Write category: NAME into each row of its classes, or leave it out."
+            f"classes ('{without[0]}' first). Write category: NAME into each row of a copy of {card.path}, or leave "
+            f"this metric out."
         )
     return [row.category for row in card.classes]
 

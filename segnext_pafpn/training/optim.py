@@ -1,7 +1,6 @@
 """AdamW without decay on norms, biases and LayerScale; linear warmup, then cosine; averaged weights."""
 
 import math
-from dataclasses import dataclass
 
 import lightning as L
 import torch
@@ -12,27 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from segnext_pafpn.errors import UserError
-
-
-@dataclass(kw_only=True)
-class OptimConfig:
-    """How to minimise.
-
-    Args:
-        lr: highest learning rate.
-        weight_decay: of AdamW, on convolution and linear weights alone.
-        betas: of AdamW.
-        warmup_steps: optimizer steps over which the learning rate rises linearly.
-        min_lr: learning rate at the end of the cosine.
-        ema_decay: of the averaged weights that are evaluated and saved, or null for none.
-    """
-
-    lr: float = 1e-3
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup_steps: int = 50
-    min_lr: float = 0.0
-    ema_decay: float | None = 0.999
+from segnext_pafpn.training.config import OptimConfig
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from tests.data.layouts import blocks, photo, save
 from tests.data.problems import only, problems
 from tests.data.test_bad_files import load_card_of
+from tests.data.volumes import nnunet
 
 
 def listed(folder, content, **layout):
@@ -93,3 +95,50 @@ def test_annotations_that_are_no_json(tmp_path, content, words):
     (tmp_path / "coco/annotations/train.json").write_bytes(content)
     with pytest.raises(UserError, match=f"train.json: .*{words}"):
         build_reader(card).list_samples("train")
+
+
+def test_a_patient_whom_lists_have_put_on_both_sides(folder):
+    (folder / "val.txt").write_text("p1_3\np2_4\n")
+    (folder / "test.txt").write_text("p2_5\n")
+    layout = {"group": r"^(p\d)_"}
+    names, found = listed(folder, b"p0_0\np0_1\np1_2\n", **layout)
+    assert names == ["p0_0", "p0_1", "p1_2"]
+    only(found, "layout.group: 'p1' is in split 'train' (p1_2) and in split 'val' (p1_3), expected it in one. Move")
+    found = problems(folder, split="val", lists="{split}.txt", **layout)
+    assert len(found) == 2 and "'p1' is in split 'val' (p1_3) and in split 'train' (p1_2)" in found[0]
+    assert "'p2' is in split 'val' (p2_4) and in split 'test' (p2_5)" in found[1]
+    assert listed(folder, b"p0_0\np0_1\n", **layout)[1] == []
+
+
+def test_a_patient_whom_folders_have_put_on_both_sides(folder):
+    for name, split in (("p0_0", "train"), ("p1_2", "train"), ("p0_1", "val"), ("p2_4", "test")):
+        for kind in "im":
+            (folder / kind / split).mkdir(exist_ok=True)
+            (folder / kind / f"{name}.png").rename(folder / kind / split / f"{name}.png")
+    layout = {"images": "i/{split}", "masks": "m/{split}", "group": r"^(p\d)_"}
+    only(problems(folder, **layout), "layout.group: 'p0' is in split 'train' (p0_0) and in split 'val' (p0_1)")
+    assert problems(folder, split="test", **layout) == []
+
+
+@pytest.mark.parametrize(
+    ("fold", "words"),
+    [
+        (
+            {"train": ["case_000", "case_001"], "val": ["case_001"]},
+            "the case 'case_001' is in train and in val, expected",
+        ),
+        (
+            {"train": ["case_000", "case_009"], "val": ["case_001"]},
+            "train has the case 'case_009', of which there is no",
+        ),
+        ({"train": [0], "val": ["case_001"]}, "expected a list of two folds or more"),
+    ],
+)
+def test_folds_of_nnunet_that_cannot_be(tmp_path, fold, words):
+    nnunet(tmp_path)
+    (tmp_path / "splits_final.json").write_text(json.dumps([fold, {"train": ["case_002"], "val": ["case_003"]}]))
+    try:
+        found = build_reader(load_card(str(tmp_path))).list_samples("train").problems
+    except UserError as error:
+        found = [str(error)]
+    only(found, "splits_final.json", words)

@@ -216,7 +216,7 @@ def spoil_compression(path):
     path.write_bytes(content)
 
 
-def test_a_tiff_compressed_by_what_is_not_installed_names_the_package(tmp_path, monkeypatch):
+def test_a_tiff_compressed_by_what_is_not_installed_names_the_package(tmp_path):
     stack = scans(tmp_path / "stack", ending=".tif")
     spoil_compression(tmp_path / "stack/images/p1.tif")
     only(problems(stack, **WHOLE), "images/p1.tif: cannot be decoded (", "requires the 'imagecodecs'", "pip install")

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import load_images
 from segnext_pafpn.models.bundle import load_bundle

@@ -6,15 +6,13 @@ those that one gets without.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from segnext_pafpn.data.cache.disk import DiskCache
 from segnext_pafpn.data.cache.ram import RamCache, Track
 from segnext_pafpn.data.cache.room import free_disk, free_memory, needed_bytes, refuse_lack
+from segnext_pafpn.data.config import CacheKind
 from segnext_pafpn.data.dataset import FilePairs
 from segnext_pafpn.data.readers import Sample
-
-CacheKind = Literal["none", "ram", "disk"]
 
 __all__ = ["CacheKind", "DiskCache", "RamCache", "Track", "build_cache"]
 

@@ -160,11 +160,32 @@ class ImageSetReader(Reader):
     def select(self, split: str, images: dict[str, str]) -> tuple[list[str], list[str]]:
         """The names of ``split`` among ``images``, and a problem for each listed name that is not there."""
         if self.lists:
-            path = self.root / self.lists.replace("{split}", self._folder_name(split))
-            return listed_names(path, images, self.root)
+            names, problems = self._listed(split, images)
+            return names, problems + self._divided_groups(split, names)
         if split in self.draw.splits and (not self._split_by_folder or len(self.draw.splits) > 1):
             return self.draw.part(list(images), split), []
-        return sorted(images), []
+        return sorted(images), self._divided_groups(split, list(images))
+
+    def _listed(self, split: str, images: dict[str, str]) -> tuple[list[str], list[str]]:
+        path = self.root / self.lists.replace("{split}", self._folder_name(split))
+        return listed_names(path, images, self.root)
+
+    def _divided_groups(self, split: str, names: list[str]) -> list[str]:
+        """A problem for each group that lists or folders have put on both sides; drawing keeps groups whole itself."""
+        problems: list[str] = []
+        ours = self.draw.groups(names) if self.group else {}
+        for other in self.splits() if self.group else ():
+            if other == split or (not self.lists and self._source(other) == self._source(split)):
+                continue
+            images = self.find_images(other)
+            theirs = self.draw.groups(self._listed(other, images)[0] if self.lists else list(images))
+            problems += [
+                f"layout.group: '{group}' is in split '{split}' ({ours[group][0]}) and in split '{other}' "
+                f"({theirs[group][0]}), expected it in one. Move its pictures to one split."
+                for group in ours
+                if group in theirs
+            ]
+        return problems
 
     def _require(self, split: str) -> None:
         if not self.has(split):

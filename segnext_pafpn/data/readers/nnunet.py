@@ -40,6 +40,7 @@ class NnunetReader(VolumeReader):
     class_suffixes: dict[str, str] = field(init=False, default_factory=dict)
     allow_missing: bool = field(init=False, default=False)
     recursive: bool = field(init=False, default=False)
+    divide: str = field(init=False, default="volumes")
     split_names: dict[str, str] = field(init=False, default_factory=lambda: {"train": "Tr", "test": "Ts"})
     splits_file: str = "splits_final.json"
 
@@ -77,10 +78,7 @@ class NnunetReader(VolumeReader):
             parts = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable JSON file ({error}). Copy it again.") from error
-        good = isinstance(parts, list) and len(parts) > 1
-        for part in parts if good else []:
-            good = good and isinstance(part, dict) and all(isinstance(part.get(key), list) for key in ("train", "val"))
-        if not good:
+        if not (isinstance(parts, list) and len(parts) > 1 and all(map(_is_fold, parts))):
             raise UserError(f'{path}: expected a list of two folds or more, {{"train": [...], "val": [...]}} each.')
         return parts
 
@@ -93,6 +91,12 @@ class NnunetReader(VolumeReader):
             f"image in {self.root / 'imagesTr'}. Add it, or remove it from the list."
             for name in names
             if name not in images
+        ]
+        both = sorted(set(self.parts[self.fold]["train"]) & set(self.parts[self.fold]["val"]))
+        problems += [
+            f"{self.root / self.splits_file}: fold {self.fold}: the case '{name}' is in train and in val, expected it "
+            f"in one. Remove it from the other."
+            for name in both
         ]
         return sorted(name for name in names if name in images), problems
 
@@ -132,3 +136,11 @@ class NnunetReader(VolumeReader):
                 f"(known: {self.labels.known}). Add them there, or correct the file."
             )
         return mask
+
+
+def _is_fold(part: object) -> bool:
+    """Whether it is an object with two lists of names."""
+    if not isinstance(part, dict):
+        return False
+    lists = [part.get(key) for key in ("train", "val")]
+    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)

@@ -61,7 +61,7 @@ class Draw:
         Raises:
             UserError: if ``group`` finds no group in a name, or there are fewer groups than folds.
         """
-        groups = self._groups(sorted(names))
+        groups = self.groups(sorted(names))
         order = random.Random(self.seed).sample(sorted(groups), len(groups))
         val, order = ([], order) if self.folds else _take(order, groups, round(self.val_fraction * len(names)))
         test, order = _take(order, groups, round(self.test_fraction * len(names)))
@@ -71,7 +71,12 @@ class Draw:
         chosen = {"train": order, "val": val, "test": test}[split]
         return sorted(name for group in chosen for name in groups[group])
 
-    def _groups(self, names: Sequence[str]) -> dict[str, list[str]]:
+    def groups(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The names that stay together, by what they have in common.
+
+        Raises:
+            UserError: if ``group`` finds no group in a name.
+        """
         if not self.group:
             return {name: [name] for name in names}
         groups = defaultdict(list)

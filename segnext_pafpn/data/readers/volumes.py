@@ -17,9 +17,10 @@ from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.slicing import Slicing, sliced, take_slice
 
+_DIVIDE = ("volumes", "slices")
 _COARSER = 1.05  # spacings that differ by less are alike
 
 
@@ -28,12 +29,14 @@ class VolumeReader(FolderReader):
     """Volumes (.nii, .nii.gz, .tif, .npy) and label volumes; every sample is a slice, called ``CASE/NUMBER``.
 
     Volumes are paired, and divided into splits, as pictures are by :class:`.FolderReader`, whose options are these
-    too: all slices of a volume are in one split. A file of two axes is a picture, called by its case's name.
+    too: all slices of a volume are in one split, unless ``divide`` says otherwise. A file of two axes is a picture,
+    called by its case's name.
 
     Args:
         axis: across which slices lie: 0, 1 or 2 of (slices, rows, columns), which are k, j, i in NIfTI. None: the one
             along which pixels of most volumes are farthest apart, and 0 where none is.
         neighbours: slices on each side that come along as channels.
+        divide: what folds and fractions divide: ``volumes``, or ``slices`` for a single stack of pictures.
         min_foreground: pixels of other classes than the first that a slice of ``train`` has at least.
         standardize: subtract each volume's mean and divide by its standard deviation, as nnU-Net does with MR.
         spacing: of slices, rows and columns in millimetres, for files that do not say it.
@@ -47,6 +50,7 @@ class VolumeReader(FolderReader):
 
     axis: int | None = None
     neighbours: int = 0
+    divide: str = "volumes"
     min_foreground: int = 0
     standardize: bool = False
     spacing: list[float] = field(default_factory=list)
@@ -77,6 +81,15 @@ class VolumeReader(FolderReader):
             raise UserError("layout.mask_format: rgb is for pictures; label volumes hold ids. Use index.")
         if self.axis not in (None, 0, 1, 2):
             raise UserError(f"layout.axis: expected 0, 1 or 2, found {self.axis}.")
+        if self.divide not in _DIVIDE:
+            raise UserError(
+                f"layout.divide: '{self.divide}' is not known.{nearest(self.divide, _DIVIDE)} Known: "
+                f"{', '.join(_DIVIDE)}."
+            )
+        if self.divide == "slices" and not self.draw.splits[1:]:
+            raise UserError(
+                "layout.divide: slices are divided by folds, val_fraction or test_fraction. Set one of them."
+            )
         for key in ("neighbours", "min_foreground", "cache_mb"):
             if getattr(self, key) < 0:
                 raise UserError(f"layout.{key}: expected 0 or more, found {getattr(self, key)}.")
@@ -133,13 +146,18 @@ class VolumeReader(FolderReader):
     def list_samples(self, split: str) -> Listing:
         cases = super().list_samples(split)
         listing = Listing([], cases.problems, cases.warnings)
+        names: list[str] = []
         for case in cases.samples:
             try:
                 listing.samples += self._slices(case, split)
+                names += [sample.name for sample in self._slices(case)] if self._draws_slices(split) else []
             except MissingPackageError:
                 raise
             except UserError as error:
                 listing.problems.append(str(error))
+        if names:
+            drawn = set(self.draw.part(names, split))
+            listing.samples = [sample for sample in listing.samples if sample.name in drawn]
         self._warn_of_memory(listing, split)
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
             listing.problems.append(
@@ -147,6 +165,13 @@ class VolumeReader(FolderReader):
                 f"the first. Lower it."
             )
         return listing
+
+    def select(self, split: str, images: dict[str, str]) -> tuple[list[str], list[str]]:
+        return (sorted(images), []) if self._draws_slices(split) else super().select(split, images)
+
+    def _draws_slices(self, split: str) -> bool:
+        """Whether the split's slices are drawn out of all volumes, rather than its volumes."""
+        return self.divide == "slices" and split in self.draw.splits
 
     def _warn_of_memory(self, listing: Listing, split: str) -> None:
         """Say that volumes will be unpacked again and again; in random order each slice is of another volume."""
@@ -158,8 +183,8 @@ class VolumeReader(FolderReader):
                 f"that most slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
             )
 
-    def _slices(self, case: Sample, split: str) -> list[Sample]:
-        """The samples of a case: a picture, or the slices of its volume.
+    def _slices(self, case: Sample, split: str = "") -> list[Sample]:
+        """The samples of a case: a picture, or the slices of its volume; for ``train`` those with enough foreground.
 
         Raises:
             UserError: naming a file that cannot be read, or is of another shape or place than the image.

@@ -5,8 +5,8 @@ class ids and ``ignore_index``. In the mode ``sigmoid`` it may be of several or 
 and ``ignore_index``. Logits are (B, K, H, W) in both. A batch without labelled pixels costs 0.
 """
 
+from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.losses.boundary import boundary_loss, signed_distances
-from segnext_pafpn.training.losses.config import LossConfig
 from segnext_pafpn.training.losses.pixel import cross_entropy, focal_loss, ohem_cross_entropy
 from segnext_pafpn.training.losses.region import dice_loss, lovasz_loss, tversky_loss
 from segnext_pafpn.training.losses.segmentation import SegmentationLoss

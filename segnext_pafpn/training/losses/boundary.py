@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import torch
 
-from segnext_pafpn.training.losses.config import Mode
+from segnext_pafpn.training.loss_config import Mode
 from segnext_pafpn.training.losses.region import regions
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from segnext_pafpn.training.losses.config import Mode
+from segnext_pafpn.training.loss_config import Mode
 
 
 def cross_entropy(

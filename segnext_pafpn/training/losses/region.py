@@ -6,7 +6,7 @@ the batch holds.
 
 import torch
 
-from segnext_pafpn.training.losses.config import Mode
+from segnext_pafpn.training.loss_config import Mode
 
 
 def dice_loss(

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.training.loss_config import LossConfig, check_loss
 from segnext_pafpn.training.losses.boundary import boundary_loss, signed_distances
-from segnext_pafpn.training.losses.config import LossConfig, check_loss
 from segnext_pafpn.training.losses.pixel import cross_entropy, focal_loss, ohem_cross_entropy
 from segnext_pafpn.training.losses.region import dice_loss, lovasz_loss, tversky_loss
 

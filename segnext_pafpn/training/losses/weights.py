@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segnext_pafpn.training.losses.config import Balance
+from segnext_pafpn.training.loss_config import Balance
 
 
 def balanced_weights(

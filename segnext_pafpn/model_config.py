@@ -1,0 +1,24 @@
+"""Which network: beside ``models/``, which imports torch, so that the command line can do without until it computes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """Which network.
+
+    Args:
+        arch: decoder: pafpnext, segnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
+        encoder_name: elanext_nano, elanext_tiny, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
+        encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
+        init_from: weights that the encoder starts from where they fit: timm:convnext_tiny (or another ConvNeXt of
+            timm, fetched by it), timm:NAME@FILE.safetensors, or the folder of a run; null for none.
+        options: further arguments of the architecture, by their names in its documentation.
+    """
+
+    arch: str = "pafpnext"
+    encoder_name: str = "elanext_tiny"
+    encoder_weights: str | None = None
+    init_from: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
