@@ -80,7 +80,7 @@ def main() -> None:
         "image_size": load_preprocessing(arguments.checkpoint).image_size,
         "batch": arguments.batch,
         "rounds": arguments.rounds,
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": rows,
     }
     write_result(content, arguments.out or RESULTS / f"fast-path-{torch.device(arguments.device).type}.json")

@@ -10,30 +10,27 @@ the workers read ahead: they empty what was read while the other side ran, and l
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from sides import ratios, spread, wait
 from table_sides import fed_table
 from torch.utils.data import DataLoader
 
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import AugmentConfig, DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.dataset import Batch
-from segnext_pafpn.data.transforms import AugmentConfig
 from segnext_pafpn.models.bundle import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.models.factory import ModelConfig, build_model
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, build_optimizer
 
-RESULTS = Path(__file__).parent / "results"
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 READ_AHEAD = 2  # batches of each worker, torch's default
 
@@ -58,16 +55,14 @@ def main() -> None:
     rows = [_measure(cache, workers, device, arguments) for cache in arguments.caches for workers in arguments.workers]
     content = {
         "benchmark": "fed",
-        "command": shlex.join(["python", "benchmarks/fed.py", *sys.argv[1:]]),
+        "command": given_command(),
         "network": f"PAFPNeXt {arguments.encoder}",
         "device": device.type,
         **{key: getattr(arguments, key) for key in ("precision", "crop", "batch", "steps", "rounds")},
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": rows,
     }
-    out = arguments.out or RESULTS / f"fed-{device.type}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out or RESULTS / f"fed-{device.type}.json")
     Console(width=140).print(fed_table(content), highlight=False)
 
 

@@ -9,13 +9,11 @@ the same with the noise of both. On a GPU the script also stops if an update mak
 """
 
 import argparse
-import json
-import shlex
-import sys
 from pathlib import Path
 
 import torch
 from environment import describe_environment
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from sides import ratios, spread, take_turns
 from table_sides import metric_share_table
@@ -24,7 +22,6 @@ from segnext_pafpn.evaluation.metrics import ConfusionMatrix
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.models.factory import ModelConfig, build_model
 
-RESULTS = Path(__file__).parent / "results"
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 
 
@@ -43,16 +40,14 @@ def main() -> None:
     device = torch.device(arguments.device)
     content = {
         "benchmark": "metric-share",
-        "command": shlex.join(["python", "benchmarks/metric_share.py", *sys.argv[1:]]),
+        "command": given_command(),
         "network": f"PAFPNeXt {arguments.encoder}",
         "device": device.type,
         **{key: getattr(arguments, key) for key in ("precision", "batch", "size", "rounds")},
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": [_measure(classes, device, arguments) for classes in arguments.classes],
     }
-    out = arguments.out or RESULTS / f"metric-share-{device.type}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out or RESULTS / f"metric-share-{device.type}.json")
     Console(width=140).print(metric_share_table(content), highlight=False)
 
 

@@ -5,15 +5,12 @@
     python benchmarks/predict.py --device cuda --images 200
 
 ``files`` is the library function behind the command, from a folder of images to a folder of masks, without loading the
-model; ``network`` is a forward pass of the same folded network on as many normalised tensors that are on the device
-already, one at a time, as the command takes them, in float32 like the command. Rounds are interleaved, rows are
-medians. The data set's pictures are written anew in each format first.
+model; ``network`` is a forward pass of the same folded network on what the command gives it, batches of normalised
+tensors that are on the device already. Rounds are interleaved, rows are medians. The data set's pictures are written
+anew in each format first.
 """
 
 import argparse
-import json
-import shlex
-import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -22,6 +19,7 @@ import numpy as np
 import torch
 from environment import describe_environment
 from PIL import Image
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from sides import ratios, spread, take_turns
 from table_sides import predict_table
@@ -33,8 +31,6 @@ from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.models.bundle import Preprocessing, save_bundle
 from segnext_pafpn.models.factory import ModelConfig, build_model
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -60,19 +56,17 @@ def main() -> None:
     device = torch.device(arguments.device).type
     content = {
         "benchmark": "predict",
-        "command": shlex.join(["python", "benchmarks/predict.py", *sys.argv[1:]]),
+        "command": given_command(),
         "network": f"PAFPNeXt {arguments.encoder}" if arguments.checkpoint is None else arguments.checkpoint,
         "device": device,
         "pictures": "street scenes" if arguments.root is None else f"pictures of CamVid's split {arguments.split}",
         "images": len(pictures),
         "size": [pictures[0].shape[1], pictures[0].shape[0]],
         "rounds": arguments.rounds,
-        "environment": describe_environment(),
+        "environment": describe_environment(arguments.device),
         "rows": rows,
     }
-    out = arguments.out or RESULTS / f"predict-{device}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out or RESULTS / f"predict-{device}.json")
     Console(width=140).print(predict_table(content), highlight=False)
 
 
@@ -133,11 +127,13 @@ def _measure(
 
 
 def _ready(pictures: list[np.ndarray], checkpoint: str, device: str) -> tuple[torch.nn.Module, list[torch.Tensor]]:
-    """The network as the command has it, and normalised images (1, 3, H, W) in its layout on its device."""
+    """The network as the command has it, and what the command gives it, kept on the device."""
     predictor = Predictor.from_checkpoint(checkpoint, device)
-    mean, std = (torch.tensor(v) for v in (predictor.preprocessing.mean, predictor.preprocessing.std))
-    tensors = [((torch.from_numpy(picture).float() / 255 - mean) / std).permute(2, 0, 1)[None] for picture in pictures]
-    return predictor.model, [x.to(predictor.device) for x in tensors]
+    tensors: list[torch.Tensor] = []
+    handle = predictor.model.register_forward_pre_hook(lambda _, inputs: tensors.append(inputs[0]))
+    predictor.predict_batch(pictures)
+    handle.remove()
+    return predictor.model, tensors
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def predict_table(result: dict) -> str:
         for row in result["rows"]
     ]
     caption = (
-        f"{result['network']}, {result['images']} {result['pictures']} of {width}x{height} on {result['device']}, one "
-        f"at a time, {_rounds(result)}. {measured_on(result['environment'])}"
+        f"{result['network']}, {result['images']} {result['pictures']} of {width}x{height} on {result['device']}, "
+        f"{_rounds(result)}. {measured_on(result['environment'])}"
     )
     return f"{caption}\n\n" + markdown(["format", "files: images / s", "network: images / s", "share"], lines)
 

@@ -14,22 +14,19 @@ modules, network and picture: on a CPU the most it ever held, on a GPU the most 
 """
 
 import argparse
-import json
 import multiprocessing
-import shlex
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from table_sides import windows_table
 from windows_sides import facts, measure
 
-RESULTS = Path(__file__).parent / "results"
 SIDES = ("segnext_pafpn", "MONAI")
 
 
@@ -46,8 +43,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, help="result file; default results/windows-DEVICE.json")
     arguments = parser.parse_args()
-    found = _alone(facts)
-    device = arguments.device or ("cuda" if found["gpus"] else "cpu")
+    found = _alone(facts, arguments.device)
+    device = found["device"]
     options = {
         key: getattr(arguments, key) for key in ("side", "window", "overlap", "encoder", "classes", "checkpoint")
     }
@@ -60,7 +57,7 @@ def main() -> None:
         same = _share_of_equal_labels(*labels.values())
     content = {
         "benchmark": "windows",
-        "command": shlex.join(["python", "benchmarks/windows.py", *sys.argv[1:]]),
+        "command": given_command(),
         "network": f"PAFPNeXt {arguments.encoder}, random weights" if arguments.checkpoint is None else "a trained one",
         "device": device,
         "rounds": arguments.rounds,
@@ -70,9 +67,7 @@ def main() -> None:
         "environment": found["environment"],
         "rows": [_row(name, results) for name, results in runs.items()],
     }
-    out = arguments.out or RESULTS / f"windows-{device}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    write_result(content, arguments.out or RESULTS / f"windows-{device}.json")
     Console(width=140).print(windows_table(content), highlight=False)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ def _predictor(device: str, options: dict):
 
     if options["checkpoint"] is not None:
         network, preprocessing = load_bundle(options["checkpoint"])
+        preprocessing = replace(preprocessing, image_size=None)  # else the picture would be made small first
     else:
         torch.manual_seed(0)
         network = build_model(ModelConfig(encoder_name=options["encoder"]), options["classes"]).eval()
