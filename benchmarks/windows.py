@@ -6,8 +6,9 @@
 
 Both sides go from the same uint8 picture in memory to a label map in memory, with one and the same folded
 channels_last network, one window at a time, the same window, overlap and Gaussian. MONAI is given the picture
-normalised as a whole, in place, as its transforms would, and then takes the most likely class. Ours lays its windows
-evenly, MONAI draws the last one of a row back, so that labels differ a little where the picture's side does not suit.
+normalised as a whole, in place, as its transforms would, and its logits become the most likely class. Ours lays its
+windows evenly, MONAI draws the last one of a row back: the labels can differ unless whole steps fill the side, as at
+9984, so that this side shows what else they differ by.
 
 Each run has a process of its own, and the sides take turns. Memory is what the process grows by from when it holds
 modules, network and picture: on a CPU the most it ever held, on a GPU the most that torch had allocated.

@@ -86,22 +86,37 @@ def _monai(predictor, options: dict) -> Callable[[np.ndarray], np.ndarray]:
     import torch
     from monai.inferers import sliding_window_inference
 
-    mean, std = (torch.tensor(values, device=predictor.device)[:, None, None] for values in _mean_and_std(predictor))
+    known = predictor.preprocessing
+    mean, std = (torch.tensor(values, device=predictor.device)[:, None, None] for values in (known.mean, known.std))
+    weights = gaussian(options["window"]).to(predictor.device)
 
     @torch.inference_mode()
     def predict(picture: np.ndarray) -> np.ndarray:
         image = torch.from_numpy(picture).to(predictor.device).permute(2, 0, 1)[None].float()
         image = image.div_(255).sub_(mean).div_(std)
         logits = sliding_window_inference(
-            image, (options["window"],) * 2, 1, predictor.model, overlap=options["overlap"], mode="gaussian"
+            image,
+            roi_size=(options["window"],) * 2,
+            sw_batch_size=1,
+            predictor=predictor.model,
+            overlap=options["overlap"],
+            mode="gaussian",
+            roi_weight_map=weights,
         )
         return logits.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
 
     return predict
 
 
-def _mean_and_std(predictor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return predictor.preprocessing.mean, predictor.preprocessing.std
+def gaussian(window: int):
+    """The weights (window, window) of both sides. MONAI's own map of them is cut off below 1e-3."""
+    import torch
+
+    from segnext_pafpn.inference.windows import GAUSSIAN_SIGMA
+
+    distance = (torch.arange(window) - (window - 1) / 2) / (GAUSSIAN_SIGMA * window)
+    weights = torch.exp(-0.5 * distance**2)
+    return torch.outer(weights, weights)
 
 
 def _count_calls(network) -> list[None]:
