@@ -22,10 +22,13 @@ bench: .venv/installed-test
 	$(BIN)/python benchmarks/quickstart.py
 	$(BIN)/python benchmarks/floor.py
 	$(BIN)/python benchmarks/metric.py
+	$(BIN)/python benchmarks/metric_share.py
 	$(BIN)/python benchmarks/volumes.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/check.py --root $(CAMVID)
 	$(BIN)/python benchmarks/loader.py --root $(CAMVID)
+	$(BIN)/python benchmarks/fed.py --root $(CAMVID) --crop 224 160 --steps 3 --rounds 3
+	$(BIN)/python benchmarks/predict.py --root $(CAMVID)
 	$(BIN)/python benchmarks/stability.py --root $(CAMVID)
 	$(BIN)/python benchmarks/tables.py
 
