@@ -1,6 +1,7 @@
 """How long ``make quickstart`` takes once all is installed, and what its network scores.
 
     python benchmarks/quickstart.py
+    python benchmarks/quickstart.py --target quickstart-cells                                  # microscopy
     python benchmarks/quickstart.py --folder quickstart                                        # keeps what is written
     python benchmarks/quickstart.py --out short.json --train-options="--trainer.max_epochs=1"  # another training
 
@@ -31,43 +32,44 @@ PROGRAM = "segnext-pafpn"
 def main() -> None:
     """Run, time, file, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", default="quickstart", choices=["quickstart", "quickstart-cells"], help="of make")
     parser.add_argument("--folder", type=Path, help="where the commands write; default a temporary folder")
     parser.add_argument(
         "--train-options", default="", metavar="WORDS", help="added to the training command; needs --out"
     )
-    parser.add_argument("--out", type=Path, help="result file; default results/quickstart.json")
+    parser.add_argument("--out", type=Path, help="result file; default results/TARGET.json")
     arguments = parser.parse_args()
     if arguments.train_options and arguments.out is None:
         raise SystemExit("--train-options: another training is not the quickstart. Give a file of its own with --out.")
     if arguments.folder is None:
         with tempfile.TemporaryDirectory() as folder:
-            content = measure(Path(folder), shlex.split(arguments.train_options))
+            content = measure(Path(folder), arguments.target, shlex.split(arguments.train_options))
     else:
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        content = measure(arguments.folder, shlex.split(arguments.train_options))
-    write_result(content, arguments.out or RESULTS / "quickstart.json")
+        content = measure(arguments.folder, arguments.target, shlex.split(arguments.train_options))
+    write_result(content, arguments.out or RESULTS / f"{arguments.target}.json")
     table = Table("seconds", "command", title=f"mIoU {content['mIoU']:.2f} % on {content['pictures']} pictures")
     for row in content["rows"]:
         table.add_row(f"{row['seconds']:.1f}", row["command"])
     Console().print(table)
 
 
-def quickstart_commands() -> list[list[str]]:
-    """The words of the commands that ``make quickstart`` runs after the installation, as make itself says them."""
-    make = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/installed", "quickstart"]
+def quickstart_commands(target: str = "quickstart") -> list[list[str]]:
+    """The words of the commands that ``make TARGET`` runs after the installation, as make itself says them."""
+    make = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/installed", target]
     lines = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     commands = [words for line in lines if (words := shlex.split(line)) and words[0] != "echo"]
     for words in commands:
         if Path(words[0]).name != PROGRAM:
-            raise SystemExit(f"Makefile: quickstart runs {shlex.join(words)}, expected commands of {PROGRAM} alone.")
+            raise SystemExit(f"Makefile: {target} runs {shlex.join(words)}, expected commands of {PROGRAM} alone.")
     return [[PROGRAM, *words[1:]] for words in commands]
 
 
-def measure(folder: Path, train_options: list[str]) -> dict:
+def measure(folder: Path, target: str, train_options: list[str]) -> dict:
     """Run the commands in ``folder``; what is filed."""
     environment, load = describe_environment(), round(os.getloadavg()[0], 2)
     rows = []
-    commands = quickstart_commands()
+    commands = quickstart_commands(target)
     run = next(words[words.index("--checkpoint") + 1] for words in commands if "--checkpoint" in words)
     for words in commands:
         if words[1] == "train":

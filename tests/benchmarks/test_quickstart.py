@@ -34,3 +34,11 @@ def test_another_training_is_not_filed_as_the_quickstart(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["quickstart.py", "--train-options=--trainer.max_epochs=1"])
     with pytest.raises(SystemExit, match="is not the quickstart"):
         quickstart.main()
+
+
+def test_the_commands_of_the_cells_train_score_and_predict():
+    from quickstart import quickstart_commands
+
+    commands = quickstart_commands("quickstart-cells")
+    assert [words[1] for words in commands] == ["train", "val", "samples", "predict"]
+    assert len({words[words.index("--checkpoint") + 1] for words in commands if "--checkpoint" in words}) == 1
