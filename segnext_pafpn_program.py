@@ -7,3 +7,6 @@ a network: so help, mistyped commands and ``samples`` answer at once.
 from segnext_pafpn.cli import main
 
 __all__ = ["main"]
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -9,13 +9,37 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from segnext_pafpn.errors import UserError
+
+
+def make_folder(folder: Path) -> None:
+    """Make it, and those above it, where they are not there.
+
+    Raises:
+        UserError: if that cannot be, such as below a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written: no such folder can be made ({error.strerror}). "
+            f"Name another place for the output."
+        ) from error
+
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` with its suffix; rename it on success, remove it on failure."""
+    """Yield a temporary path beside ``path`` with its suffix; rename it on success, remove it on failure.
+
+    Raises:
+        UserError: if there can be no file of this name.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    make_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}). Name another place for the output.") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -34,7 +58,7 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
     one away first would leave a moment without any: so in one that is there each file takes its namesake's place.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         yield temporary

@@ -126,3 +126,17 @@ def test_bad_data_is_named_without_the_check_too(capsys, dataset, tmp_path):
         "--data.check", "false", "--data.num_workers", 1, "--trainer.max_epochs", 1,
     )  # fmt: skip
     assert "t0.png: value 34 is not in the card" in line
+
+
+def test_an_output_that_would_lie_in_a_file_is_refused(capsys, dataset, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    card = ("--data", dataset / "card.yaml")
+    short = ("--data.num_workers", 0, "--data.check", "false", "--trainer.max_epochs", 1)
+    for arguments in (
+        ("train", *card, "--output_dir", tmp_path / "taken", *SMALL_RUN, *short),
+        ("check", *card, *SMALL_RUN, "--json", tmp_path / "taken" / "check.json"),
+        ("check", *card, *SMALL_RUN, "--html", tmp_path / "taken" / "check.html"),
+    ):
+        line = error_of(capsys, *arguments)
+        assert f"{tmp_path / 'taken'}" in line and "cannot be written" in line
+    assert (tmp_path / "taken").read_text() == "a file"

@@ -11,6 +11,7 @@ import yaml
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import make_folder
 from segnext_pafpn.training.config import RunConfig, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 
@@ -72,7 +73,7 @@ def prepare_folder(config: RunConfig, resume: bool) -> None:
                 f"or start anew with --overwrite true."
             )
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     save_config(config, folder / "config.yaml")
 
 
