@@ -19,6 +19,10 @@ def predict(argv: list[str]) -> int:
     report = predict_files(config, track=track)
     for line in report.failed:
         print(f"error: {line}", file=sys.stderr)
+    if not report.written:
+        say("Nothing was written.")
+        return 2
+    masks = "1 mask is" if len(report.written) == 1 else f"{len(report.written)} masks are"
     rate = report.images / report.seconds
-    say(f"{len(report.written)} masks are in {config.output} ({report.seconds:.1f} s, {rate:.1f} images/s).")
+    say(f"{masks} in {config.output} ({report.seconds:.1f} s, {rate:.1f} a second).")
     return 2 if report.failed else 0

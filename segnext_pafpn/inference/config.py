@@ -13,19 +13,20 @@ class PredictConfig:
 
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder.
-        input: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have a file
-            for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for a model
-            of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
-        output: folder for the masks, PNGs of class ids named like their images; label volumes in the volumes' form.
-            Where a pixel may be of several classes, black and white PNGs in a folder for each class.
+        input: also -i: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have
+            a file for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for
+            a model of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
+        output: also -o: folder for the masks, PNGs of class ids named like their images; label volumes in the
+            volumes' form. Where a pixel may be of several classes, black and white PNGs in a folder for each class.
         device: auto, cpu, cuda, cuda:1 or mps.
-        color: also write the masks in their classes' colours, to OUTPUT/color.
-        overlay: also write the images under those colours, to OUTPUT/overlay.
+        color: also write the masks in their classes' colours, to OUTPUT/color; not for volumes.
+        overlay: also write the images under those colours, to OUTPUT/overlay; not for volumes.
         overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
         max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
         precision: 32-true, bf16-mixed or 16-mixed. The halves are faster where the device has them: GPUs, and CPUs
             with AMX or AVX512-BF16.
-        compile: compile the network with torch.compile; the first image of each size takes up to minutes.
+        compile: compile the network with torch.compile; the first image of each size takes up to minutes, so that it
+            pays for many images.
         batch_size: images of equal size, windows or slices that go through the network at once, as long as they have
             no more than max_pixels together.
         num_workers: threads that read images ahead and write masks behind.

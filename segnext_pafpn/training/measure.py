@@ -6,6 +6,7 @@ from dataclasses import replace
 from segnext_pafpn.data.check import SplitReport, check_split
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.losses import balanced_weights
 
@@ -41,7 +42,7 @@ def settle_intensity(
                 f"image.statistics: all in the card."
             )
     intensity = form.intensity(statistics)
-    log.info(f"data.intensity: {intensity}")
+    log.info(f"data.intensity: {_in_words(intensity)}")
     return replace(config, data=replace(config.data, intensity=intensity))
 
 
@@ -68,3 +69,11 @@ def balance_classes(
     pairs = zip(data.card.class_names, weights, strict=True)
     log.info(f"loss.class_weights: {balance}: " + ", ".join(f"{name} {weight:g}" for name, weight in pairs))
     return replace(config, loss=replace(config.loss, class_weights=weights))
+
+
+def _in_words(intensity: Intensity) -> str:
+    """Such as ``zscore, mean ± std of the channels: 20010 ± 2504``."""
+    if intensity.mean is None or intensity.std is None:
+        return f"{intensity.method}, of each image anew"
+    channels = ", ".join(f"{mean:.4g} ± {std:.4g}" for mean, std in zip(intensity.mean, intensity.std, strict=True))
+    return f"{intensity.method}, mean ± std of the channels: {channels}"

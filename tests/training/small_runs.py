@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.data.datamodule import AugmentConfig, DataConfig
+from segnext_pafpn.data.config import AugmentConfig, DataConfig
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.callbacks import EpochSeed
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
