@@ -93,7 +93,7 @@ def test_two_steps_with_a_cache_on_the_disk_and_a_score_from_it(dataset, tmp_pat
         ("crop_focus.classes=[pol]", "'pol' is no class of the card. Did you mean 'pole'?"),
         ("crop_focus.classes={pole: -1}", "weights must be 0 or more"),
         ("repeat_threshold=0", "data.repeat_threshold: must be more than 0 and at most 1, found 0.0"),
-        ("cache=rum", "data.cache: Expected a typing.Literal['none', 'ram', 'disk']. Got value: rum"),
+        ("cache=rum", "data.cache: expected none, ram or disk, found rum. Did you mean 'ram'?"),
         ("cache=disk", "data.cache: disk needs data.cache_dir"),
     ],
 )
