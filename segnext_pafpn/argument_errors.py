@@ -60,7 +60,7 @@ def _unknown_key(key: str, keys: list[str]) -> str:
 
 def _missing(names: list[str], parser: ArgumentParser, short: Mapping[str, str]) -> str:
     """Options that must be given, by what they are for."""
-    purposes = {action.dest: action.help for action in parser._actions}
+    purposes = {action.dest: re.sub(r"^also -\w: ", "", action.help or "") for action in parser._actions}
     options = {name: f" ({short[name]})" if name in short else "" for name in names}
     return " ".join(f"--{name}{options[name]} is missing: {purposes.get(name) or 'see --help.'}" for name in names)
 

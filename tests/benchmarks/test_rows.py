@@ -54,8 +54,8 @@ def test_the_filed_recipes_are_those_of_their_commands(name):
 
     path = RESULTS / f"{name}.json"
     words = shlex.split(read(path)["command"])
-    options = {key: words[words.index(f"--{key}") + 1] for key in ("config", "epochs", "precision")}
-    base = _base(SimpleNamespace(**{**options, "epochs": int(options["epochs"])}))
+    options = {key: words[words.index(f"--{key}") + 1] for key in ("epochs", "precision")}
+    base = _base(SimpleNamespace(config="camvid-cpu", **{**options, "epochs": int(options["epochs"])}))
     assert read_rows(path, recipe_of(base)) == read(path)["rows"]
 
 

@@ -167,7 +167,7 @@ def test_nothing_half_written_is_left_where_a_file_cannot_be_decoded(dataset, tm
 
 def test_a_folder_that_cannot_be_written_is_named(dataset, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(UserError, match="data.cache_dir: .*cannot be written .*choose another"):
+    with pytest.raises(UserError, match="data.cache_dir: .*cannot be written.*another place"):
         decoded(dataset / "card.yaml", tmp_path / "cache")
 
 
