@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 H100_TFLOPS = 800.0  # in bfloat16; taken to be reachable, not measured
 H100_GBPS = 3350.0
@@ -28,6 +28,21 @@ class Floor:
     milliseconds: float = 0.0
 
 
+def _backward_flops(
+    gradient: torch.Tensor, image: torch.Tensor, weight: torch.Tensor, *settings: object, out_val: object
+) -> int:
+    """The gradients of image and weight cost as much as the forward pass each.
+
+    torch's own count takes the weight's gradient of a grouped convolution for that of a dense one: for a depthwise
+    one that is as many times too much as there are channels.
+    """
+    *_, transposed, _, _, wanted = settings
+    return sum(wanted[:2]) * conv_flop_count(image.shape, weight.shape, gradient.shape, transposed)
+
+
+_COUNTS = {**flop_registry, torch.ops.aten.convolution_backward: _backward_flops}
+
+
 class _Counter(TorchDispatchMode):
     def __init__(self, tflops: float, gbps: float, element_bytes: int):
         super().__init__()
@@ -36,7 +51,7 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))
-        count = flop_registry.get(function._overloadpacket)
+        count = _COUNTS.get(function._overloadpacket)
         if count is not None:
             gflop = count(*args, **(kwargs or {}), out_val=out) / 1e9
             elements = sum(t.numel() for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor))

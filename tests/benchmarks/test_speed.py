@@ -22,6 +22,17 @@ def test_the_floor_counts_one_convolution_as_by_hand():
     assert measure_floor(conv, image, train=True, tflops=1.0, gbps=1.0).gflop == pytest.approx(2 * flop / 1e9)
 
 
+@pytest.mark.parametrize("groups", [1, 4, 32])
+def test_a_training_step_costs_three_forward_passes_whatever_the_groups(groups):
+    from roofline import measure_floor
+
+    conv = nn.Sequential(nn.Conv2d(3, 32, 1), nn.Conv2d(32, 32, 7, padding=3, groups=groups))
+    image = torch.zeros(1, 3, 8, 8)
+    first, second = (2 * 64 * flop / 1e9 for flop in (3 * 32, 32 * 32 * 49 / groups))
+    step = measure_floor(conv, image, train=True, tflops=1.0, gbps=1.0).gflop
+    assert step == pytest.approx(2 * first + 3 * second)  # the image needs no gradient
+
+
 def test_speed_interleaves_networks_and_says_what_it_could_not_measure(run):
     paths = ["train eager float32", "eager float32", "fused channels_last float32"]
     names = ["PAFPNeXt elanext_nano", "FPN resnet18"]
