@@ -80,6 +80,14 @@ def isbi_table(result: dict) -> str:
     return markdown(head, [line for _, line in sorted(lines, key=lambda line: line[0])])
 
 
+def recipe_table(result: dict) -> str:
+    """Recipes by their mean score over the seeds, best first."""
+    lines = []
+    for change, rows in sorted(grouped(result["rows"], "change").items(), key=lambda item: _rank(item[1])):
+        lines.append([change, rows[0]["steps"], _score(rows), len(rows)])
+    return f"{result['network']}:\n\n" + markdown(["recipe", "steps", "val mIoU %", "seeds"], lines)
+
+
 def search_table(result: dict) -> str:
     """What was tried on the way, best loss first; one row a run."""
     lines = [
@@ -99,5 +107,6 @@ SCORES: dict[str, Callable[[dict], str]] = {
     "accuracy": accuracy_table,
     "gpu-accuracy": gpu_accuracy_table,
     "isbi": isbi_table,
+    "recipe": recipe_table,
     "search": search_table,
 }
