@@ -3,8 +3,8 @@
     python benchmarks/recipe.py --root PATH/TO/CamVid
     python benchmarks/recipe.py --root PATH/TO/CamVid --only "as shipped" "OHEM in place of cross-entropy" --seeds 0 1
 
-Everything else is as in accuracy.py: the package's own ``fit``, one order of the data, the validation split scored after
-the last epoch, the test split never read. What is in the result file already is not trained again.
+Everything else is as in accuracy.py: the package's own ``fit``, one order of the data, the validation split scored
+after the last epoch, the test split never read. What is in the result file already is not trained again.
 """
 
 import argparse

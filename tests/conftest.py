@@ -83,6 +83,14 @@ def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> 
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout, env=environment)
 
 
+def run_together(folder: Path, *commands: list[str]) -> None:
+    """Run commands as a user does, but all in one process, which must end each with 0."""
+    lines = "for words in commands:\n    code = main(words)\n    assert code == 0, words"
+    code = f"from segnext_pafpn.cli import main\ncommands = {commands!r}\n{lines}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+    assert result.returncode == 0, f"{result.stdout[-1000:]}\n{result.stderr[-3000:]}"
+
+
 def error_of(capsys: pytest.CaptureFixture, *arguments: object) -> str:
     """Run a command that must fail with exit code 2; return its one line."""
     code = main([str(a) for a in arguments])

@@ -30,7 +30,11 @@ def benchmarks(monkeypatch):
     from table_scores import accuracy_table
 
     return SimpleNamespace(
-        accuracy=accuracy, tables=tables, chain=networks.COMPARISONS["article"], accuracy_table=accuracy_table
+        accuracy=accuracy,
+        tables=tables,
+        chain=networks.COMPARISONS["article"],
+        peers=networks.COMPARISONS["peers"],
+        accuracy_table=accuracy_table,
     )
 
 
@@ -108,8 +112,8 @@ def test_the_script_measures_and_goes_on_after_a_loss_that_is_not_finite(benchma
 
 
 def test_at_equal_time_a_network_of_half_the_speed_has_half_the_epochs(benchmarks, monkeypatch, dataset):
-    first, other, *_ = benchmarks.chain
-    options = ("--epochs", "2")
+    first, other, *_ = benchmarks.peers
+    options = ("--compare", "peers", "--epochs", "2")
     content = measure(benchmarks.accuracy, monkeypatch, dataset, 1e-4, first, more=options)
     (dataset / "times.json").write_text(json.dumps({**content, "step_ms": {first: 10.0, other: 20.0}}))
     (dataset / "0.0001.json").unlink()

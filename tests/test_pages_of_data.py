@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import yaml
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import READERS, build_reader
-from tests.conftest import SMALL_RUN
+from tests.conftest import SMALL_RUN, run_together
 from tests.data.layouts import blocks, build, photo, save
 
 ROOT = Path(__file__).parent.parent
@@ -43,12 +41,6 @@ def test_the_card_on_the_page_is_a_card_and_fits_its_folders(tmp_path):
     assert report.problems == [] and (report.pixels > 0).all()
 
 
-def run(folder, commands):
-    code = f"from segnext_pafpn.cli import main\nfor words in {commands!r}: assert main(words) == 0, words"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
 def test_cities_and_coarse_pictures_of_cityscapes_are_trained_on_as_the_page_says(tmp_path):
     said = re.findall(r"`(--data\.layout .*?)`", README.replace("\n", " "))
     cities, coarse = (shlex.split(text) for text in said)
@@ -56,7 +48,9 @@ def test_cities_and_coarse_pictures_of_cityscapes_are_trained_on_as_the_page_say
     cities[1] = "{cities: [aachen, lindau]}"  # one of train, one of val
     build("cityscapes", tmp_path)
     common = ["train", "--data", "cityscapes", "--data.root", str(tmp_path / "cityscapes"), *STEPS]
-    run(tmp_path, [[*common, *words, "--name", name] for name, words in (("cities", cities), ("coarse", coarse))])
+    run_together(
+        tmp_path, *([*common, *words, "--name", name] for name, words in (("cities", cities), ("coarse", coarse)))
+    )
     saved = yaml.safe_load((tmp_path / "runs/coarse/config.yaml").read_text())["data"]
     assert saved["train_split"] == "train_extra" and saved["layout"] == {"annotations": "gtCoarse"}
     assert yaml.safe_load((tmp_path / "runs/cities/config.yaml").read_text())["data"]["layout"]["cities"][0] == "aachen"
@@ -77,6 +71,6 @@ def test_the_card_and_commands_for_several_labels_per_pixel_run(tmp_path):
     (lines,) = [block for block in blocks_of_commands if "eyes.yaml" in block]
     commands = [shlex.split(line)[1:] for line in lines.splitlines()]
     more = {"train": STEPS, "val": ["--trainer.accelerator=cpu"], "predict": ["--device=cpu"]}
-    run(tmp_path, [[*words, *more[words[0]]] for words in commands])
+    run_together(tmp_path, *([*words, *more[words[0]]] for words in commands))
     for name in ("disc", "cup"):
         assert len(list((tmp_path / f"masks/{name}").glob("*.png"))) == 3

@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
-from tests.conftest import SMALL_RUN
+from tests.conftest import SMALL_RUN, run_together
 from tests.data.deep_images import save_any, scene, uint16
 from tests.data.layouts import SIZE, blocks, photo, save
 from tests.data.volumes import intensities, labels, nnunet, save_nifti
@@ -123,9 +121,7 @@ def test_the_commands_of_the_page_run(folder):
     """One process for all of them; two steps instead of a training."""
     smaller = [*SMALL_RUN, "--data.crop_size=[32, 32]", "--data.samples_per_epoch=4", "--trainer.max_epochs=1"]
     runs = [words[1:] + (smaller if words[1] == "train" else []) for words in commands()]
-    code = f"from segnext_pafpn.cli import main\nfor arguments in {runs!r}: assert main(arguments) == 0, arguments"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    run_together(folder, *runs)
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
     assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee", "eyes-rare"}
     assert len(list((folder / "masks").glob("*.png"))) == 5

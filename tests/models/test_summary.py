@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -79,8 +78,16 @@ def test_folding_takes_the_branches_of_repconv_and_the_norms():
     assert found.flops - found.folded_flops == 2 * sum(pixels) * 64 * 128
 
 
-def test_the_command_lists_every_network_of_ours_once(capsys):
-    values = models(capsys, "--size", 64, 32)
+@pytest.fixture
+def page(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    import network_sizes
+
+    return network_sizes
+
+
+def test_the_command_lists_every_network_of_ours_once_and_the_documentation_has_them(page):
+    values = page.measured()
     names = [(row["arch"], row["encoder_name"]) for row in values["networks"]]
     assert names == list(our_networks())
     assert len(set(names)) == len(names)
@@ -88,7 +95,10 @@ def test_the_command_lists_every_network_of_ours_once(capsys):
         assert (None, name) in names and ("pafpnext", name) in names
         row = values["networks"][names.index((None, name))]
         assert tuple(row["channels"]) == variant["widths"]
-    assert values["size"] == values["padded_size"] == [64, 32]
+    assert (values["size"], values["padded_size"]) == ([480, 360], [480, 384])
+    text = page.PAGE.read_text()
+    assert text.count("| pafpnext | elanext_tiny |") == 1
+    assert page.with_table(text, values) == text, "run: python docs/network_sizes.py"
 
 
 def test_the_command_measures_any_network(capsys):
@@ -127,21 +137,6 @@ def test_mistakes_get_one_line(capsys, arguments, words):
 def test_an_encoder_that_takes_no_such_image_is_named():
     with pytest.raises(UserError, match=r"tu-swin_s3_tiny_224: cannot run at 64 x 32: .* Give another size\."):
         summarise(None, "tu-swin_s3_tiny_224", (32, 64), classes=1)
-
-
-@pytest.fixture
-def page(monkeypatch):
-    monkeypatch.syspath_prepend(DOCS)
-    monkeypatch.delitem(sys.modules, "networks", raising=False)
-    import networks
-
-    return networks
-
-
-def test_the_table_in_the_documentation_is_that_of_the_code(page):
-    text = page.PAGE.read_text()
-    assert text.count("| pafpnext | elanext_tiny |") == 1
-    assert page.with_table(text) == text, "run: python docs/networks.py"
 
 
 def test_snippets_and_links_of_the_documentation_work(page, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Write the table of sizes into networks.md, from `segnext-pafpn models --json`: `python docs/networks.py`."""
+"""Write the table of sizes into networks.md, from `segnext-pafpn models --json`: `python docs/network_sizes.py`."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segnext_pafpn.cli import main
 
-PAGE = Path(__file__).with_suffix(".md")
+PAGE = Path(__file__).parent / "networks.md"
 
 
 def models_table(values: dict) -> str:
@@ -31,12 +31,17 @@ def models_table(values: dict) -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str) -> str:
-    """The page with the table between its markers as the command gives it now."""
+def measured() -> dict:
+    """What the command gives now."""
     output = StringIO()
     with redirect_stdout(output):
         main(["models", "--json"])
-    table = models_table(json.loads(output.getvalue()))
+    return json.loads(output.getvalue())
+
+
+def with_table(text: str, values: dict) -> str:
+    """The page with the table of these values between its markers."""
+    table = models_table(values)
     return re.sub(
         r"<!-- all models -->\n.*?<!-- end -->", f"<!-- all models -->\n{table}\n<!-- end -->", text, flags=re.DOTALL
     )
@@ -47,4 +52,4 @@ def _in(value: int | None, unit: float) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_table(PAGE.read_text()))
+    PAGE.write_text(with_table(PAGE.read_text(), measured()))
