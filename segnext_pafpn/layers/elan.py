@@ -36,6 +36,7 @@ class ELAN(nn.Module):
         drop_path: one probability for all blocks, or one for each of the ``2 * depth`` blocks.
         block: what the chains are made of, see :func:`~segnext_pafpn.layers.block.build_block`.
         groups: 1 for ELAN, more for E-ELAN; must divide ``hidden_channels``.
+        expansion: hidden width of the blocks over their channels; None for the block's own.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class ELAN(nn.Module):
         drop_path: float | Sequence[float] = 0.0,
         block: str = "convnext",
         groups: int = 1,
+        expansion: int | None = None,
     ):
         super().__init__()
         hidden = hidden_channels or out_channels // 2
         if hidden % groups:
             raise ValueError(f"groups={groups} must divide hidden_channels={hidden}, for shuffling them evenly.")
         rates = list(drop_path) if isinstance(drop_path, Sequence) else [drop_path] * (2 * depth)
-        options = dict(dilation=dilation, norm=norm, layer_scale=layer_scale, groups=groups)
+        options = dict(dilation=dilation, norm=norm, layer_scale=layer_scale, groups=groups, expansion=expansion)
         blocks = [build_block(block, groups * hidden, kernel_size, drop_path=rate, **options) for rate in rates]
         self.conv1 = ConvNormAct(in_channels, groups * hidden, norm=norm)
         self.conv2 = ConvNormAct(in_channels, groups * hidden, norm=norm)

@@ -40,6 +40,7 @@ class SPPCSPC(nn.Module):
             1x1 - 3x3, as in YOLOv7.
         kernel_sizes: odd windows of the levels of a max-pool pyramid.
         act: see :func:`~segnext_pafpn.layers.act.build_act`; ConvNeXt blocks keep their GELU.
+        expansion: hidden width over the channels, of ConvNeXt blocks.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SPPCSPC(nn.Module):
         block: str = "convnext",
         kernel_sizes: Sequence[int] = (5, 9, 13),
         act: str | None = "gelu",
+        expansion: int = 4,
     ):
         super().__init__()
         if pyramid not in PYRAMIDS or block not in BLOCKS:
@@ -75,7 +77,8 @@ class SPPCSPC(nn.Module):
         elif block == "conv":
             levels = [conv(hidden, hidden, 3, dilation=d) for d in dilations]
         else:
-            levels = [ConvNeXtBlock(hidden, 3, dilation=d, norm=norm, layer_scale=layer_scale) for d in dilations]
+            options = dict(expansion=expansion, norm=norm, layer_scale=layer_scale)
+            levels = [ConvNeXtBlock(hidden, 3, dilation=d, **options) for d in dilations]
         self.pyramid = nn.ModuleList(levels)
         self.conv_pyramid = conv((1 + len(levels)) * hidden, hidden)
         if block == "conv":

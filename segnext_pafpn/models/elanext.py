@@ -44,6 +44,7 @@ class ELANeXt(nn.Module):
         block: ``convnext``, ``cspnext``, or ``one`` as published (without a shortcut, so with drop_path_rate=0).
         elan_groups: 1 for ELAN, more for the extended ELAN; see :class:`~segnext_pafpn.layers.ELAN`.
         kernel_size: side of the large kernels; None for the block's own.
+        expansion: hidden width of the blocks over their channels; None for the block's own.
         norm: ``batch`` (default), ``layer`` or ``group``.
         layer_scale: initial LayerScale, or None for none.
         drop_rate: dropout before the classifier.
@@ -62,6 +63,7 @@ class ELANeXt(nn.Module):
         block: str = "convnext",
         elan_groups: int = 1,
         kernel_size: int | None = 7,
+        expansion: int | None = None,
         norm: str = "batch",
         layer_scale: float | None = None,
         drop_rate: float = 0.0,
@@ -87,9 +89,8 @@ class ELANeXt(nn.Module):
         for i, (in_channels, out_channels) in enumerate(pairwise(widths)):
             stride = 2 if reduction < output_stride else 1
             reduction *= stride
-            options = dict(
-                kernel_size=kernel_size, dilation=2 ** (i + 2) // reduction, norm=norm, layer_scale=layer_scale
-            )
+            options = dict(kernel_size=kernel_size, expansion=expansion, norm=norm, layer_scale=layer_scale)
+            options["dilation"] = 2 ** (i + 2) // reduction
             downsample = Downsample(in_channels, out_channels, stride=stride, norm=norm)
             blocks = [build_block(block, out_channels, drop_path=rates.pop(0), **options) for _ in range(depths[i])]
             chain_rates = [rates.pop(0) for _ in range(2 * elan_depths[i])]

@@ -29,6 +29,10 @@ class PAFPN(nn.Module):
     Args:
         in_channels: widths of c2 (or none), c3, c4, c5.
         channels: width of the pyramid.
+        depth: blocks in each of an ELAN's two chains.
+        kernel_size: side of their depthwise convolutions.
+        expansion: hidden width of all blocks over their channels.
+        dilations: of SPPCSPC.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class PAFPN(nn.Module):
         channels: int = 64,
         depth: int = 1,
         kernel_size: int = 7,
+        expansion: int = 4,
         dilations: Sequence[int] = (3, 4, 6),
         norm: str = "batch",
         layer_scale: float | None = None,
@@ -53,10 +58,17 @@ class PAFPN(nn.Module):
                 kernel_size=kernel_size,
                 norm=norm,
                 layer_scale=layer_scale,
+                expansion=expansion,
             )
 
         self.sppcspc = SPPCSPC(
-            c5, channels, hidden_channels=channels, dilations=dilations, norm=norm, layer_scale=layer_scale
+            c5,
+            channels,
+            hidden_channels=channels,
+            dilations=dilations,
+            norm=norm,
+            layer_scale=layer_scale,
+            expansion=expansion,
         )
         self.laterals = _coarse_to_fine(ConvNormAct(c, channels, norm=norm) for c in finer)
         self.reduces = _coarse_to_fine(ConvNormAct(channels, channels, norm=norm) for _ in finer)

@@ -51,6 +51,7 @@ class PAFPNeXt(AnySizeModel):
         decoder_channels: width of the pyramid.
         decoder_depth: ConvNeXt blocks per ELAN chain in the pyramid.
         decoder_kernel_size: side of the pyramid's depthwise convolutions.
+        decoder_expansion: hidden width of the pyramid's blocks over their channels.
         decoder_dilations: of SPPCSPC's 3x3 convolutions.
         decoder_norm: ``batch``, ``layer`` or ``group``, for the pyramid.
         head_channels: width of the fused map.
@@ -76,6 +77,7 @@ class PAFPNeXt(AnySizeModel):
         decoder_channels: int = 64,
         decoder_depth: int = 1,
         decoder_kernel_size: int = 7,
+        decoder_expansion: int = 4,
         decoder_dilations: Sequence[int] = (3, 4, 6),
         decoder_norm: str = "batch",
         head_channels: int = 128,
@@ -105,6 +107,7 @@ class PAFPNeXt(AnySizeModel):
             channels=decoder_channels,
             depth=decoder_depth,
             kernel_size=decoder_kernel_size,
+            expansion=decoder_expansion,
             dilations=decoder_dilations,
             norm=decoder_norm,
         )

@@ -95,11 +95,19 @@ def test_blocks_have_their_own_kernel_unless_told():
     assert build_block("one", 4).conv.kernel_size == build_block("convnext", 4).dw.kernel_size == (7, 7)
 
 
+def test_blocks_are_four_times_as_wide_inside_unless_told():
+    assert build_block("convnext", 6).pw1.out_channels == 24
+    assert [block.pw1.out_channels for block in ELAN(6, 12, expansion=2).chain1] == [12]
+    assert build_block("one", 6, expansion=3).state_dict().keys() == build_block("one", 6).state_dict().keys()
+
+
 def test_options_that_a_block_does_not_have_are_refused():
     with pytest.raises(ValueError, match="convnext, cspnext, one"):
         ELAN(4, 8, block="convnxt")
     with pytest.raises(ValueError, match="'cspnext' has no LayerScale"):
         ELAN(4, 8, block="cspnext", layer_scale=1e-6)
+    with pytest.raises(ValueError, match="'cspnext' has no inverted bottleneck"):
+        ELAN(4, 8, block="cspnext", expansion=2)
     with pytest.raises(ValueError, match="'one' has no shortcut"):
         ELAN(4, 8, block="one", drop_path=0.1)
     with pytest.raises(ValueError, match="groups=3 must divide hidden_channels=4"):

@@ -10,6 +10,7 @@ from torch import nn
 
 import segnext_pafpn
 from segnext_pafpn import PAFPNeXt
+from segnext_pafpn.layers import ConvNeXtBlock
 from segnext_pafpn.models import ELANEXT_VARIANTS
 
 ENCODERS = list(ELANEXT_VARIANTS)
@@ -182,3 +183,11 @@ def test_the_activation_comes_after_the_logits_are_at_full_size(arch):
         labels = model(x)
         model.activation = torch.nn.Identity()
         assert torch.equal(labels, model(x).argmax(dim=1))
+
+
+def test_the_pyramid_and_the_encoder_may_be_narrower_inside_their_blocks():
+    model = PAFPNeXt("tu-elanext_nano", decoder_channels=16, head_channels=16, decoder_expansion=2, expansion=3)
+    for part, expansion in ((model.encoder, 3), (model.decoder, 2)):
+        blocks = [module for module in part.modules() if isinstance(module, ConvNeXtBlock)]
+        assert len(blocks) > 5
+        assert {block.pw1.out_channels / block.dw.out_channels for block in blocks} == {expansion}
