@@ -268,12 +268,18 @@ def draw_sppcspc(sketch: Sketch) -> None:
     sketch.box("conv", (10.25, out), CHIP, "1×1")
 
 
+def numbers() -> str:
+    """What the picture was drawn from; it stands in the file, so that a test can tell a picture of another network."""
+    decoder = {name: value for name, value in DEFAULTS.items() if name.startswith(("decoder_", "head_"))}
+    return f"{ELANEXT_VARIANTS['elanext_tiny']} {decoder}"
+
+
 def main() -> None:
     """Write the picture."""
     sketch = Sketch()
     for draw in (draw_network, draw_legend, draw_elan, draw_convnext, draw_sppcspc):
         draw(sketch)
-    FigureCanvasAgg(sketch.figure).print_png(Path(__file__).with_suffix(".png"))
+    FigureCanvasAgg(sketch.figure).print_png(Path(__file__).with_suffix(".png"), metadata={"Description": numbers()})
 
 
 if __name__ == "__main__":

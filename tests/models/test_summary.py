@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from PIL import Image
 from torch import nn
 
 from segnext_pafpn.cli import main
@@ -146,3 +147,11 @@ def test_snippets_and_links_of_the_documentation_work(page, tmp_path, monkeypatc
         exec(compile(code, "networks.md", "exec"), {})
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert target.startswith("http") or (DOCS / target).exists(), target
+
+
+def test_the_picture_of_the_network_was_drawn_from_its_numbers(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "figures")
+    import network
+
+    with Image.open(DOCS / "figures/network.png") as picture:
+        assert picture.info["Description"] == network.numbers(), "run: python docs/figures/network.py"
