@@ -8,7 +8,7 @@ from segnext_pafpn.commands.common import build_parser, console, say, say_cause,
 from segnext_pafpn.files import write_json
 from segnext_pafpn.training.config import TrainConfig
 
-_MAX_WARNINGS = 40
+_MAX_LINES = 40  # of a kind
 
 
 def check(argv: list[str]) -> int:
@@ -39,15 +39,20 @@ def check(argv: list[str]) -> int:
     if arguments.html:
         write_check_page(found, data.reader, Path(arguments.html))
         say(f"The page is {arguments.html}.")
-    for line in found.warnings[:_MAX_WARNINGS]:
-        say(f"warning: {line}")
-    if (more := len(found.warnings) - _MAX_WARNINGS) > 0:
-        say(f"warning: {more} more; --json PATH lists all")
-    for line in found.problems:
-        print(f"error: {line}", file=sys.stderr)
+    for lines in (found.leaks, found.oddities):
+        for line in _first(lines):
+            say(f"warning: {line}")
     for cause in found.causes:
         say_cause(cause)
+    for line in _first(found.problems):
+        print(f"error: {line}", file=sys.stderr)
     if found.problems:
         return 2
     say("Nothing is wrong: training may start.")
     return 0
+
+
+def _first(lines: list[str]) -> list[str]:
+    """As many as can be read, and how many there are besides."""
+    more = len(lines) - _MAX_LINES
+    return [*lines[:_MAX_LINES], *([f"{more} more; --json PATH lists all"] if more > 0 else [])]

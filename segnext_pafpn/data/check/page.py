@@ -7,7 +7,7 @@ import numpy as np
 
 from segnext_pafpn import page
 from segnext_pafpn.data.card import IGNORE_INDEX, Card
-from segnext_pafpn.data.check.report import DataReport, SplitReport, Twins
+from segnext_pafpn.data.check.report import DataReport, SplitReport
 from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, ignored_share, statistics_rows
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
@@ -41,9 +41,9 @@ def write_check_page(data: DataReport, reader: Reader, path: Path) -> None:
         parts.append(page.heading("Likely causes"))
         for cause in data.causes:
             parts += [page.paragraph(cause.text)] + ([page.code(cause.yaml)] if cause.yaml else [])
-    parts += _lines("Problems", data.problems, "bad") + _lines("Warnings", data.warnings, "warn")
+    parts += _lines("Problems", data.problems, "bad") + _twins(data, reader)
+    parts += _lines("Warnings" if not data.twins else "Other warnings", data.oddities, "warn")
     parts += [page.heading("Splits"), _overview(data)] + _shares(data.splits, card)
-    parts += _twins(data.twins, reader)
     parts += [page.heading("Pictures and masks"), page.legend(card.class_names, card.class_colors)]
     for split in data.splits:
         parts += _thumbnails(split, card, reader)
@@ -93,15 +93,15 @@ def _shares(splits: Sequence[SplitReport], card: Card) -> list[str]:
     return [page.heading("Share of each class in the labelled pixels"), chart]
 
 
-def _twins(twins: Sequence[Twins], reader: Reader) -> list[str]:
-    if not twins:
+def _twins(data: DataReport, reader: Reader) -> list[str]:
+    if not data.twins:
         return []
-    exact = sum(pair.exact for pair in twins)
+    exact = sum(pair.exact for pair in data.twins)
     parts = [
-        page.heading("Pictures that two splits share"),
-        page.paragraph(f"{exact} pair(s) equal in every pixel, {len(twins) - exact} nearly equal.", "warn"),
+        *_lines("Pictures that two splits share", data.leaks, "warn"),
+        page.paragraph(f"{exact} pair(s) equal in every pixel, {len(data.twins) - exact} nearly equal.", "warn"),
     ]
-    for pair in twins[:_TWINS]:
+    for pair in data.twins[:_TWINS]:
         images = [viewable(reader.read_image(sample)) for sample in (pair.first, pair.second)]
         both = [page.picture(image, _WIDTH, photo=True) for image in images]
         parts.append(page.figure(page.pictures([*both, "", ""], columns=4), str(pair)))

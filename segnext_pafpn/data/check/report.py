@@ -107,9 +107,19 @@ class DataReport:
         return [line for split in self.splits for line in split.problems]
 
     @property
+    def leaks(self) -> list[str]:
+        """A warning for each pair of pictures that two splits share."""
+        return [str(twins) for twins in self.twins]
+
+    @property
+    def oddities(self) -> list[str]:
+        """All other warnings, of all splits."""
+        return [line for split in self.splits for line in split.warnings]
+
+    @property
     def warnings(self) -> list[str]:
-        """Of all splits, and one for each pair of pictures that two splits share."""
-        return [line for split in self.splits for line in split.warnings] + [str(twins) for twins in self.twins]
+        """The pictures that two splits share first, as scores depend on them most."""
+        return self.leaks + self.oddities
 
     @property
     def causes(self) -> list[Cause]:
