@@ -102,7 +102,7 @@ def _twins(data: DataReport, reader: Reader) -> list[str]:
         page.paragraph(f"{exact} pair(s) equal in every pixel, {len(data.twins) - exact} nearly equal.", "warn"),
     ]
     for pair in data.twins[:_TWINS]:
-        images = [viewable(reader.read_image(sample)) for sample in (pair.first, pair.second)]
+        images = [_seen(sample, data.card, reader) for sample in (pair.first, pair.second)]
         both = [page.picture(image, _WIDTH, photo=True) for image in images]
         parts.append(page.figure(page.pictures([*both, "", ""], columns=4), str(pair)))
     return parts
@@ -118,8 +118,12 @@ def _thumbnails(split: SplitReport, card: Card, reader: Reader) -> list[str]:
     return [page.heading(split.name, 3), page.pictures(images, columns=4)]
 
 
+def _seen(sample: Sample, card: Card, reader: Reader) -> np.ndarray:
+    return viewable(reader.read_image(sample), neighbours=card.image.neighbours)
+
+
 def _pair(sample: Sample, card: Card, reader: Reader) -> list[str]:
-    image, raw = viewable(reader.read_image(sample)), reader.read_mask(sample)
+    image, raw = _seen(sample, card, reader), reader.read_mask(sample)
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(card.classes)] = card.class_colors
     colors[UNKNOWN] = _UNKNOWN_COLOR

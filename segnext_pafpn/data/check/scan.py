@@ -70,10 +70,10 @@ def check_split(
                 failing.append(finding)
     bins = np.bincount(labels.table, weights=report.raw_ids, minlength=256).astype(np.int64)
     report.pixels = np.append(bins[:num_classes], bins[IGNORE_INDEX])
-    report.statistics = join(measured, form.percentiles)
+    report.statistics = join(measured, form)
     if not report.problems:
         _judge_pixels(card, report)
-        _judge_values(report)
+        _judge_values(report, form.slice_channels)
         if not form.is_rgb8:
             _judge_depths(report)
     report.problems = list(dict.fromkeys(report.problems))  # a file that cannot be read fails once for each slice
@@ -152,11 +152,11 @@ def _judge_layers(card: Card, report: SplitReport) -> None:
         )
 
 
-def _judge_values(report: SplitReport) -> None:
-    """Say which channels tell nothing."""
+def _judge_values(report: SplitReport, channels: int) -> None:
+    """Say which channels tell nothing; of a slice with its neighbours those of the slice."""
     if report.statistics is None:
         return
-    spans = zip(report.statistics.lowest, report.statistics.highest, strict=True)
+    spans = zip(report.statistics.lowest[:channels], report.statistics.highest[:channels], strict=True)
     report.warnings += [
         f"split '{report.name}': channel {i} of the images is {low:g} in every pixel, so nothing can be learnt from "
         f"it. Look at its files, or at image.window."

@@ -41,14 +41,15 @@ def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str
     low, high = card.image.percentiles
     of = "of any class" if card.multi_label else "all classes but the first"
     measured_on = f" ({of})" if card.image.statistics == "foreground" else ""
+    of_slice = " of each slice, its neighbours alike" if card.image.neighbours else ""
     shows = {
         f"mean and deviation{measured_on}": lambda s, c: f"{s.mean[c]:.5g} ± {s.std[c]:.4g}",
         f"{low:g} to {high:g} %": lambda s, c: f"{s.percentile_low[c]:.5g} to {s.percentile_high[c]:.5g}",
         "lowest to highest": lambda s, c: f"{s.lowest[c]:.5g} to {s.highest[c]:.5g}",
     }
     return [
-        [f"channel {c + 1}: {name}", *(show(r.statistics, c) if r.statistics else "-" for r in reports)]
-        for c in range(min(_CHANNELS, card.image.channels))
+        [f"channel {c + 1}{of_slice}: {name}", *(show(r.statistics, c) if r.statistics else "-" for r in reports)]
+        for c in range(min(_CHANNELS, card.image.slice_channels))
         for name, show in shows.items()
     ]
 
