@@ -97,10 +97,15 @@ class ImageFormat:
         found = 1 if image.ndim == 2 else image.shape[-1]
         if image.ndim != 3 or found != self.channels:
             advice = "Set image.channels in the card, or export the image again."
+            advice = advice if source == "card" else "Give images like those it was trained on."
+            if ".tif" in label.lower() and image.ndim == 3 and image.shape[1] < found:
+                advice += (
+                    f" If {image.shape[1]} are the channels, write the TIFF with photometric='minisblack', "
+                    f"planarconfig='contig'."
+                )
             raise UserError(
                 f"{label}: the image has {found} channel{'s' * (found != 1)} (shape {image.shape}), the {source} "
-                f"expects {self.channels}. "
-                + (advice if source == "card" else "Give images like those it was trained on.")
+                f"expects {self.channels}. {advice}"
             )
         if self.is_rgb8 and image.dtype != np.uint8:
             raise UserError(
