@@ -4,11 +4,12 @@ import json
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.check.page import write_check_page
-from tests.conftest import write_card
+from tests.conftest import error_of, write_card
 from tests.data.spoilers import NAMES, inspect, masks, spoil_duplicate
 from tests.strict_html import read_page
 
@@ -69,3 +70,25 @@ def test_errors_without_number_are_cut_short_and_their_cause_comes_first(capsys,
     assert len(errors) == 41 and errors[-1] == "error: 10 more; --json PATH lists all"
     assert len(json.loads((tmp_path / "c.json").read_text())["splits"][0]["problems"]) == 50
     assert out.count("likely cause: ") == 1 and out.index("likely cause: ") < out.index("error: ")
+
+
+def test_masks_of_one_class_are_named_a_few_on_terminal_and_page_and_all_in_the_json(capsys, dataset, tmp_path):
+    for path in masks(dataset)[1:]:
+        Image.fromarray(np.full((48, 64), 3, np.uint8)).save(path)
+    outputs = ["--json", str(tmp_path / "c.json"), "--html", str(tmp_path / "c.html")]
+    assert main(["check", "--data", str(dataset / "card.yaml"), *outputs]) == 0
+    named = [str(path) for path in masks(dataset)[1:]]
+    text = f"split 'train': 5 masks of one class or none: {', '.join(named[:3])} and 2 more; --json PATH lists all"
+    assert text in capsys.readouterr().out and text in read_page(tmp_path / "c.html").text
+    train, val = json.loads((tmp_path / "c.json").read_text())["splits"]
+    assert train["empty_masks"] == named and val["empty_masks"] == []
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_an_output_that_is_a_folder_or_below_a_file_is_refused_before_reading(capsys, monkeypatch, dataset, option):
+    monkeypatch.setattr("segnext_pafpn.data.check.check_split", lambda *_, **__: pytest.fail("has read"))
+    line = error_of(capsys, "check", "--data", dataset / "card.yaml", option, dataset)
+    assert line.startswith(f"error: {dataset}: cannot be written: it is a folder. Name a file, such as ")
+    below = dataset / "card.yaml/sub/check.out"
+    line = error_of(capsys, "check", "--data", dataset / "card.yaml", option, below)
+    assert line.startswith(f"error: {below}: cannot be written: {dataset / 'card.yaml'} is a file.")

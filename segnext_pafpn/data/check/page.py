@@ -8,7 +8,7 @@ import numpy as np
 from segnext_pafpn import page
 from segnext_pafpn.data.card import IGNORE_INDEX, Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
-from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, ignored_share, statistics_rows
+from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, empty_masks, ignored_share, statistics_rows
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.intensity import viewable
@@ -68,6 +68,7 @@ def _overview(data: DataReport) -> str:
         *statistics_rows(data.card, splits),
     ]
     text = page.table(["", *(split.name for split in splits)], rows, text_columns=len(splits) + 1)
+    text += "".join(page.paragraph(line, "soft") for line in empty_masks(splits))
     if not np.isfinite(data.mean).all() or not data.card.image.is_rgb8:
         return text
     channels = ", ".join(f"{value:.3f}" for value in data.mean), ", ".join(f"{value:.3f}" for value in data.std)

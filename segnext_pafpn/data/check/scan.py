@@ -93,7 +93,8 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
         report.raw_ids[finding.ids] += finding.counts
         pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
         held = pixels[: len(report.pictures)] > 0
-        report.num_empty += int(np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1))
+        if np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1):
+            report.empty.append(finding.sample.mask_label)
         report.pictures += held
         report.picture_pixels += held * pixels[: len(held)].sum()
         report.holds.append(held)

@@ -10,6 +10,7 @@ from rich.table import Table
 from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
 
+_EMPTY = 3  # masks without foreground that are named
 _CHANNELS = 8  # that are shown; the JSON has all
 
 
@@ -77,9 +78,19 @@ def describe_counts(counts: Counter, most: int) -> str:
 
 
 def _empty(report: SplitReport) -> str:
-    if not report.num_empty:
+    if not report.empty:
         return "0"
-    return f"{report.num_empty} ({100 * report.num_empty / report.num_samples:.0f} %)"
+    return f"{len(report.empty)} ({100 * len(report.empty) / report.num_samples:.0f} %)"
+
+
+def empty_masks(reports: Sequence[SplitReport]) -> list[str]:
+    """A line for each split that has masks of one class or none, which names the first of them."""
+    return [
+        f"split '{report.name}': {len(report.empty)} masks of one class or none: {', '.join(report.empty[:_EMPTY])}"
+        + (f" and {len(report.empty) - _EMPTY} more; --json PATH lists all" if len(report.empty) > _EMPTY else "")
+        for report in reports
+        if report.empty
+    ]
 
 
 COUNTS = {
@@ -120,7 +131,8 @@ def _split(report: SplitReport, card: Card) -> dict:
         "name": report.name,
         "pairs": report.num_samples,
         "files_without_partner": report.num_unpaired,
-        "masks_of_one_class_or_none": report.num_empty,
+        "masks_of_one_class_or_none": len(report.empty),
+        "empty_masks": report.empty,
         "class_pixels": dict(zip(card.class_names, pixels[:-1], strict=True)),
         "ignored_pixels": pixels[-1],
         "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},
