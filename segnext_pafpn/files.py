@@ -27,6 +27,19 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def refuse_no_file(path: Path) -> None:
+    """Ask whether a file of this name could be written, before the work that fills it; nothing is made.
+
+    Raises:
+        UserError: if it is a folder, or lies below a file.
+    """
+    if os.path.isdir(path):  # pathlib's raises where a folder above may not be read
+        raise UserError(f"{path}: cannot be written: it is a folder. Name a file, such as {path / 'NAME'}.")
+    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    if not os.path.isdir(above):
+        raise UserError(f"{path}: cannot be written: {above} is a file. Name another place for the output.")
+
+
 @contextmanager
 def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` with its suffix; rename it on success, remove it on failure.
@@ -35,6 +48,7 @@ def write_atomic(path: Path) -> Iterator[Path]:
         UserError: if there can be no file of this name.
     """
     path = Path(path)
+    refuse_no_file(path)
     make_folder(path.parent)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -45,9 +59,16 @@ def write_atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        os.replace(temporary, path)
+        _rename(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}). Name another place for the output.") from error
 
 
 @contextmanager

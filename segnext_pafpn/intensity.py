@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segnext_pafpn.slicing import between_neighbours
+
 METHODS = ("imagenet", "rescale", "percentile", "zscore", "ct", "none")
 _BY_PERCENTILES = ("percentile", "ct")
 _SAME = 1e-7  # a spread below this share of the values is rounding: the channel is constant
@@ -123,18 +125,20 @@ def measure(values: np.ndarray, percentiles: tuple[float, float] | None) -> Imag
     )
 
 
-def viewable(image: np.ndarray, intensity: Intensity | None = None) -> np.ndarray:
+def viewable(image: np.ndarray, intensity: Intensity | None = None, neighbours: int = 0) -> np.ndarray:
     """A picture ``(H, W, 3)`` uint8 of any image ``(H, W, C)``: its first three channels, or its first in grey.
 
-    8-bit RGB stays as it is. Of others the limits of ``intensity``, or without them the image's own percentiles
-    0.5 and 99.5, become black and white.
+    Of a slice with ``neighbours`` on each side these are the channels of the slice. 8-bit RGB stays as it is. Of others
+    the limits of ``intensity``, or without them the image's own percentiles 0.5 and 99.5, become black and white.
     """
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return image
+    image = between_neighbours(image, neighbours)
     taken = 3 if image.shape[2] >= 3 else 1
     x = image[..., :taken].astype(np.float32)
     if intensity is not None and intensity.low is not None:
-        low, high = np.float32(intensity.low[:taken]), np.float32(intensity.high[:taken])
+        limits = (between_neighbours(np.float32(limit), neighbours) for limit in (intensity.low, intensity.high))
+        low, high = (limit[:taken] for limit in limits)
     else:
         low, high = np.percentile(x, (0.5, 99.5), axis=(0, 1)).astype(np.float32)
     levels = 255 * (np.clip(x, low, high) - low) / np.where(high > low, high - low, 1)

@@ -50,6 +50,12 @@ def take_with_neighbours(volumes: Sequence[np.ndarray], axis: int, index: int, n
     return np.concatenate(parts, axis=2, dtype=kind, casting="unsafe")
 
 
+def between_neighbours(image: np.ndarray, neighbours: int) -> np.ndarray:
+    """``(..., C)`` of ``(..., (2 n + 1) C)``: the slice in the middle of what :func:`take_with_neighbours` gives."""
+    channels = image.shape[-1] // (2 * neighbours + 1)
+    return image[..., neighbours * channels : (neighbours + 1) * channels]
+
+
 def stack_along(slices: Iterable[np.ndarray], axis: int) -> np.ndarray:
     """``(D, H, W)`` from its slices ``(h, w)`` in their order: what :func:`take_slice` has cut."""
     return np.ascontiguousarray(np.moveaxis(np.stack(list(slices)), 0, axis))

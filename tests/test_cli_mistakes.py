@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import write_atomic
 from tests.conftest import SMALL_RUN, error_of
 
 
@@ -140,3 +142,15 @@ def test_an_output_that_would_lie_in_a_file_is_refused(capsys, dataset, tmp_path
         line = error_of(capsys, *arguments)
         assert f"{tmp_path / 'taken'}" in line and "cannot be written" in line
     assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_a_comparison_is_not_made_for_an_output_that_is_a_folder(capsys, tmp_path):
+    line = error_of(capsys, "compare", tmp_path / "a", tmp_path / "b", "--json", tmp_path)
+    assert line.startswith(f"error: {tmp_path}: cannot be written: it is a folder. Name a file")
+
+
+def test_a_folder_that_came_where_a_file_was_to_be_written_is_one_line(tmp_path):
+    path = tmp_path / "a.json"
+    with pytest.raises(UserError, match=r"a\.json: cannot be written \(Is a directory\)"), write_atomic(path):
+        path.mkdir()
+    assert list(tmp_path.iterdir()) == [path]

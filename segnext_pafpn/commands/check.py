@@ -5,10 +5,10 @@ from pathlib import Path
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track
-from segnext_pafpn.files import write_json
+from segnext_pafpn.files import refuse_no_file, write_json
 from segnext_pafpn.training.config import TrainConfig
 
-_MAX_WARNINGS = 40
+_MAX_LINES = 40  # of a kind
 
 
 def check(argv: list[str]) -> int:
@@ -21,9 +21,12 @@ def check(argv: list[str]) -> int:
     parser.add_argument("--json", type=str | None, help="also write everything that was found to this file.")
     parser.add_argument("--html", type=str | None, help="also write a page with charts and thumbnails to this file.")
     arguments = parse(parser, argv)
+    for output in (arguments.json, arguments.html):
+        if output:
+            refuse_no_file(Path(output))
 
     # behind the parsing: torch takes seconds, and a mistyped option is to be told at once
-    from segnext_pafpn.data.check import check_data, check_split, check_table, check_values
+    from segnext_pafpn.data.check import check_data, check_split, check_table, check_values, empty_masks
     from segnext_pafpn.data.check.duplicates import find_twins
     from segnext_pafpn.data.check.page import write_check_page
     from segnext_pafpn.data.datamodule import SegmentationDataModule
@@ -34,20 +37,27 @@ def check(argv: list[str]) -> int:
     reports = [check_split(data.card, data.reader, split, track, details=True) for split in splits]
     found = check_data(data.card, reports, find_twins(reports))
     console.print(check_table(data.card, reports))
+    for line in empty_masks(reports):
+        say(line)
     if arguments.json:
         write_json(check_values(found), Path(arguments.json))
     if arguments.html:
         write_check_page(found, data.reader, Path(arguments.html))
         say(f"The page is {arguments.html}.")
-    for line in found.warnings[:_MAX_WARNINGS]:
-        say(f"warning: {line}")
-    if (more := len(found.warnings) - _MAX_WARNINGS) > 0:
-        say(f"warning: {more} more; --json PATH lists all")
-    for line in found.problems:
-        print(f"error: {line}", file=sys.stderr)
+    for lines in (found.leaks, found.oddities):
+        for line in _first(lines):
+            say(f"warning: {line}")
     for cause in found.causes:
         say_cause(cause)
+    for line in _first(found.problems):
+        print(f"error: {line}", file=sys.stderr)
     if found.problems:
         return 2
     say("Nothing is wrong: training may start.")
     return 0
+
+
+def _first(lines: list[str]) -> list[str]:
+    """As many as can be read, and how many there are besides."""
+    more = len(lines) - _MAX_LINES
+    return [*lines[:_MAX_LINES], *([f"{more} more; --json PATH lists all"] if more > 0 else [])]

@@ -17,7 +17,7 @@ from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_json
+from segnext_pafpn.files import refuse_no_file, write_json
 from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def compare(argv: list[str]) -> int:
         )
     if arguments.resamples < 100:
         raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
+    if arguments.json:
+        refuse_no_file(Path(arguments.json))
 
     from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
     from segnext_pafpn.evaluation.per_image import load_images

@@ -41,13 +41,17 @@ def samples(argv: list[str]) -> int:
     arguments = parse(parser, argv)
     card = load_card(arguments.data.card)
     reader, labels = build_reader(card, arguments.data.root, arguments.data.layout), LabelMap(card)
+    card = reader.fitted(card)
     listing = reader.list_samples(arguments.split)
     if listing.problems:
         raise UserError(listing.problems[0])
     folder = Path(arguments.output)
     chosen = listing.samples[: arguments.count]
     for sample in track(chosen, len(chosen), "write"):
-        save_rgb(viewable(reader.read_image(sample)), folder / "images" / f"{sample.name}.png")
+        save_rgb(
+            viewable(reader.read_image(sample), neighbours=card.image.neighbours),
+            folder / "images" / f"{sample.name}.png",
+        )
         if card.multi_label:
             save_layers(reader.read_layers(sample), class_paths(folder / "masks", card.class_names, sample.name))
         else:

@@ -36,6 +36,8 @@ class ImageFormat:
         statistics: what the numbers are measured on: the pixels of all classes but the first in the train split
             (``foreground``, as nnU-Net measures its data sets; with ``multi_label`` those of any class), ``all`` its
             pixels that are not ignored, or each ``image`` by itself. Lowest and highest value are always of all pixels.
+        neighbours: slices on each side whose channels are among the C, which no card says but its ``layout``. The
+            numbers of the train split are those of the slice between them, whose mask is known, repeated.
     """
 
     channels: int = 3
@@ -43,6 +45,12 @@ class ImageFormat:
     window: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
     statistics: str = "foreground"
+    neighbours: int = 0
+
+    @property
+    def slice_channels(self) -> int:
+        """Channels of one slice, which are all where there are no neighbours."""
+        return self.channels // (2 * self.neighbours + 1)
 
     @property
     def is_rgb8(self) -> bool:
@@ -89,10 +97,15 @@ class ImageFormat:
         found = 1 if image.ndim == 2 else image.shape[-1]
         if image.ndim != 3 or found != self.channels:
             advice = "Set image.channels in the card, or export the image again."
+            advice = advice if source == "card" else "Give images like those it was trained on."
+            if ".tif" in label.lower() and image.ndim == 3 and image.shape[1] < found:
+                advice += (
+                    f" If {image.shape[1]} are the channels, write the TIFF with photometric='minisblack', "
+                    f"planarconfig='contig'."
+                )
             raise UserError(
                 f"{label}: the image has {found} channel{'s' * (found != 1)} (shape {image.shape}), the {source} "
-                f"expects {self.channels}. "
-                + (advice if source == "card" else "Give images like those it was trained on.")
+                f"expects {self.channels}. {advice}"
             )
         if self.is_rgb8 and image.dtype != np.uint8:
             raise UserError(

@@ -13,6 +13,7 @@ import numpy as np
 from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.intensity import ImageStatistics, Numbers
+from segnext_pafpn.slicing import between_neighbours
 
 PICKED = 10**7  # values of all images together from which percentiles are taken
 _BLOCK = 2**20  # pixels at a time, to bound memory
@@ -22,7 +23,7 @@ Moments = tuple[int, np.ndarray, np.ndarray]  # count, mean (C,), sum of squared
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one image.
+    """Of one image, or of the slice between its neighbours; C are its channels.
 
     Args:
         count: pixels that were measured.
@@ -42,14 +43,18 @@ class Measured:
 def measure_image(image: np.ndarray, truth: np.ndarray, num_classes: int, form: ImageFormat, most: int) -> Measured:
     """Measure what the card's ``image.statistics`` asks for, in values cut to its window.
 
+    Of slices with their neighbours the one between them is measured: the truth is of its pixels alone.
+
     Args:
         image: (H, W, C).
         truth: (H, W) training ids; or layers (K, H, W), of which all are foreground.
         most: pixels to pick for the percentiles.
     """
+    image = between_neighbours(image, form.neighbours)
     values = image.reshape(-1, image.shape[2])
     if form.window is not None:
-        values = np.clip(values.astype(np.float32), *np.float32(form.window))
+        window = between_neighbours(np.float32(form.window), form.neighbours)
+        values = np.clip(values.astype(np.float32), *window)
     inside = values[_chosen(truth, num_classes, form.statistics == "foreground").ravel()]
     blocks = [_moments(inside[start : start + _BLOCK]) for start in range(0, len(inside), _BLOCK)]
     count, mean, squares = _add(blocks, channels=values.shape[1])
@@ -70,21 +75,23 @@ def _chosen(truth: np.ndarray, num_classes: int, foreground: bool) -> np.ndarray
     return (truth >= int(foreground)) & (truth < num_classes)
 
 
-def join(parts: Sequence[Measured], percentiles: tuple[float, float]) -> ImageStatistics | None:
-    """The statistics of all images together; None if no pixel of them was measured."""
+def join(parts: Sequence[Measured], form: ImageFormat) -> ImageStatistics | None:
+    """The statistics of all images together, C numbers each; None if no pixel of them was measured."""
     seen = [part for part in parts if part.count]
     if not seen:
         return None
     count, mean, squares = _add([(part.count, part.mean, part.squares) for part in seen], len(seen[0].mean))
-    low, high = np.percentile(np.concatenate([part.picked for part in seen]), percentiles, axis=0)
-    return ImageStatistics(
-        mean=_numbers(mean),
-        std=_numbers(np.sqrt(squares / count)),
-        lowest=_numbers(np.min([part.lowest for part in parts], axis=0)),
-        highest=_numbers(np.max([part.highest for part in parts], axis=0)),
-        percentile_low=_numbers(low),
-        percentile_high=_numbers(high),
-    )
+    low, high = np.percentile(np.concatenate([part.picked for part in seen]), form.percentiles, axis=0)
+    found = {
+        "mean": mean,
+        "std": np.sqrt(squares / count),
+        "lowest": np.min([part.lowest for part in parts], axis=0),
+        "highest": np.max([part.highest for part in parts], axis=0),
+        "percentile_low": low,
+        "percentile_high": high,
+    }
+    times = 2 * form.neighbours + 1
+    return ImageStatistics(**{name: _numbers(np.tile(values, times)) for name, values in found.items()})
 
 
 def _moments(values: np.ndarray) -> Moments:

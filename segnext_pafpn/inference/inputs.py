@@ -114,7 +114,7 @@ def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndar
     if preprocessing.intensity is None:
         return RGB8.check(read_rgb(paths[0]), str(paths[0]))
     form = ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
-    return form.check(read_pixels(paths), str(paths[0]), "model")
+    return form.check(read_pixels(paths, form.channels), str(paths[0]), "model")
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -18,11 +18,12 @@ def draw_sheet(folder: Path, data: SegmentationDataModule, split: str, device: s
     predictor = Predictor.from_checkpoint(folder, device=device)
     samples = data.samples(split)
     step = max(1, len(samples) // count)
+    neighbours = data.card.image.neighbours
     rows = []
     for sample in samples[step // 2 :: step][:count]:
         image = data.reader.read_image(sample)
         truth = data.read_truth(sample)
         prediction = predictor.predict(image)
-        picture = viewable(image, predictor.preprocessing.intensity)
+        picture = viewable(image, predictor.preprocessing.intensity, neighbours)
         rows.append(SheetRow(name=sample.name, image=picture, truth=truth, prediction=prediction))
     picture_sheet(rows, data.card.class_names, data.card.class_colors, folder / "predictions.png")

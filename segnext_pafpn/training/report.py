@@ -69,7 +69,8 @@ def write_report(
     samples = {sample.name: sample for sample in data.samples(images.split)}
     chosen = [samples[images.names[i]] for i in (*worst, *best)]
     dataset = data.dataset(chosen, eval_transform(data.config.image_size))
-    rows = [_predicted(module, dataset, index, sample.name) for index, sample in enumerate(chosen)]
+    neighbours = data.card.image.neighbours
+    rows = [_predicted(module, dataset, index, sample.name, neighbours) for index, sample in enumerate(chosen)]
     curves, config = folder / "curves.png", folder / "config.yaml"
     path = folder / f"{stem}.html"
     write_run_page(
@@ -92,10 +93,10 @@ def write_report(
 
 
 @torch.inference_mode()
-def _predicted(module: SegmentationModule, dataset: Dataset, index: int, name: str) -> SheetRow:
+def _predicted(module: SegmentationModule, dataset: Dataset, index: int, name: str, neighbours: int) -> SheetRow:
     item = dataset[0, index]
     prediction = module.decision.classes(module(item["image"][None].to(module.device)))[0]
-    image = viewable(item["image"].permute(1, 2, 0).numpy())
+    image = viewable(item["image"].permute(1, 2, 0).numpy(), neighbours=neighbours)
     return SheetRow(name, image, item["mask"].numpy(), prediction.to(torch.uint8).cpu().numpy())
 
 

@@ -263,5 +263,5 @@ def test_masks_without_any_foreground_are_a_warning(folder):
         save(path, np.zeros((40, 56), np.uint8))
     card = load_card_of(folder)
     report = check_split(card, build_reader(card), "train")
-    assert report.problems == [] and report.num_empty == 6
+    assert report.problems == [] and len(report.empty) == 6
     only(check_data(card, [report], []).warnings, "class 'yes' has no pixel, expected id 1 in its masks")

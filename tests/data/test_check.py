@@ -48,7 +48,7 @@ def test_masks_of_one_class_are_counted(dataset):
     for path in masks(dataset)[:2]:
         Image.fromarray(np.full((48, 64), 3, np.uint8)).save(path)
     found, _ = inspect(dataset)
-    assert [split.num_empty for split in found.splits] == [2, 0]
+    assert [len(split.empty) for split in found.splits] == [2, 0]
 
 
 def test_flat_pictures_are_not_taken_for_copies_unless_they_are(dataset):

@@ -14,6 +14,9 @@ from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.transforms import AugmentConfig, train_transform
+from segnext_pafpn.inference.inputs import read_input
+from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.models.bundle import Preprocessing
 from tests.data.deep_images import save_any, scene, uint16, write_deep, write_deep_card
 
 RANDOM = np.random.default_rng(0)
@@ -119,3 +122,30 @@ def test_a_picture_that_two_splits_share_is_found_at_16_bits(tmp_path):
     (twins,) = find_twins(reports)
     assert twins.exact and twins.second.name == "copy"
     assert np.asarray(Image.open(tmp_path / "images/val/copy.png")).dtype == np.uint16
+
+
+@pytest.mark.parametrize("channels", [2, 5, 8])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+def test_channels_that_tifffile_wrote_last_by_default_are_told_by_the_cards_number(tmp_path, channels, dtype):
+    written = RANDOM.integers(0, 60_000, (11, 13, channels)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", written)  # a page for each of 11 rows
+    np.testing.assert_array_equal(read_pixels((tmp_path / "a.tif",), channels), written)
+    assert read_pixels_size(tmp_path / "a.tif", channels) == (11, 13)
+    planes = RANDOM.integers(0, 60_000, (channels, 9, channels)).astype(dtype)  # either way: pages are channels
+    tifffile.imwrite(tmp_path / "b.tif", planes)
+    np.testing.assert_array_equal(read_pixels((tmp_path / "b.tif",), channels), planes.transpose(1, 2, 0))
+
+
+def test_a_data_set_of_such_files_is_read_and_predicted(tmp_path):
+    card = write_deep(tmp_path, "tiff32")
+    for path in sorted((tmp_path / "images").rglob("*.tif")):
+        tifffile.imwrite(path, read_pixels((path,)))
+    loaded = load_card(str(card))
+    reader = build_reader(loaded)
+    assert check_split(loaded, reader, "train").problems == []
+    sample = reader.list_samples("train").samples[0]
+    assert reader.read_image(sample).shape[:2] == reader.size(sample)
+    intensity = Intensity(method="none", channels=2, mean=(0.0,) * 2, std=(1.0,) * 2)
+    names, colors = ("a", "b"), ((0, 0, 0), (1, 1, 1))
+    preprocessing = Preprocessing.of_images(intensity, names, colors, None)
+    assert read_input((sample.image,), preprocessing).shape == (*reader.size(sample), 2)

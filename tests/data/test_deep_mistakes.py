@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
@@ -55,6 +56,15 @@ def test_another_number_of_channels_is_a_problem_that_names_file_found_and_expec
     array = np.zeros(shape, np.float32 if kind == "tiff32" else np.uint16)
     line = spoiled(tmp_path, kind, array)
     assert f"the image has {found} channel" in line and f"expects {wanted}. Set image.channels" in line
+
+
+def test_a_tiff_with_its_channels_last_and_of_another_number_says_how_to_write_it(tmp_path):
+    write_deep(tmp_path, "tiff32")
+    tifffile.imwrite(tmp_path / "images/train/p1.tif", np.zeros((40, 56, 5), np.float32))
+    card = load_card(str(tmp_path / "card.yaml"))
+    (line,) = check_split(card, build_reader(card), "train").problems
+    assert "p1.tif: the image has 40 channels (shape (56, 5, 40)), the card expects 2." in line
+    assert "If 5 are the channels, write the TIFF with photometric='minisblack', planarconfig='contig'." in line
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

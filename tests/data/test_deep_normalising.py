@@ -21,7 +21,7 @@ def normalised(content, statistics_of=VALUES, values=VALUES):
     spec = form(channels=2, **content)
     image = statistics_of.astype(np.float32).reshape(2, 2, 2)
     measured = measure_image(image, np.ones((2, 2), np.uint8), 2, spec, 10**6)
-    intensity = spec.intensity(join([measured], spec.percentiles) if spec.needs_statistics else None)
+    intensity = spec.intensity(join([measured], spec) if spec.needs_statistics else None)
     return intensity(values.astype(np.float32).reshape(2, 2, 2)).reshape(4, 2)
 
 
@@ -80,7 +80,7 @@ def test_few_picked_pixels_still_give_percentiles_near_the_true_ones(tmp_path):
     ones = np.ones((400, 500), np.uint8)
     part = measure_image(values, ones, 2, form(channels=1), 5000)
     assert len(part.picked) <= 5000
-    found = join([part, part], (0.5, 99.5))
+    found = join([part, part], form(channels=1))
     np.testing.assert_allclose(found.percentile_low, 100 - 2.576 * 20, atol=3)
     np.testing.assert_allclose(found.mean, values.mean(), rtol=1e-6)
 

@@ -5,6 +5,15 @@
 
 from segnext_pafpn.data.check.report import Cause, DataReport, SplitReport, check_data
 from segnext_pafpn.data.check.scan import check_split
-from segnext_pafpn.data.check.table import check_table, check_values
+from segnext_pafpn.data.check.table import check_table, check_values, empty_masks
 
-__all__ = ["Cause", "DataReport", "SplitReport", "check_data", "check_split", "check_table", "check_values"]
+__all__ = [
+    "Cause",
+    "DataReport",
+    "SplitReport",
+    "check_data",
+    "check_split",
+    "check_table",
+    "check_values",
+    "empty_masks",
+]

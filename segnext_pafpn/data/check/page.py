@@ -7,8 +7,8 @@ import numpy as np
 
 from segnext_pafpn import page
 from segnext_pafpn.data.card import IGNORE_INDEX, Card
-from segnext_pafpn.data.check.report import DataReport, SplitReport, Twins
-from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, ignored_share, statistics_rows
+from segnext_pafpn.data.check.report import DataReport, SplitReport
+from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, empty_masks, ignored_share, statistics_rows
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.intensity import viewable
@@ -41,9 +41,9 @@ def write_check_page(data: DataReport, reader: Reader, path: Path) -> None:
         parts.append(page.heading("Likely causes"))
         for cause in data.causes:
             parts += [page.paragraph(cause.text)] + ([page.code(cause.yaml)] if cause.yaml else [])
-    parts += _lines("Problems", data.problems, "bad") + _lines("Warnings", data.warnings, "warn")
+    parts += _lines("Problems", data.problems, "bad") + _twins(data, reader)
+    parts += _lines("Warnings" if not data.twins else "Other warnings", data.oddities, "warn")
     parts += [page.heading("Splits"), _overview(data)] + _shares(data.splits, card)
-    parts += _twins(data.twins, reader)
     parts += [page.heading("Pictures and masks"), page.legend(card.class_names, card.class_colors)]
     for split in data.splits:
         parts += _thumbnails(split, card, reader)
@@ -68,6 +68,7 @@ def _overview(data: DataReport) -> str:
         *statistics_rows(data.card, splits),
     ]
     text = page.table(["", *(split.name for split in splits)], rows, text_columns=len(splits) + 1)
+    text += "".join(page.paragraph(line, "soft") for line in empty_masks(splits))
     if not np.isfinite(data.mean).all() or not data.card.image.is_rgb8:
         return text
     channels = ", ".join(f"{value:.3f}" for value in data.mean), ", ".join(f"{value:.3f}" for value in data.std)
@@ -93,16 +94,16 @@ def _shares(splits: Sequence[SplitReport], card: Card) -> list[str]:
     return [page.heading("Share of each class in the labelled pixels"), chart]
 
 
-def _twins(twins: Sequence[Twins], reader: Reader) -> list[str]:
-    if not twins:
+def _twins(data: DataReport, reader: Reader) -> list[str]:
+    if not data.twins:
         return []
-    exact = sum(pair.exact for pair in twins)
+    exact = sum(pair.exact for pair in data.twins)
     parts = [
-        page.heading("Pictures that two splits share"),
-        page.paragraph(f"{exact} pair(s) equal in every pixel, {len(twins) - exact} nearly equal.", "warn"),
+        *_lines("Pictures that two splits share", data.leaks, "warn"),
+        page.paragraph(f"{exact} pair(s) equal in every pixel, {len(data.twins) - exact} nearly equal.", "warn"),
     ]
-    for pair in twins[:_TWINS]:
-        images = [viewable(reader.read_image(sample)) for sample in (pair.first, pair.second)]
+    for pair in data.twins[:_TWINS]:
+        images = [_seen(sample, data.card, reader) for sample in (pair.first, pair.second)]
         both = [page.picture(image, _WIDTH, photo=True) for image in images]
         parts.append(page.figure(page.pictures([*both, "", ""], columns=4), str(pair)))
     return parts
@@ -118,8 +119,12 @@ def _thumbnails(split: SplitReport, card: Card, reader: Reader) -> list[str]:
     return [page.heading(split.name, 3), page.pictures(images, columns=4)]
 
 
+def _seen(sample: Sample, card: Card, reader: Reader) -> np.ndarray:
+    return viewable(reader.read_image(sample), neighbours=card.image.neighbours)
+
+
 def _pair(sample: Sample, card: Card, reader: Reader) -> list[str]:
-    image, raw = viewable(reader.read_image(sample)), reader.read_mask(sample)
+    image, raw = _seen(sample, card, reader), reader.read_mask(sample)
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(card.classes)] = card.class_colors
     colors[UNKNOWN] = _UNKNOWN_COLOR

@@ -28,11 +28,11 @@ class SplitReport:
         name: of the split.
         num_samples: complete pairs.
         num_unpaired: images without a mask and masks without an image.
-        num_empty: masks with one class or none, ignored pixels aside.
         problems: what keeps training from starting, a line each.
         warnings: what is odd, a line each.
         unreadable: those of the problems that are of files that cannot be read.
         causes: what most likely lies behind them.
+        empty: how messages call the masks with one class or none, ignored pixels aside.
         pixels: of each class (K,), and after them the ignored ones.
         pictures: how many pictures hold each class (K,).
         picture_pixels: labelled pixels of the pictures that hold each class (K,).
@@ -46,11 +46,11 @@ class SplitReport:
     name: str
     num_samples: int = 0
     num_unpaired: int = 0
-    num_empty: int = 0
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -107,9 +107,19 @@ class DataReport:
         return [line for split in self.splits for line in split.problems]
 
     @property
+    def leaks(self) -> list[str]:
+        """A warning for each pair of pictures that two splits share."""
+        return [str(twins) for twins in self.twins]
+
+    @property
+    def oddities(self) -> list[str]:
+        """All other warnings, of all splits."""
+        return [line for split in self.splits for line in split.warnings]
+
+    @property
     def warnings(self) -> list[str]:
-        """Of all splits, and one for each pair of pictures that two splits share."""
-        return [line for split in self.splits for line in split.warnings] + [str(twins) for twins in self.twins]
+        """The pictures that two splits share first, as scores depend on them most."""
+        return self.leaks + self.oddities
 
     @property
     def causes(self) -> list[Cause]:

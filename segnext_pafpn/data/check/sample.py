@@ -87,7 +87,7 @@ def look_at(
     except UserError as error:
         return Finding(sample, str(error), size=size)
     ids, counts = count_layers(raw) if labels.multi_label else count_ids(raw)
-    seen = _details(sample, image, raw) if details else None
+    seen = _details(sample, image, raw, form.neighbours) if details else None
     problem = None
     where = sample.mask_label
     if raw.shape[-2:] != size:
@@ -118,7 +118,7 @@ def count_layers(layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ids[counts > 0], counts[counts > 0]
 
 
-def _details(sample: Sample, image: np.ndarray, raw: np.ndarray) -> Details:
+def _details(sample: Sample, image: np.ndarray, raw: np.ndarray, neighbours: int) -> Details:
     if image.dtype == np.uint8 and image.shape[2] <= 4:  # what OpenCV takes, ten times as fast
         mean, deviation = (values.ravel() for values in cv2.meanStdDev(image))
     else:
@@ -137,15 +137,14 @@ def _details(sample: Sample, image: np.ndarray, raw: np.ndarray) -> Details:
         squares=pixels * (deviation**2 + mean**2),
         pixels=pixels,
         digest=digest.digest(),
-        thumb=_thumb(image),
+        thumb=_thumb(viewable(image, neighbours=neighbours)),
     )
 
 
-def _thumb(image: np.ndarray) -> np.ndarray:
+def _thumb(picture: np.ndarray) -> np.ndarray:
     rows, columns = THUMB
-    image = viewable(image)
     # in two steps: averaging the whole picture at once takes five times as long
-    small = cv2.resize(image, (8 * columns, 8 * rows), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(picture, (8 * columns, 8 * rows), interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA)
     return small.reshape(rows, columns, -1).mean(axis=2).round().astype(np.uint8)
 

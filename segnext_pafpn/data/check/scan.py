@@ -17,6 +17,7 @@ from segnext_pafpn.errors import UserError
 Track = Callable[[Iterable, int, str], Iterable]
 
 _MIN_PICKED = 100  # pixels of an image, for percentiles
+_NAMED = 8  # classes in one line
 _KEPT = 8  # failing pairs that the search for causes looks at again
 
 
@@ -69,10 +70,10 @@ def check_split(
                 failing.append(finding)
     bins = np.bincount(labels.table, weights=report.raw_ids, minlength=256).astype(np.int64)
     report.pixels = np.append(bins[:num_classes], bins[IGNORE_INDEX])
-    report.statistics = join(measured, form.percentiles)
+    report.statistics = join(measured, form)
     if not report.problems:
         _judge_pixels(card, report)
-        _judge_values(report)
+        _judge_values(report, form.slice_channels)
         if not form.is_rgb8:
             _judge_depths(report)
     report.problems = list(dict.fromkeys(report.problems))  # a file that cannot be read fails once for each slice
@@ -92,7 +93,8 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
         report.raw_ids[finding.ids] += finding.counts
         pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
         held = pixels[: len(report.pictures)] > 0
-        report.num_empty += int(np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1))
+        if np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1):
+            report.empty.append(finding.sample.mask_label)
         report.pictures += held
         report.picture_pixels += held * pixels[: len(held)].sum()
         report.holds.append(held)
@@ -119,12 +121,18 @@ def _judge_pixels(card: Card, report: SplitReport) -> None:
             f"'{card.classes[1].name}' has no pixel. Give it ids: [255], or name 255 in ignore if that is meant."
         )
         return
-    report.warnings += [
-        f"split '{split}': class '{row.name}' has no pixel, expected id {_listed(row.ids)} in its masks. "
-        f"Correct its ids, or split the data anew."
-        for row, count in zip(card.classes, labelled, strict=True)
-        if count == 0
-    ]
+    absent = [row for row, count in zip(card.classes, labelled, strict=True) if count == 0]
+    if len(absent) == 1:
+        report.warnings.append(
+            f"split '{split}': class '{absent[0].name}' has no pixel, expected id {_listed(absent[0].ids)} in its "
+            f"masks. Correct its ids, or split the data anew."
+        )
+    elif absent:
+        report.warnings.append(
+            f"split '{split}': {len(absent)} of {len(card.classes)} classes have no pixel: "
+            + _named([f"'{row.name}' (id {_listed(row.ids)})" for row in absent])
+            + ". Correct their ids, or split the data anew."
+        )
 
 
 def _judge_layers(card: Card, report: SplitReport) -> None:
@@ -133,16 +141,23 @@ def _judge_layers(card: Card, report: SplitReport) -> None:
     if len(empty) == len(card.classes):
         report.problems.append(f"split '{report.name}': every mask is black, so there is nothing to learn.")
         return
-    report.warnings += [
-        f"split '{report.name}': class '{name}' has no pixel: its masks are black or missing." for name in empty
-    ]
+    if len(empty) == 1:
+        report.warnings.append(
+            f"split '{report.name}': class '{empty[0]}' has no pixel: its masks are black or missing."
+        )
+    elif empty:
+        report.warnings.append(
+            f"split '{report.name}': {len(empty)} of {len(card.classes)} classes have no pixel: "
+            + _named([f"'{name}'" for name in empty])
+            + ". Their masks are black or missing."
+        )
 
 
-def _judge_values(report: SplitReport) -> None:
-    """Say which channels tell nothing."""
+def _judge_values(report: SplitReport, channels: int) -> None:
+    """Say which channels tell nothing; of a slice with its neighbours those of the slice."""
     if report.statistics is None:
         return
-    spans = zip(report.statistics.lowest, report.statistics.highest, strict=True)
+    spans = zip(report.statistics.lowest[:channels], report.statistics.highest[:channels], strict=True)
     report.warnings += [
         f"split '{report.name}': channel {i} of the images is {low:g} in every pixel, so nothing can be learnt from "
         f"it. Look at its files, or at image.window."
@@ -160,6 +175,10 @@ def _judge_depths(report: SplitReport) -> None:
             f"split '{report.name}': {shallow[0].label}: has 8 bits, as have {len(shallow)} of {len(pictures)} images, "
             f"the others more, expected values that mean the same in all. Export them alike."
         )
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _listed(ids: tuple[int, ...]) -> str:

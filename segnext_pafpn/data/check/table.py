@@ -10,6 +10,7 @@ from rich.table import Table
 from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
 
+_EMPTY = 3  # masks without foreground that are named
 _CHANNELS = 8  # that are shown; the JSON has all
 
 
@@ -41,14 +42,15 @@ def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str
     low, high = card.image.percentiles
     of = "of any class" if card.multi_label else "all classes but the first"
     measured_on = f" ({of})" if card.image.statistics == "foreground" else ""
+    of_slice = " of each slice, its neighbours alike" if card.image.neighbours else ""
     shows = {
         f"mean and deviation{measured_on}": lambda s, c: f"{s.mean[c]:.5g} ± {s.std[c]:.4g}",
         f"{low:g} to {high:g} %": lambda s, c: f"{s.percentile_low[c]:.5g} to {s.percentile_high[c]:.5g}",
         "lowest to highest": lambda s, c: f"{s.lowest[c]:.5g} to {s.highest[c]:.5g}",
     }
     return [
-        [f"channel {c + 1}: {name}", *(show(r.statistics, c) if r.statistics else "-" for r in reports)]
-        for c in range(min(_CHANNELS, card.image.channels))
+        [f"channel {c + 1}{of_slice}: {name}", *(show(r.statistics, c) if r.statistics else "-" for r in reports)]
+        for c in range(min(_CHANNELS, card.image.slice_channels))
         for name, show in shows.items()
     ]
 
@@ -76,9 +78,19 @@ def describe_counts(counts: Counter, most: int) -> str:
 
 
 def _empty(report: SplitReport) -> str:
-    if not report.num_empty:
+    if not report.empty:
         return "0"
-    return f"{report.num_empty} ({100 * report.num_empty / report.num_samples:.0f} %)"
+    return f"{len(report.empty)} ({100 * len(report.empty) / report.num_samples:.0f} %)"
+
+
+def empty_masks(reports: Sequence[SplitReport]) -> list[str]:
+    """A line for each split that has masks of one class or none, which names the first of them."""
+    return [
+        f"split '{report.name}': {len(report.empty)} masks of one class or none: {', '.join(report.empty[:_EMPTY])}"
+        + (f" and {len(report.empty) - _EMPTY} more; --json PATH lists all" if len(report.empty) > _EMPTY else "")
+        for report in reports
+        if report.empty
+    ]
 
 
 COUNTS = {
@@ -119,7 +131,8 @@ def _split(report: SplitReport, card: Card) -> dict:
         "name": report.name,
         "pairs": report.num_samples,
         "files_without_partner": report.num_unpaired,
-        "masks_of_one_class_or_none": report.num_empty,
+        "masks_of_one_class_or_none": len(report.empty),
+        "empty_masks": report.empty,
         "class_pixels": dict(zip(card.class_names, pixels[:-1], strict=True)),
         "ignored_pixels": pixels[-1],
         "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},

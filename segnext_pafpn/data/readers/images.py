@@ -200,12 +200,14 @@ class ImageSetReader(Reader):
         return f"{split}_fraction is 0" + ("" if self.folds or split != "val" else " and folds is not set")
 
     def size(self, sample: Sample) -> tuple[int, int]:
-        return read_size(sample.image) if self.image_format.is_rgb8 else read_pixels_size(sample.image)
+        if self.image_format.is_rgb8:
+            return read_size(sample.image)
+        return read_pixels_size(sample.image, None if sample.channel_files else self.image_format.channels)
 
     def read_image(self, sample: Sample) -> np.ndarray:
         if self.image_format.is_rgb8:
             return read_rgb(sample.image)
-        return read_pixels(sample.channel_files or (sample.image,))
+        return read_pixels(sample.channel_files or (sample.image,), self.image_format.channels)
 
 
 def by_name(

@@ -24,11 +24,13 @@ _SAMPLES_PER_PIXEL, _EXTRA_SAMPLES = 277, 338  # TIFF's tags
 _EXACT_IN_FLOAT32 = 2**24
 
 
-def read_pixels(paths: tuple[Path, ...]) -> np.ndarray:
+def read_pixels(paths: tuple[Path, ...], channels: int | None = None) -> np.ndarray:
     """The channels of one file, or of several, in the order of the files, as ``(H, W, C)``.
 
     Args:
         paths: of the image; several if it has a file for each channel, or for some of its channels.
+        channels: that the image is to have, if that is known: of a single TIFF that does not say which of its axes are
+            the channels, the last are, if it has so many of them and the first has not.
 
     Returns:
         uint8, uint16, int16 or float32. Wider numbers become float32, which holds whole ones up to 2^24.
@@ -36,7 +38,8 @@ def read_pixels(paths: tuple[Path, ...]) -> np.ndarray:
     Raises:
         UserError: naming a file that cannot be read, or whose size is not that of the first.
     """
-    parts = [_narrow(_read(path), path) for path in paths]
+    channels = channels if len(paths) == 1 else None
+    parts = [_narrow(_read(path, channels), path) for path in paths]
     for path, part in zip(paths, parts, strict=True):
         (h, w), (fh, fw) = part.shape[:2], parts[0].shape[:2]
         if (h, w) != (fh, fw):
@@ -45,8 +48,11 @@ def read_pixels(paths: tuple[Path, ...]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else _narrow(np.concatenate(parts, axis=2), paths[0])
 
 
-def read_pixels_size(path: Path) -> tuple[int, int]:
+def read_pixels_size(path: Path, channels: int | None = None) -> tuple[int, int]:
     """Height and width from the header, as :func:`read_pixels` would return them.
+
+    Args:
+        channels: as there; None for one of several files.
 
     Raises:
         UserError: naming the file.
@@ -54,15 +60,15 @@ def read_pixels_size(path: Path) -> tuple[int, int]:
     if path.suffix.lower() == ".npy":
         return _load_npy(path, mapped=True).shape[:2]
     if _is_for_tifffile(path):
-        return _tiff_pixels(path, header=True).shape[:2]
+        return _tiff_pixels(path, channels, header=True).shape[:2]
     return read_size(path)
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, channels: int | None) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         return _load_npy(path)
     if _is_for_tifffile(path):
-        return _tiff_pixels(path)
+        return _tiff_pixels(path, channels)
     try:
         with Image.open(path) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format in ("GIF", "PNG", "WEBP"):
@@ -114,7 +120,7 @@ def _is_for_tifffile(path: Path) -> bool:
         raise unreadable(path, error) from error
 
 
-def _tiff_pixels(path: Path, header: bool = False) -> np.ndarray:
+def _tiff_pixels(path: Path, channels: int | None, header: bool = False) -> np.ndarray:
     """``(H, W, C)`` of the file's first series, its pages as channels; with ``header`` zeros of that shape."""
     tifffile = _tifffile(path)
     try:
@@ -130,6 +136,9 @@ def _tiff_pixels(path: Path, header: bool = False) -> np.ndarray:
         )
     if not {"X", "Y"} <= set(axes):
         raise UserError(f"{path}: a TIFF with the axes {axes} {shape}, expected height and width among them.")
+    # tifffile.imwrite(path, array), which is not told otherwise, makes a page of each row of (height, width, channels)
+    if axes == "QYX" and shape[2] == channels != shape[0]:
+        return pixels
     pixels = np.moveaxis(pixels, (axes.index("Y"), axes.index("X")), (0, 1))
     return pixels.reshape(*pixels.shape[:2], math.prod(pixels.shape[2:]))
 

@@ -135,13 +135,14 @@ class VolumeReader(FolderReader):
 
     def fitted(self, card: Card) -> Card:
         """The card, whose ``image.channels`` are those of one slice, with the neighbours' channels."""
-        if not self.neighbours:
+        n = self.neighbours
+        if not n:
             return card
-        image, times = card.image, 2 * self.neighbours + 1
+        image, times = card.image, 2 * n + 1
         if image.is_rgb8:
             raise UserError(f"{card.path}: layout.neighbours needs image.normalize, as zscore; imagenet is for RGB.")
         window = None if image.window is None else tuple(limits * times for limits in image.window)
-        return replace(card, image=replace(image, channels=image.channels * times, window=window))
+        return replace(card, image=replace(image, channels=image.channels * times, window=window, neighbours=n))
 
     def list_samples(self, split: str) -> Listing:
         cases = super().list_samples(split)
