@@ -121,8 +121,6 @@ def val(argv: list[str]) -> int:
     )
     if is_first_process():
         _show(result)
-        for table in result.tables:
-            console.print(table.for_terminal())
         say(f"The scores are in {result.json}.")
         if result.page is not None:
             say(f"The report is {result.page}.")
@@ -217,3 +215,5 @@ def _show(result: Result) -> None:
     from segnext_pafpn.evaluation.report import scores_table
 
     console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))
+    for table in result.tables:
+        console.print(table.for_terminal())

@@ -86,7 +86,7 @@ def _medical(data: SegmentationDataModule, split: str) -> FieldMetric:
                 f"--metrics medical: split '{split}' leaves out slices of {sample.case}, and a case is scored whole. "
                 f"Set layout.min_foreground to 0, and layout.divide to volumes."
             )
-    return MedicalCases(structures, sizes, card.multi_label)
+    return MedicalCases(structures, sizes, card.multi_label, regions=card.region_ids)
 
 
 def _segments(data: SegmentationDataModule, split: str) -> FieldMetric:

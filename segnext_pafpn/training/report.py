@@ -4,7 +4,7 @@ import csv
 import importlib.metadata
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,8 +12,11 @@ from torch.utils.data import Dataset
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
+from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.figures import SheetRow
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
+from segnext_pafpn.evaluation.regions import region_report
+from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
@@ -37,6 +40,27 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split)
 
 
+def write_evaluation(
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    images: ImageMatrices,
+    folder: Path,
+    stem: str,
+    extra: Mapping[str, object],
+) -> list[FieldTable]:
+    """Scores, confusions and images of the last evaluation as ``<stem>...`` files; tables of regions, where there are.
+
+    Args:
+        extra: what the JSON has besides the scores.
+    """
+    names = data.card.class_names
+    regions = region_report(module.matrix.cpu().numpy(), data.card.region_ids, names)
+    write_scores(module.scores(), names, folder, stem, {**extra, **regions.values})
+    write_confusion(module.matrix, names, folder, stem)
+    write_images(images, folder, stem)
+    return list(regions.tables)
+
+
 def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
     """``<stem>_images.npz`` for comparing runs, and ``<stem>_images.csv``, worst image first, for looking at them."""
     save_images(images, folder / f"{stem}_images.npz")
@@ -56,9 +80,9 @@ def write_report(
     folder: Path,
     stem: str,
     device: torch.device,
-    sections: Sequence[str] = (),
+    tables: Sequence[FieldTable] = (),
 ) -> Path:
-    """``<stem>.html``, with ``sections`` of HTML after the classes.
+    """``<stem>.html``, with ``tables`` after the classes.
 
     Costs up to eight more predictions, by the network that was scored and at the same size.
     """
@@ -84,7 +108,7 @@ def write_report(
             environment=describe_environment(module.device),
             commands=_commands(folder, images.split),
             csv=f"{stem}_images.csv",
-            sections=sections,
+            sections=[table.for_page() for table in tables],
         ),
         path,
     )
