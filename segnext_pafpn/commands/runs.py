@@ -134,7 +134,7 @@ def compare(argv: list[str]) -> int:
     )
     parser.add_argument("runs", type=str, nargs="+", help="folders of two runs that val has scored on the split.")
     parser.add_argument("--split", type=str, default="val", help="split to compare on.")
-    parser.add_argument("--resamples", type=int, default=2000, help="of the images, for the interval.")
+    parser.add_argument("--resamples", type=int, default=2000, help="of the cases, for the interval.")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
     parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
     arguments = parse(parser, argv)

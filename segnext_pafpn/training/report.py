@@ -37,7 +37,8 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     scored = [sample for sample in data.samples(split) if sample.label in place]
     order = [place[sample.label] for sample in scored]
     names = tuple(sample.name for sample in scored)
-    return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split)
+    cases = tuple(sample.case or sample.name for sample in scored)
+    return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split, cases)
 
 
 def write_evaluation(
@@ -87,11 +88,13 @@ def write_report(
     Costs up to eight more predictions, by the network that was scored and at the same size.
     """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
-    order = images.worst_first().tolist()
+    cases = images.by_case()
+    order = cases.worst_first().tolist()
     worst = order[:_CASES]
     best = [i for i in order[::-1][:_CASES] if i not in worst]
     samples = {sample.name: sample for sample in data.samples(images.split)}
-    chosen = [samples[images.names[i]] for i in (*worst, *best)]
+    shown = [cases.names[i] for i in (*worst, *best)]
+    chosen = [samples[images.names[images.shown_of(case)]] for case in shown]
     dataset = data.dataset(chosen, eval_transform(data.config.image_size))
     rows = [_predicted(module, dataset, index, sample.name) for index, sample in enumerate(chosen)]
     curves, config = folder / "curves.png", folder / "config.yaml"
