@@ -121,8 +121,6 @@ def val(argv: list[str]) -> int:
     )
     if is_first_process():
         _show(result)
-        for table in result.tables:
-            console.print(table.for_terminal())
         say(f"The scores are in {result.json}.")
         if result.page is not None:
             say(f"The report is {result.page}.")
@@ -136,7 +134,7 @@ def compare(argv: list[str]) -> int:
     )
     parser.add_argument("runs", type=str, nargs="+", help="folders of two runs that val has scored on the split.")
     parser.add_argument("--split", type=str, default="val", help="split to compare on.")
-    parser.add_argument("--resamples", type=int, default=2000, help="of the images, for the interval.")
+    parser.add_argument("--resamples", type=int, default=2000, help="of the cases, for the interval.")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
     parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
     arguments = parse(parser, argv)
@@ -219,3 +217,5 @@ def _show(result: Result) -> None:
     from segnext_pafpn.evaluation.report import scores_table
 
     console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))
+    for table in result.tables:
+        console.print(table.for_terminal())

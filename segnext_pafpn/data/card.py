@@ -23,6 +23,7 @@ import yaml
 
 from segnext_pafpn.data.dataset_json import FILE, card_content
 from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
+from segnext_pafpn.data.regions import parse_regions
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
 
@@ -51,8 +52,9 @@ class ClassRow:
 class Card:
     """A data set: see the module's example. ``layout`` holds the reader's name and its options.
 
-    ``boundary`` are the names of the classes that divide cells, for scores of cells. With ``multi_label`` a pixel may
-    be of several classes or none, and each class has mask files of its own.
+    ``boundary`` are the names of the classes that divide cells, for scores of cells. ``regions`` are unions of classes
+    that are scored besides them: the classes' names by the region's. With ``multi_label`` a pixel may be of several
+    classes or none, and each class has mask files of its own.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Card:
     ignore: tuple[int, ...] = ()
     ignore_colors: tuple[tuple[int, int, int], ...] = ()
     boundary: tuple[str, ...] = ()
+    regions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     multi_label: bool = False
     root: Path | None = None
     title: str = ""
@@ -73,6 +76,11 @@ class Card:
     def class_names(self) -> tuple[str, ...]:
         """K names, in the order of the training ids."""
         return tuple(row.name for row in self.classes)
+
+    @property
+    def region_ids(self) -> dict[str, tuple[int, ...]]:
+        """Training ids of the classes of each region, by its name."""
+        return {name: tuple(map(self.class_names.index, parts)) for name, parts in self.regions.items()}
 
     @property
     def class_colors(self) -> tuple[tuple[int, int, int], ...]:
@@ -133,7 +141,7 @@ def _parse_card(content: Any, path: Path) -> Card:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping with 'classes' and 'layout', found {type(content).__name__}.")
     known = ("name", "title", "source", "terms", "classes", "ignore", "ignore_colors")
-    known += ("boundary", "multi_label", "root", "layout", "image")
+    known += ("boundary", "regions", "multi_label", "root", "layout", "image")
     for key in content:
         if key not in known:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
@@ -170,6 +178,7 @@ def _parse_card(content: Any, path: Path) -> Card:
         ignore=ignore,
         ignore_colors=_parse_colors(content.get("ignore_colors", []), f"{path}: ignore_colors"),
         boundary=_parse_boundary(content.get("boundary", []), [row.name for row in classes], path),
+        regions=parse_regions(content.get("regions"), [row.name for row in classes], multi_label, path),
         multi_label=multi_label,
         layout=layout,
         image=parse_image_format(content.get("image"), f"{path}: image"),

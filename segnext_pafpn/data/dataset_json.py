@@ -20,7 +20,8 @@ def card_content(folder: Path) -> dict[str, Any]:
     """What a card for the data set in ``folder`` would hold: ``name``, ``classes``, ``ignore``, ``image``, ``layout``.
 
     Classes stand in the order of their labels. Of overlapping regions the later one wins, in the order of ``labels``,
-    as it does where nnU-Net writes regions into one mask.
+    as it does where nnU-Net writes regions into one mask; what is left of the others is a class called the rest, and
+    ``regions`` says which classes make up each, so that it is scored whole.
 
     Raises:
         UserError: naming the file, the key, what was found and what was expected.
@@ -29,8 +30,11 @@ def card_content(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     labels = dict(values["labels"])
     ignore = labels.pop("ignore", None)
-    regions = any(isinstance(label, list) for label in labels.values())
-    ids = _region_ids(labels, values, path) if regions else {name: [label] for name, label in labels.items()}
+    regions: dict[str, list[str]] = {}
+    ids = {name: [label] for name, label in labels.items()}
+    if any(isinstance(label, list) for label in labels.values()):
+        members = {name: label if isinstance(label, list) else [label] for name, label in labels.items()}
+        ids, regions = _classes_of_regions(members, _region_ids(labels, values, path))
     rows = sorted(ids.items(), key=lambda row: row[1][0])
     image, standardize = _image(values["channel_names"], values["file_ending"])
     return {
@@ -38,6 +42,7 @@ def card_content(folder: Path) -> dict[str, Any]:
         "title": str(values.get("name", "")),
         "classes": [{"name": name, "ids": sorted(found)} for name, found in rows],
         "ignore": [] if ignore is None else [ignore],
+        **({"regions": regions} if regions else {}),
         "layout": {"reader": "nnunet", **({"standardize": True} if standardize else {})},
         **({"image": image} if image else {}),
     }
@@ -123,6 +128,30 @@ def _region_ids(labels: dict[str, Any], values: dict[str, Any], path: Path) -> d
             )
     first = {name: label for name, label in zip(names, order, strict=True)}
     return {name: sorted(found, key=lambda label: label != first.get(name)) for name, found in ids.items()}
+
+
+def _classes_of_regions(
+    members: dict[str, list[int]], kept: dict[str, list[int]]
+) -> tuple[dict[str, list[int]], dict[str, list[str]]]:
+    """Labels of each class, and the classes of each region that is more than one, so that it is exactly their union.
+
+    What a region keeps (``kept``) is one class, or several where an earlier region holds a part of it alone.
+    """
+    ids: dict[str, list[int]] = {}
+    for name, labels in kept.items():
+        parts: dict[tuple[str, ...], list[int]] = {}  # by the other regions that hold them
+        for label in labels:
+            parts.setdefault(tuple(n for n in members if n != name and label in members[n]), []).append(label)
+        for others, found in parts.items():
+            whole = set(found) == set(members[name])
+            rest = "rest" if len(parts) == 1 or not others else f"in {' and '.join(others)}"
+            ids[name if whole else f"{name} ({rest})"] = found
+    regions = {
+        name: [part for part, found in ids.items() if set(found) <= set(labels)]
+        for name, labels in members.items()
+        if name not in ids
+    }
+    return ids, regions
 
 
 def _image(names: dict[str, Any], ending: str) -> tuple[dict[str, Any], bool]:

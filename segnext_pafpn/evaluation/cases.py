@@ -83,10 +83,18 @@ class CaseTable:
     Args:
         structures: class id and name of what to score, in the order of the rows; usually without the background.
         ignore_index: label in the truth of pixels that are not counted.
+        regions: class ids by the name of a region, which is scored as the union of these classes; rows before those
+            of the structures.
     """
 
-    def __init__(self, structures: Mapping[int, str], ignore_index: int = 255):
-        self.structures = dict(structures)
+    def __init__(
+        self,
+        structures: Mapping[int, str],
+        ignore_index: int = 255,
+        regions: Mapping[str, Sequence[int]] | None = None,
+    ):
+        self.members: dict[str, tuple[int, ...]] = {name: tuple(labels) for name, labels in (regions or {}).items()}
+        self.members |= {name: (label,) for label, name in structures.items()}
         self.ignore_index = ignore_index
         self.rows: list[tuple[str, str, CaseScores]] = []  # case, structure, scores
 
@@ -106,12 +114,13 @@ class CaseTable:
             truth: true class of each pixel or ``ignore_index``, of the same shape.
             spacing: of each axis, in the order of the axes; default 1.
             probabilities: of all classes, (K, H, W) or (K, D, H, W), for the area under the ROC curve; or those of
-                the structures by class id.
+                the structures, and of the classes of regions, by class id. A region's is the sum of its classes'.
         """
         prediction, truth = np.asarray(prediction), np.asarray(truth)
         valid = truth != self.ignore_index
-        for label in self.structures:
-            self._add_structure(case, label, prediction == label, truth == label, valid, spacing, probabilities)
+        for name, labels in self.members.items():
+            predicted, true = _any_of(prediction, labels), _any_of(truth, labels)
+            self._add_structure(case, name, predicted, true, valid, spacing, probabilities)
 
     def add_layers(
         self,
@@ -122,15 +131,15 @@ class CaseTable:
         probabilities: Array | Mapping[int, Array] | None = None,
     ) -> None:
         """Score one case in which a pixel may be of several classes: as :meth:`add`, of 0 and 1 (K, ...) each."""
-        for label in self.structures:
+        for name, (label,) in self.members.items():
             true = np.asarray(truth[label])
             valid = true != self.ignore_index
-            self._add_structure(case, label, prediction[label], true == 1, valid, spacing, probabilities)
+            self._add_structure(case, name, prediction[label], true == 1, valid, spacing, probabilities)
 
     def _add_structure(
         self,
         case: str,
-        label: int,
+        name: str,
         prediction: Array,
         truth: Array,
         valid: Array,
@@ -138,9 +147,9 @@ class CaseTable:
         probabilities: Array | Mapping[int, Array] | None,
     ) -> None:
         """Score one structure, given where it is predicted, where it is in truth, and which pixels count."""
-        probability = None if probabilities is None else probabilities[label]
+        probability = None if probabilities is None else sum(probabilities[label] for label in self.members[name])
         scores = case_scores(prediction, truth, spacing, probability, valid)
-        self.rows.append((case, self.structures[label], scores))
+        self.rows.append((case, name, scores))
 
     def summary(self, structure: str) -> dict[str, Summary]:
         """Of each score of one structure, by the score's name."""
@@ -153,7 +162,7 @@ class CaseTable:
         table.add_column("structure", overflow="ellipsis")
         for score in scores:
             table.add_column(score, justify="right", no_wrap=True)
-        for name in self.structures.values():
+        for name in self.members:
             summary = self.summary(name)
             table.add_row(Text(name), *(_cell(score, summary[score]) for score in scores))
         return table
@@ -195,6 +204,11 @@ def stack_slices(slices: Iterable[tuple[str, int, Array]]) -> dict[str, np.ndarr
             raise ValueError(f"{case}: slices of the sizes {sizes}, expected one size.")
         volumes[case] = np.stack([pictures[number] for number in numbers])
     return volumes
+
+
+def _any_of(classes: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+    """Where a pixel is of one of these classes, bool."""
+    return classes == labels[0] if len(labels) == 1 else np.isin(classes, labels)
 
 
 def _cell(score: str, summary: Summary) -> str:

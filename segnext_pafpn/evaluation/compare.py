@@ -1,7 +1,11 @@
-"""Two runs on the same images: how far apart, class by class, and whether these images can tell them apart."""
+"""Two runs on the same images: how far apart, class by class, and whether these images can tell them apart.
+
+Slices of a volume are alike, so that they are drawn together: what is resampled are cases, and an image that is no
+slice is a case.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rich import box
@@ -23,9 +27,9 @@ class Comparison:
         class_names: K.
         first, second: scores of the two over all images.
         difference: mIoU of the second less that of the first, a fraction.
-        low, high: ends of the difference's 95 % interval over resampled images.
+        low, high: ends of the difference's 95 % interval over resampled cases.
         better: share of the resamples in which the second scores higher.
-        num_images, num_resamples, seed: what the interval rests on.
+        num_images, num_cases, num_resamples, seed: what the interval rests on.
     """
 
     class_names: tuple[str, ...]
@@ -36,20 +40,21 @@ class Comparison:
     high: float
     better: float
     num_images: int
+    num_cases: int
     num_resamples: int
     seed: int
 
 
 def compare_images(first: ImageMatrices, second: ImageMatrices, num_resamples: int = 2000, seed: int = 0) -> Comparison:
-    """Scores of both, and a paired bootstrap of the difference in mIoU over images.
+    """Scores of both, and a paired bootstrap of the difference in mIoU over cases.
 
-    Each resample draws as many images as there are, with replacement, the same ones for both runs; its mIoU is that
-    of the drawn images' pixels together, as the score itself is. The interval holds the middle 95 % of the
+    Each resample draws as many cases as there are, with replacement, the same ones for both runs; its mIoU is that
+    of the drawn cases' pixels together, as the score itself is. The interval holds the middle 95 % of the
     differences (the percentile interval of B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
-    It says how the score moves with the images, not with the seed of the training.
+    It says how the score moves with the cases, not with the seed of the training.
 
-    scipy.stats.bootstrap would gather every drawn image's counts; drawing how often each image comes makes one
-    matrix product of a resample.
+    scipy.stats.bootstrap would gather every drawn case's counts; drawing how often each case comes makes one matrix
+    product of a resample.
 
     Raises:
         UserError: if the two are of other classes, splits or images, or their truths differ.
@@ -57,7 +62,9 @@ def compare_images(first: ImageMatrices, second: ImageMatrices, num_resamples: i
     """
     if num_resamples < 100:
         raise ValueError(f"num_resamples is {num_resamples}, expected at least 100.")
-    second = _same_images(first, second)
+    first, second = _same_images(first, second)
+    num_images = len(first.names)
+    first, second = first.by_case(), second.by_case()
     rng = np.random.default_rng(seed)
     count = len(first.names)
     counts = [np.concatenate(right_and_union(images.matrices), axis=1).astype(np.float64) for images in (first, second)]
@@ -77,7 +84,8 @@ def compare_images(first: ImageMatrices, second: ImageMatrices, num_resamples: i
         low=float(low),
         high=float(high),
         better=float((spread > 0).mean()),
-        num_images=count,
+        num_images=num_images,
+        num_cases=count,
         num_resamples=num_resamples,
         seed=seed,
     )
@@ -91,8 +99,8 @@ def _miou(counts: np.ndarray) -> np.ndarray:
     return np.divide(iou.sum(axis=1), measured, out=np.full(len(iou), np.nan), where=measured > 0)
 
 
-def _same_images(first: ImageMatrices, second: ImageMatrices) -> ImageMatrices:
-    """The second in the first's order."""
+def _same_images(first: ImageMatrices, second: ImageMatrices) -> tuple[ImageMatrices, ImageMatrices]:
+    """Both, the second in the first's order; where one does not know its images' cases, the other's hold."""
     if first.class_names != second.class_names:
         raise UserError(
             f"the first run has the classes {', '.join(first.class_names)}; "
@@ -119,21 +127,30 @@ def _same_images(first: ImageMatrices, second: ImageMatrices) -> ImageMatrices:
             f"{first.names[differ[0]]}: its truth has other pixels in the two runs ({len(differ)} such images), "
             f"expected the same masks at the same size. Score both with segnext-pafpn val and the same data options."
         )
-    return ImageMatrices(first.names, matrices, second.class_names, second.split)
+    theirs = tuple(second.cases[place[name]] for name in first.names) if second.cases else ()
+    cases = first.cases or theirs
+    differ = [name for name, a, b in zip(first.names, cases, theirs or cases, strict=False) if a != b]
+    if differ:
+        raise UserError(
+            f"{differ[0]}: is of another case in the two runs ({len(differ)} such images), expected the same. Score "
+            f"both with segnext-pafpn val and the same data options."
+        )
+    return replace(first, cases=cases), replace(first, matrices=matrices, cases=cases)
 
 
 def verdict(comparison: Comparison) -> str:
     """What the interval allows to say, in a sentence."""
     c = comparison
+    kind = "images" if c.num_cases == c.num_images else "cases"
     what = (
         f"mIoU {100 * c.difference:+.2f} points, 95 % interval {100 * c.low:+.2f} to {100 * c.high:+.2f} "
-        f"(paired bootstrap of {c.num_images} images, {c.num_resamples} resamples, seed {c.seed})"
+        f"(paired bootstrap of {c.num_cases} {kind}, {c.num_resamples} resamples, seed {c.seed})"
     )
     if c.low > 0:
-        return f"{what}: on images like these the second is better."
+        return f"{what}: on {kind} like these the second is better."
     if c.high < 0:
-        return f"{what}: on images like these the first is better."
-    return f"{what}: these images cannot tell the two apart."
+        return f"{what}: on {kind} like these the first is better."
+    return f"{what}: these {kind} cannot tell the two apart."
 
 
 def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
@@ -163,6 +180,7 @@ def comparison_values(comparison: Comparison, names: tuple[str, str]) -> Mapping
         "interval_95": [percent(c.low), percent(c.high)],
         "share_of_resamples_second_better": round(c.better, 4),
         "images": c.num_images,
+        "cases": c.num_cases,
         "resamples": c.num_resamples,
         "seed": c.seed,
         "per_class": [

@@ -47,17 +47,44 @@ class ImageMatrices:
             classes.
         class_names: K.
         split: that was scored.
+        cases: N names of what each image is a slice of, its own name where it is no slice; empty: none is.
     """
 
     names: tuple[str, ...]
     matrices: np.ndarray
     class_names: tuple[str, ...]
     split: str
+    cases: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if len(self.cases) not in (0, len(self.names)):
+            raise ValueError(f"{len(self.cases)} cases for {len(self.names)} images: give one for each, or none.")
         count, classes = len(self.names), len(self.class_names)
         if self.matrices.shape not in ((count, classes, classes), (count, classes, 2, 2)):
             raise ValueError(f"matrices are {self.matrices.shape}, expected {(count, classes, classes)}.")
+
+    @property
+    def has_slices(self) -> bool:
+        """Whether any case is of several images."""
+        return len(set(self.cases)) < len(self.cases)
+
+    def by_case(self) -> "ImageMatrices":
+        """The same with the matrices of each case's images added up; itself where each image is a case."""
+        if not self.has_slices:
+            return self
+        place = {case: i for i, case in enumerate(dict.fromkeys(self.cases))}
+        matrices = np.zeros((len(place), *self.matrices.shape[1:]), np.int64)
+        np.add.at(matrices, [place[case] for case in self.cases], self.matrices)
+        return ImageMatrices(tuple(place), matrices, self.class_names, self.split)
+
+    def shown_of(self, case: str) -> int:
+        """Place of the image to show of a case: the one with most of what is not the first class, true or predicted."""
+        if case not in self.cases:
+            return self.names.index(case)
+        places = [i for i, name in enumerate(self.cases) if name == case]
+        background = self.matrices[places].reshape(len(places), -1)[:, 0]
+        held = self.matrices[places].reshape(len(places), -1).sum(axis=1) - background
+        return places[int(held.argmax())]
 
     def iou(self) -> np.ndarray:
         """IoU of each class in each image, (N, K), NaN where the class is in neither truth nor prediction."""
@@ -103,6 +130,7 @@ def save_images(images: ImageMatrices, path: Path) -> None:
             matrices=images.matrices.astype(np.int32),
             class_names=np.array(images.class_names, dtype=np.str_),
             split=np.array(images.split),
+            cases=np.array(images.cases, dtype=np.str_),
         )
 
 
@@ -124,6 +152,7 @@ def load_images(path: Path) -> ImageMatrices:
                 matrices=file["matrices"],
                 class_names=tuple(file["class_names"].tolist()),
                 split=str(file["split"]),
+                cases=tuple(file["cases"].tolist()) if "cases" in file else (),  # files of older versions have none
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(

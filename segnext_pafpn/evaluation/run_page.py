@@ -26,7 +26,7 @@ class RunReport:
         title: of the page.
         images: the evaluation, image by image; everything that is counted comes from it.
         class_colors: one per class, RGB.
-        worst, best: pictures to show, with their mIoU in ``images``.
+        worst, best: pictures to show, one for each case, with the case's mIoU from ``images``.
         curves: PNG of the training's curves, or None.
         config: the run's configuration, as YAML.
         environment: what it ran on: names and values.
@@ -55,7 +55,7 @@ def write_run_page(report: RunReport, path: Path) -> None:
     scores = scores_from_matrix(matrix)
     parts = [
         page.heading(report.title, 1),
-        page.paragraph(f"Scored on split '{images.split}', {len(images.names)} images.", "soft"),
+        page.paragraph(f"Scored on split '{images.split}', {_counted(images)}.", "soft"),
         page.tiles([(_percent(getattr(scores, name)), f"{name}, %") for name in ("mIoU", "aAcc", "mAcc", "mDice")]),
     ]
     if report.curves is not None:
@@ -70,6 +70,11 @@ def write_run_page(report: RunReport, path: Path) -> None:
     parts += [page.heading("Environment"), page.table(["", ""], list(report.environment.items()), text_columns=2)]
     parts += [page.heading("Configuration"), page.code(report.config)]
     page.write_page(path, report.title, parts)
+
+
+def _counted(images: ImageMatrices) -> str:
+    slices = f" of {len(set(images.cases))} cases" if images.has_slices else ""
+    return f"{len(images.names)} images{slices}"
 
 
 def _class_table(scores: Scores, class_names: Sequence[str]) -> str:
@@ -116,7 +121,9 @@ def _cases(title: str, rows: Sequence[SheetRow], report: RunReport) -> list[str]
     parts = [page.heading(title)]
     parts.append(page.paragraph("Image, truth, prediction, errors: magenta is wrong, hatched does not count.", "soft"))
     parts.append(page.legend(names, report.class_colors))
-    miou = dict(zip(report.images.names, report.images.miou(), strict=True))
+    cases = report.images.by_case()
+    miou = dict(zip(cases.names, cases.miou(), strict=True))
+    case_of = dict(zip(report.images.names, report.images.cases or report.images.names, strict=True))
     for row in rows:
         panels = [
             page.picture(row.image, _WIDTH, photo=True),
@@ -126,16 +133,23 @@ def _cases(title: str, rows: Sequence[SheetRow], report: RunReport) -> list[str]
             ),
             page.picture(error_picture(row, IGNORE_INDEX), _WIDTH, photo=True),
         ]
-        parts.append(page.figure(page.pictures(panels, columns=4), f"{row.name}: mIoU {_percent(miou[row.name])} %"))
+        case = case_of[row.name]
+        slice_of = "" if case == row.name else f", slice {row.name} shown"
+        parts.append(page.figure(page.pictures(panels, columns=4), f"{case}: mIoU {_percent(miou[case])} %{slice_of}"))
     return parts
 
 
 def _failures(report: RunReport) -> list[str]:
-    rows = image_rows(report.images)[:_LISTED]
+    rows = [
+        [name, f"{miou:.2f}", f"{accuracy:.2f}", worst]
+        for name, miou, accuracy, worst in image_rows(report.images.by_case())[:_LISTED]
+    ]
+    kind = "case" if report.images.has_slices else "image"
+    text = f"mIoU over the classes in each {kind}'s truth or prediction. All images: {report.csv}."
     return [
         page.heading("Lowest scores"),
-        page.paragraph(f"mIoU over the classes in each image's truth or prediction. All images: {report.csv}.", "soft"),
-        page.table(["image", "mIoU, %", "pixel accuracy, %", "worst class"], [[str(v) for v in row] for row in rows]),
+        page.paragraph(text, "soft"),
+        page.table([kind, "mIoU, %", "pixel accuracy, %", "worst class"], rows),
     ]
 
 

@@ -1,5 +1,6 @@
 """The metrics of a field beside an evaluation: whether the data can give them, and each picture on its way there."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,11 +31,16 @@ from segnext_pafpn.files import write_json
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.callbacks import BatchGatherer
 
+log = logging.getLogger(__name__)
+
 GROUPS = {"street": ("categories", "instances", "boundaries")}
 
 
 def build_metrics(names: Sequence[str], data: SegmentationDataModule, split: str) -> list[FieldMetric]:
     """The metrics of these names, ``street`` being three; nothing is read but names of files.
+
+    Of a group, what the card has nothing for is left out with a line in the log; asked for by its own name it is
+    refused.
 
     Raises:
         UserError: naming a metric that is not known, or what the data lack for one.
@@ -44,7 +50,27 @@ def build_metrics(names: Sequence[str], data: SegmentationDataModule, split: str
         if name not in known:
             raise UserError(f"--metrics: '{name}' is not known.{nearest(name, known)} Known: {', '.join(known)}.")
     wanted = dict.fromkeys(single for name in names for single in GROUPS.get(name, (name,)))
+    for name in [name for name in wanted if name not in names and name in _NEEDS]:
+        has, lacking = _NEEDS[name]
+        if not has(data, split):
+            log.info(f"--metrics {'/'.join(GROUPS)}: {name} left out: card '{data.card.name}' has no {lacking}.")
+            del wanted[name]
     return [_BUILDERS[name](data, split) for name in wanted]
+
+
+def _has_instances(data: SegmentationDataModule, split: str) -> bool:
+    known = any(name in CITYSCAPES_INSTANCE_SIZES for name in data.card.class_names)
+    return known and data.reader.instance_file(data.samples(split)[0]) is not None
+
+
+def _has_categories(data: SegmentationDataModule, split: str) -> bool:
+    return any(row.category for row in data.card.classes)
+
+
+_NEEDS: Mapping[str, tuple[Callable[[SegmentationDataModule, str], bool], str]] = {
+    "instances": (_has_instances, "files of instances"),
+    "categories": (_has_categories, "category in any row of its classes"),
+}
 
 
 def _categories(data: SegmentationDataModule, split: str) -> FieldMetric:
@@ -59,7 +85,7 @@ def _instances(data: SegmentationDataModule, split: str) -> FieldMetric:
     card = _one_class("instances", data.card)
     sizes = [CITYSCAPES_INSTANCE_SIZES.get(name) for name in card.class_names]
     samples = data.samples(split)
-    if not any(sizes) or data.reader.instance_file(samples[0]) is None:
+    if not _has_instances(data, split):
         raise UserError(
             f"--metrics instances: card '{card.name}' has no files of instances. They come with Cityscapes "
             f"(*_instanceIds.png) and its classes; leave this metric out for other data."
@@ -86,7 +112,7 @@ def _medical(data: SegmentationDataModule, split: str) -> FieldMetric:
                 f"--metrics medical: split '{split}' leaves out slices of {sample.case}, and a case is scored whole. "
                 f"Set layout.min_foreground to 0, and layout.divide to volumes."
             )
-    return MedicalCases(structures, sizes, card.multi_label)
+    return MedicalCases(structures, sizes, card.multi_label, regions=card.region_ids)
 
 
 def _segments(data: SegmentationDataModule, split: str) -> FieldMetric:

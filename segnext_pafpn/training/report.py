@@ -4,7 +4,7 @@ import csv
 import importlib.metadata
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,8 +12,11 @@ from torch.utils.data import Dataset
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
+from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.figures import SheetRow
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
+from segnext_pafpn.evaluation.regions import region_report
+from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
@@ -34,7 +37,29 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     scored = [sample for sample in data.samples(split) if sample.label in place]
     order = [place[sample.label] for sample in scored]
     names = tuple(sample.name for sample in scored)
-    return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split)
+    cases = tuple(sample.case or sample.name for sample in scored)
+    return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split, cases)
+
+
+def write_evaluation(
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    images: ImageMatrices,
+    folder: Path,
+    stem: str,
+    extra: Mapping[str, object],
+) -> list[FieldTable]:
+    """Scores, confusions and images of the last evaluation as ``<stem>...`` files; tables of regions, where there are.
+
+    Args:
+        extra: what the JSON has besides the scores.
+    """
+    names = data.card.class_names
+    regions = region_report(module.matrix.cpu().numpy(), data.card.region_ids, names)
+    write_scores(module.scores(), names, folder, stem, {**extra, **regions.values})
+    write_confusion(module.matrix, names, folder, stem)
+    write_images(images, folder, stem)
+    return list(regions.tables)
 
 
 def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
@@ -56,18 +81,20 @@ def write_report(
     folder: Path,
     stem: str,
     device: torch.device,
-    sections: Sequence[str] = (),
+    tables: Sequence[FieldTable] = (),
 ) -> Path:
-    """``<stem>.html``, with ``sections`` of HTML after the classes.
+    """``<stem>.html``, with ``tables`` after the classes.
 
     Costs up to eight more predictions, by the network that was scored and at the same size.
     """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
-    order = images.worst_first().tolist()
+    cases = images.by_case()
+    order = cases.worst_first().tolist()
     worst = order[:_CASES]
     best = [i for i in order[::-1][:_CASES] if i not in worst]
     samples = {sample.name: sample for sample in data.samples(images.split)}
-    chosen = [samples[images.names[i]] for i in (*worst, *best)]
+    shown = [cases.names[i] for i in (*worst, *best)]
+    chosen = [samples[images.names[images.shown_of(case)]] for case in shown]
     dataset = data.dataset(chosen, eval_transform(data.config.image_size))
     neighbours = data.card.image.neighbours
     rows = [_predicted(module, dataset, index, sample.name, neighbours) for index, sample in enumerate(chosen)]
@@ -85,7 +112,7 @@ def write_report(
             environment=describe_environment(module.device),
             commands=_commands(folder, images.split),
             csv=f"{stem}_images.csv",
-            sections=sections,
+            sections=[table.for_page() for table in tables],
         ),
         path,
     )

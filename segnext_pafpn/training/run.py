@@ -18,7 +18,6 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.metrics import Scores
 from segnext_pafpn.evaluation.per_image import ImageMatrices
-from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
@@ -32,7 +31,7 @@ from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
-from segnext_pafpn.training.report import image_scores, write_images, write_report
+from segnext_pafpn.training.report import image_scores, write_evaluation, write_report
 from segnext_pafpn.training.sampling import settle_sampling
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Result:
     """What an evaluation found, the names its rows go by, its page where one was written, its JSON, and the tables of
-    its field.
+    regions and of its field.
     """
 
     scores: Scores
@@ -109,13 +108,12 @@ def fit(
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
         scored = _what_was_scored(data, images, config.trainer)
-        write_scores(result.scores, result.class_names, config.run_dir, stem, scored)
-        write_confusion(module.matrix, result.class_names, config.run_dir, stem)
+        tables = write_evaluation(module, data, images, config.run_dir, stem, scored)
+        result = replace(result, tables=tables)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
-        write_images(images, config.run_dir, stem)
         draw_curves(config.run_dir)
         draw_sheet(config.run_dir, data, split, device=str(trainer.strategy.root_device))
-        write_report(module, data, images, config.run_dir, stem, trainer.strategy.root_device)
+        write_report(module, data, images, config.run_dir, stem, trainer.strategy.root_device, tables)
     return result
 
 
@@ -157,13 +155,10 @@ def evaluate(
         extra = {"checkpoint": str(checkpoint), **_what_was_scored(data, images, trainer_config)}
         if module.decision.thresholds is not None:
             extra["thresholds"] = list(module.decision.thresholds)
-        write_scores(result.scores, result.class_names, folder, stem, extra)
-        write_confusion(module.matrix, result.class_names, folder, stem)
-        write_images(images, folder, stem)
-        result = replace(result, tables=write_fields(fields, folder, stem, extra))
+        tables = write_evaluation(module, data, images, folder, stem, extra)
+        result = replace(result, tables=tables + write_fields(fields, folder, stem, extra))
         if report:
-            sections = [table.for_page() for table in result.tables]
-            write_report(module, data, images, folder, stem, trainer.strategy.root_device, sections)
+            write_report(module, data, images, folder, stem, trainer.strategy.root_device, result.tables)
     return result
 
 

@@ -41,6 +41,32 @@ def test_categories_and_boundaries_are_read(tmp_path):
         load_card(write(tmp_path, boundary=7))
 
 
+def test_regions_are_unions_of_classes(tmp_path):
+    card = load_card(write(tmp_path, regions={"tissue": ["wall", "cell"]}))
+    assert card.regions == {"tissue": ("wall", "cell")} and card.region_ids == {"tissue": (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("regions", "words"),
+    [
+        (["wall"], r"regions: expected \{NAME: \[class, class\]\}, found \['wall'\]"),
+        ({"tissue": ["walls"]}, "regions: 'tissue': 'walls' is no class. Did you mean 'wall'?"),
+        ({"tissue": "wall"}, "regions: 'tissue': expected a list of names of classes, found 'wall'"),
+        ({"tissue": ["wall", "wall"]}, "regions: 'tissue': class 'wall' stands there twice"),
+        ({"wall": ["cell", "wall"]}, "regions: 'wall' is also the name of a class"),
+    ],
+)
+def test_regions_that_cannot_be_are_told_why(tmp_path, regions, words):
+    with pytest.raises(UserError, match=f"card.yaml: {words}"):
+        load_card(write(tmp_path, regions=regions))
+
+
+def test_regions_are_refused_where_classes_overlap_anyway(tmp_path):
+    rows = [{"name": "cup"}, {"name": "disc"}]
+    with pytest.raises(UserError, match="regions: multi_label: true lets classes overlap"):
+        load_card(write(tmp_path, classes=rows, ignore=[], multi_label=True, regions={"eye": ["cup", "disc"]}))
+
+
 def test_the_shipped_cards_say_what_their_owners_do():
     owners = {label.name: label.category for label in city_labels if not label.ignoreInEval}
     assert {row.name: row.category for row in load_card("cityscapes").classes} == owners

@@ -68,14 +68,31 @@ def test_channel_names_say_how_images_are_normalised(tmp_path, names, ending, im
     assert (card.image.normalize, card.image.channels, bool(card.layout.get("standardize"))) == image
 
 
-def test_overlapping_regions_become_classes_where_the_later_one_wins(tmp_path):
+def test_overlapping_regions_become_classes_where_the_later_one_wins_and_stay_regions(tmp_path):
     nnunet(tmp_path, labels=REGIONS, regions_class_order=[1, 2, 3])
     card = load_card(str(tmp_path))
     found = [(row.name, row.ids) for row in card.classes]
-    assert found == [("background", (0,)), ("whole", (1,)), ("core", (2,)), ("enhancing", (3,))]
+    assert found == [("background", (0,)), ("whole (rest)", (1,)), ("core (rest)", (2,)), ("enhancing", (3,))]
+    assert card.region_ids == {"whole": (1, 2, 3), "core": (2, 3)}
     values = {"labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3]}, "regions_class_order": [1, 2]}
     write_dataset_json(tmp_path, **values)
-    assert [row.ids for row in load_card(str(tmp_path)).classes] == [(0,), (1,), (2, 3)]
+    card = load_card(str(tmp_path))
+    assert [row.ids for row in card.classes] == [(0,), (1,), (2, 3)]
+    assert card.class_names[2] == "core" and card.region_ids == {"whole": (1, 2)}
+
+
+def test_a_region_is_exactly_its_classes_also_where_regions_are_not_nested(tmp_path):
+    labels = {"background": 0, "a": [1, 2], "b": [2, 3], "c": [4]}
+    nnunet(tmp_path, labels=labels, regions_class_order=[1, 2, 4])
+    card = load_card(str(tmp_path))
+    found = {row.name: row.ids for row in card.classes}
+    assert found == {"background": (0,), "a (rest)": (1,), "b (in a)": (2,), "b (rest)": (3,), "c": (4,)}
+    assert card.regions == {"a": ("a (rest)", "b (in a)"), "b": ("b (in a)", "b (rest)")}
+
+
+def test_labels_that_are_no_regions_leave_none(tmp_path):
+    nnunet(tmp_path)
+    assert load_card(str(tmp_path)).regions == {}
 
 
 @pytest.mark.parametrize(
@@ -252,6 +269,24 @@ def test_a_user_of_nnunet_trains_and_predicts_without_writing_anything(tmp_path)
     assert written.get_data_dtype() == np.uint8 and written.dataobj.get_unscaled().max() <= 2
     saved = json.loads((tmp_path / "r/model/preprocessing.json").read_text())["slicing"]
     assert saved["axis"] == 0 and saved["neighbours"] == 1 and saved["standardize"]
+
+
+def test_regions_of_nnunet_are_scored_by_their_own_names(tmp_path, capsys):
+    root = tmp_path / "Dataset005_Regions"
+    nnunet(root, labels={"background": 0, "both": [1, 2], "posterior": [2]}, regions_class_order=[1, 2])
+    layout = "--data.layout={folds: 2}"
+    train_and_predict(root, root / "imagesTs", tmp_path, layout)
+    assert "both = both (rest) + posterior" in " ".join(capsys.readouterr().out.split())
+    run = tmp_path / "r"
+    assert main(["val", "--checkpoint", str(run), "--metrics", "medical", "--report", "--trainer.accelerator=cpu"]) == 0
+    values = json.loads((run / "metrics_val.json").read_text())
+    (region,) = values["per_region"]
+    by_class = {row["name"]: row["truth_pixels"] for row in values["per_class"]}
+    assert list(by_class) == ["background", "both (rest)", "posterior"]
+    assert region["truth_pixels"] == by_class["both (rest)"] + by_class["posterior"]
+    structures = json.loads((run / "metrics_val_medical.json").read_text())["structures"]
+    assert list(structures) == ["both", "both (rest)", "posterior"]
+    assert "<h2>Regions</h2>" in (run / "metrics_val.html").read_text()
 
 
 def test_a_user_of_nnunet_trains_and_predicts_pictures(tmp_path):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,34 @@ def test_runs_on_other_data_are_not_compared(other, words):
     with pytest.raises(UserError) as error:
         compare_images(run(noisy(0, 70)), other, 200)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def sliced(images: ImageMatrices, slices: int) -> ImageMatrices:
+    """Each image as so many equal slices of a case."""
+    names = tuple(f"{name}/{i}" for name in images.names for i in range(slices))
+    cases = tuple(name for name in images.names for _ in range(slices))
+    return ImageMatrices(names, images.matrices.repeat(slices, axis=0), images.class_names, "val", cases)
+
+
+def test_slices_of_a_case_are_drawn_together():
+    first, second = run(noisy(0, 70, 8)), run(noisy(1, 72, 8))
+    whole = compare_images(first, second, 300)
+    found = compare_images(sliced(first, 20), sliced(second, 20), 300)
+    assert (found.low, found.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
+    assert (found.num_images, found.num_cases) == (160, 8)
+    assert "paired bootstrap of 8 cases" in verdict(found) and "on cases like these" in verdict(found)
+    assert comparison_values(found, ("a", "b"))["cases"] == 8
+    apart = compare_images(replace(sliced(first, 20), cases=()), replace(sliced(second, 20), cases=()), 300)
+    assert apart.high - apart.low < 0.5 * (found.high - found.low)  # as if 160 images had been seen
+
+
+def test_cases_that_one_run_does_not_know_are_the_others():
+    first, second = sliced(run(noisy(0, 70, 8)), 3), sliced(run(noisy(1, 72, 8)), 3)
+    for pair in ((replace(first, cases=()), second), (first, replace(second, cases=()))):
+        assert compare_images(*pair, 100).num_cases == 8
+    other = replace(second, cases=second.cases[::-1])
+    with pytest.raises(UserError, match="i0/0: is of another case in the two runs \\(24 such images\\)"):
+        compare_images(first, other, 100)
 
 
 def test_too_few_resamples_are_refused():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,11 +49,24 @@ def test_the_list_begins_with_the_worst_and_leaves_out_images_that_cannot_be_sco
     assert image_rows(images)[:2] == [("i3", 0.0, 0.0, "a"), ("i2", 58.33, 75.0, "a")]
 
 
+def test_images_of_a_case_add_up_and_the_fullest_slice_stands_for_it():
+    matrices = [[[4, 0], [0, 4]], [[7, 0], [1, 0]], [[2, 2], [0, 4]]]
+    images = made(matrices, names=("a/0", "b", "a/1"))
+    assert not images.has_slices and images.by_case() is images
+    images = replace(images, cases=("a", "b", "a"))
+    assert images.by_case().names == ("a", "b")
+    assert images.by_case().matrices.tolist() == [[[6, 2], [0, 8]], [[7, 0], [1, 0]]]
+    assert images.shown_of("a") == 2 and images.shown_of("b") == 1  # 6 pixels are no background there
+    with pytest.raises(ValueError, match="2 cases for 3 images"):
+        replace(images, cases=("a", "b"))
+
+
 def test_saved_images_are_read_back(tmp_path):
-    images = made([[[1, 2], [3, 4]]], names=["straße, 1"], class_names=["a", "b"])
+    images = replace(made([[[1, 2], [3, 4]]], names=["straße, 1"], class_names=["a", "b"]), cases=("straße",))
     save_images(images, tmp_path / "x.npz")
     again = load_images(tmp_path / "x.npz")
     assert (again.names, again.class_names, again.split) == (images.names, images.class_names, "val")
+    assert again.cases == ("straße",)
     assert np.array_equal(again.matrices, images.matrices)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,25 @@ def test_the_page_is_whole_and_holds_every_part(tmp_path):
     ]  # fmt: skip
     assert len(page.images) == 4 * 4
     assert "picture <0> & co: mIoU" in page.text and "--checkpoint 'a & b'" in page.text
+
+
+def test_slices_are_listed_by_their_case_with_one_picture_each(tmp_path):
+    images = replace(report().images, cases=("left",) * 5 + ("right",) * 4)
+    rows = report().worst
+    write_run_page(report(images=images, worst=rows[:1], best=[]), tmp_path / "page.html")
+    page = read_page(tmp_path / "page.html")
+    cases = images.by_case()
+    assert f"left: mIoU {100 * cases.miou()[0]:.2f} %, slice picture <0> & co shown" in page.text
+    assert "9 images of 2 cases" in page.text and "each case's truth or prediction" in page.text
+    assert "picture <7>" not in page.text  # the list has two rows, of the cases
+
+
+def test_scores_of_the_lowest_have_two_decimals_each(tmp_path):
+    images = ImageMatrices(("x", "y"), np.array([[[73, 0], [27, 0]], [[3, 4], [5, 6]]]), ("a", "b"), "val")
+    write_run_page(report(images=images, worst=[], best=[], class_colors=[(0, 0, 0)] * 2), tmp_path / "page.html")
+    assert (
+        '<td>x</td><td class="number">36.50</td><td class="number">73.00</td>' in (tmp_path / "page.html").read_text()
+    )
 
 
 def test_the_class_colours_survive_in_the_pictures(tmp_path):

@@ -206,6 +206,21 @@ def test_what_the_data_cannot_give_is_refused_in_one_line_before_anything_is_com
     assert len(lines) == 1 and words in lines[0]
 
 
+def test_street_leaves_out_what_the_card_has_nothing_for_and_says_so(clinic, tmp_path, capsys):
+    card, run = clinic
+    score(run, "--metrics", "street")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "instances left out: card 'card' has no files of instances." in said
+    assert (run / "metrics_val_categories.json").is_file() and (run / "metrics_val_boundaries.json").is_file()
+    write_pair(tmp_path, "val", "v0", seed=1)
+    data = SegmentationDataModule(DataConfig(card=str(write_card(tmp_path, name="plain"))))
+    assert [metric.name for metric in build_metrics(["street"], data, "val")] == ["boundaries"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "categories left out: card 'plain' has no category in any row of its classes." in said
+    with pytest.raises(UserError, match="has no files of instances"):
+        build_metrics(["street", "instances"], data, "val")
+
+
 def test_a_case_is_not_divided_between_devices(clinic):
     card, run = clinic
     data = SegmentationDataModule(DataConfig(card=str(card)))

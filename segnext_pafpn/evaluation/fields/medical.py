@@ -1,7 +1,7 @@
 """Medical cases: slices are put together into volumes and scored, and the cases summed up."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class MedicalCases(FieldMetric):
         structures: class id and name of what to score.
         sizes: number of slices of each case that has any.
         multi_label: predictions and truths are (K, H, W).
+        regions: class ids of each region by its name; see :class:`~segnext_pafpn.evaluation.cases.CaseTable`.
     """
 
     name = "medical"
@@ -40,16 +41,18 @@ class MedicalCases(FieldMetric):
         sizes: Mapping[str, int] | None = None,
         multi_label: bool = False,
         ignore_index: int = 255,
+        regions: Mapping[str, Sequence[int]] | None = None,
     ):
         self.sizes = dict(sizes or {})
         self.multi_label = multi_label
-        self.table = CaseTable(structures, ignore_index)
+        self.table = CaseTable(structures, ignore_index, regions)
+        self._classes = sorted({label for labels in self.table.members.values() for label in labels})
         self.incomplete: dict[str, list[Picture]] = {}
         self._spacings: set[bool] = set()
 
     def add(self, picture: Picture) -> None:
         if picture.probabilities is not None:  # the background's would wait with the others, and are not asked for
-            picture = replace(picture, probabilities=picture.probabilities[list(self.table.structures)])
+            picture = replace(picture, probabilities=picture.probabilities[self._classes])
         if picture.case is None:
             self._score(picture.name, [picture])
             return
@@ -72,15 +75,15 @@ class MedicalCases(FieldMetric):
         score(case, prediction, truth, spacing, probabilities)
 
     def _probabilities(self, pictures: list[Picture]) -> dict[int, np.ndarray] | None:
-        """By structure, (D, H, W) or (H, W)."""
+        """By class, (D, H, W) or (H, W)."""
         maps = [picture.probabilities for picture in pictures]
         if maps[0] is None:
             return None
         stacked = maps[0] if len(maps) == 1 else np.stack(maps, axis=1)
-        return dict(zip(self.table.structures, stacked, strict=True))
+        return dict(zip(self._classes, stacked, strict=True))
 
     def report(self) -> FieldReport:
-        summaries = {name: self.table.summary(name) for name in self.table.structures.values()}
+        summaries = {name: self.table.summary(name) for name in self.table.members}
         cases = len({case for case, _, _ in self.table.rows})
         unit = {frozenset({True}): "mm", frozenset({False}): "pixels"}.get(frozenset(self._spacings), "mixed")
         values = {
