@@ -90,8 +90,9 @@ def test_the_check_names_classes_whose_masks_are_all_black(tmp_path):
 
 def test_the_card_in_the_documentation_can_be_read(tmp_path):
     text = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
-    (block,) = [part for part in text.split("```yaml\n")[1:] if "multi_label" in part]
-    (tmp_path / "eyes.yaml").write_text(block.split("```")[0])
+    blocks = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
+    (card,) = [block for block in blocks if "multi_label" in block]
+    (tmp_path / "eyes.yaml").write_text(card)
     layers = discs(3, (32, 48), 2)
     write_png(tmp_path / "eyes/images/val/a.jpg", picture_of(layers, 1))
     write_png(tmp_path / "eyes/masks/val/a_disc.png", (255 * layers[0]).astype(np.uint8))
