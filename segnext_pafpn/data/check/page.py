@@ -88,7 +88,7 @@ def _shares(splits: Sequence[SplitReport], card: Card) -> list[str]:
     read = [split for split in splits if len(split.pixels) and split.pixels[:-1].any()]
     if not read:
         return []
-    shares = {split.name: 100 * split.pixels[:-1] / split.pixels[:-1].sum() for split in read}
+    shares = {split.name: 100 * split.pixels[:-1] / split.num_labelled for split in read}
     largest = max(float(values.max()) for values in shares.values())
     chart = page.bars(card.class_names, shares, largest, " %")
     return [page.heading("Share of each class in the labelled pixels"), chart]

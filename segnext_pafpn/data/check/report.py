@@ -34,6 +34,7 @@ class SplitReport:
         causes: what most likely lies behind them.
         empty: how messages call the masks with one class or none, ignored pixels aside.
         pixels: of each class (K,), and after them the ignored ones.
+        num_labelled: pixels that are not ignored; with several labels per pixel each counts once.
         pictures: how many pictures hold each class (K,).
         picture_pixels: labelled pixels of the pictures that hold each class (K,).
         holds: which classes each picture that was read holds, (K,) bool, in the order of the listing.
@@ -52,6 +53,7 @@ class SplitReport:
     causes: list[Cause] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    num_labelled: int = 0
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     holds: list[np.ndarray] = field(default_factory=list)

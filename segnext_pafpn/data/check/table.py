@@ -16,7 +16,9 @@ _CHANNELS = 8  # that are shown; the JSON has all
 
 def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
     """Class shares per split, in percent of the pixels that are not ignored."""
-    table = Table(title=f"{card.title or card.name}: share of each class in percent of the labelled pixels")
+    overlap = ", of several classes or none each" if card.multi_label else ""
+    title = f"{card.title or card.name}: share of each class in percent of the labelled pixels{overlap}"
+    table = Table(title=title)
     table.add_column("class")
     for report in reports:
         table.add_column(report.name, justify="right")
@@ -56,17 +58,17 @@ def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str
 
 
 def class_share(report: SplitReport, index: int) -> str:
-    """Percent of the labelled pixels that are of a class."""
+    """Percent of the labelled pixels that are of a class, be they of others too or not."""
     if index >= len(report.pixels) or not report.pixels[index]:
         return "-"
-    return f"{100 * report.pixels[index] / report.pixels[:-1].sum():.2f}"
+    return f"{100 * report.pixels[index] / report.num_labelled:.2f}"
 
 
 def ignored_share(report: SplitReport) -> str:
     """Percent of all pixels that are ignored."""
     if not report.pixels.sum():
         return "-"
-    return f"{100 * report.pixels[-1] / report.pixels.sum():.2f}"
+    return f"{100 * report.pixels[-1] / (report.num_labelled + report.pixels[-1]):.2f}"
 
 
 def describe_counts(counts: Counter, most: int) -> str:
@@ -135,6 +137,7 @@ def _split(report: SplitReport, card: Card) -> dict:
         "empty_masks": report.empty,
         "class_pixels": dict(zip(card.class_names, pixels[:-1], strict=True)),
         "ignored_pixels": pixels[-1],
+        "labelled_pixels": report.num_labelled,
         "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},
         "sizes": {f"{width}x{height}": count for (height, width), count in report.sizes.most_common()},
         "image_statistics": None if report.statistics is None else asdict(report.statistics),
