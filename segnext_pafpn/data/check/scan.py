@@ -49,7 +49,7 @@ def check_split(
         return report
     report.problems += listing.problems
     report.warnings += listing.warnings
-    report.num_unpaired = len(listing.problems) + len(listing.warnings)
+    report.num_unpaired = listing.num_unpaired
     report.num_samples = len(listing.samples)
     labels = LabelMap(card)
     num_classes = len(card.classes)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 from rich.table import Table
 
-from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.card import IGNORED_ID, Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
 
 _EMPTY = 3  # masks without foreground that are named
@@ -62,6 +62,15 @@ def class_share(report: SplitReport, index: int) -> str:
     if index >= len(report.pixels) or not report.pixels[index]:
         return "-"
     return f"{100 * report.pixels[index] / report.num_labelled:.2f}"
+
+
+def ids_in_files(report: SplitReport, card: Card) -> np.ndarray:
+    """The ids that were read, ascending, without what readers give to pixels that do not count, and of no layers."""
+    if card.multi_label:
+        return np.zeros(0, np.int64)
+    ids = np.flatnonzero(report.raw_ids)
+    named = IGNORED_ID in card.ignore or any(IGNORED_ID in row.ids for row in card.classes)
+    return ids if named else ids[ids != IGNORED_ID]
 
 
 def ignored_share(report: SplitReport) -> str:
@@ -138,7 +147,7 @@ def _split(report: SplitReport, card: Card) -> dict:
         "class_pixels": dict(zip(card.class_names, pixels[:-1], strict=True)),
         "ignored_pixels": pixels[-1],
         "labelled_pixels": report.num_labelled,
-        "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},
+        "raw_ids": {str(i): int(report.raw_ids[i]) for i in ids_in_files(report, card)[:1000]},
         "sizes": {f"{width}x{height}": count for (height, width), count in report.sizes.most_common()},
         "image_statistics": None if report.statistics is None else asdict(report.statistics),
         "image_kinds": dict(report.kinds("image_kind")),
