@@ -16,6 +16,7 @@ from segnext_pafpn.data.check.table import (
     ids_in_files,
     ignored_share,
     statistics_rows,
+    volume_rows,
 )
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
@@ -75,6 +76,7 @@ def _overview(data: DataReport) -> str:
         *([name, *(read(split) for split in splits)] for name, read in (COUNTS | KINDS).items()),
         ["ignored, % of all pixels", *(ignored_share(split) for split in splits)],
         ["ids in the masks", *(_ids(split, data.card) for split in splits)],
+        *volume_rows(splits),
         *statistics_rows(data.card, splits),
     ]
     text = page.table(["", *(split.name for split in splits)], rows, text_columns=len(splits) + 1)

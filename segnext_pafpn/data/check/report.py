@@ -40,6 +40,8 @@ class SplitReport:
         holds: which classes each picture that was read holds, (K,) bool, in the order of the listing.
         raw_ids: pixels of each id as the files have it, (65536,).
         sizes: how many pictures have which (height, width).
+        slices: how many slices of each volume the split has; empty where pictures are no slices.
+        spacings: of the volumes that say it, of slices, rows and columns in millimetres.
         details: measurements of each readable pair, where they were asked for.
         statistics: of the values of images that are not 8-bit RGB, where they were measured.
     """
@@ -59,6 +61,8 @@ class SplitReport:
     holds: list[np.ndarray] = field(default_factory=list)
     raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(65536, dtype=np.int64))
     sizes: Counter = field(default_factory=Counter)
+    slices: Counter = field(default_factory=Counter)
+    spacings: set[tuple[float, ...]] = field(default_factory=set)
     details: list[tuple[Sample, Details]] = field(default_factory=list)
     statistics: ImageStatistics | None = None
 

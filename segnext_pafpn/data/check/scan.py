@@ -51,6 +51,8 @@ def check_split(
     report.warnings += listing.warnings
     report.num_unpaired = listing.num_unpaired
     report.num_samples = len(listing.samples)
+    report.slices.update(sample.case for sample in listing.samples if sample.case is not None)
+    report.spacings.update(sample.spacing for sample in listing.samples if sample.case is not None and sample.spacing)
     labels = LabelMap(card)
     num_classes = len(card.classes)
     report.pictures, report.picture_pixels = np.zeros((2, num_classes), dtype=np.int64)

@@ -1,7 +1,7 @@
 """A check's findings on the terminal and as JSON."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -32,9 +32,28 @@ def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
         values = [read(report) for report in reports]
         if any(value not in ("0", "-") for value in values):
             table.add_row(name, *values)
-    for row in statistics_rows(card, reports):
+    for row in [*volume_rows(reports), *statistics_rows(card, reports)]:
         table.add_row(*row)
     return table
+
+
+def volume_rows(reports: Sequence[SplitReport]) -> list[list[str]]:
+    """Rows of how many volumes there are, of how many slices and with which spacing; none for pictures."""
+    if not any(report.slices for report in reports):
+        return []
+    shows = {
+        "volumes": lambda report: str(len(report.slices)),
+        "slices of a volume": lambda report: _range(report.slices.values()) if report.slices else "-",
+        "mm between slices, rows, columns": lambda report: (
+            ", ".join(_range(side) for side in zip(*report.spacings, strict=True)) or "unknown"
+        ),
+    }
+    return [[name, *(show(report) for report in reports)] for name, show in shows.items()]
+
+
+def _range(values: Collection[float]) -> str:
+    low, high = (f"{value:.4g}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str]]:
@@ -148,6 +167,7 @@ def _split(report: SplitReport, card: Card) -> dict:
         "ignored_pixels": pixels[-1],
         "labelled_pixels": report.num_labelled,
         "raw_ids": {str(i): int(report.raw_ids[i]) for i in ids_in_files(report, card)[:1000]},
+        "volumes": _volumes(report),
         "sizes": {f"{width}x{height}": count for (height, width), count in report.sizes.most_common()},
         "image_statistics": None if report.statistics is None else asdict(report.statistics),
         "image_kinds": dict(report.kinds("image_kind")),
@@ -155,6 +175,16 @@ def _split(report: SplitReport, card: Card) -> dict:
         "problems": report.problems,
         "unreadable": report.unreadable,
         "warnings": report.warnings,
+    }
+
+
+def _volumes(report: SplitReport) -> dict | None:
+    if not report.slices:
+        return None
+    return {
+        "count": len(report.slices),
+        "slices": dict(report.slices),
+        "spacing_mm": [[min(side), max(side)] for side in zip(*report.spacings, strict=True)] or None,
     }
 
 
