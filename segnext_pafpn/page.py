@@ -42,6 +42,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px
 .tile b { display: block; font-size: 21px; line-height: 1.25; } .tile span { color: var(--soft); font-size: 13px; }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 7px;
   border: 1px solid var(--soft); vertical-align: -1px; }
+.hatched { background: repeating-linear-gradient(135deg, #aaa 0 2px, #fff 2px 5px); }
 .legend span.entry { margin-right: 16px; white-space: nowrap; font-size: 13px; }
 .pictures { display: grid; gap: 6px; margin: 8px 0 18px; }
 .pictures img { width: 100%; height: auto; display: block; border-radius: 4px; }
@@ -102,12 +103,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     return f'<div class="wide"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
-def legend(names: Sequence[str], colors: Sequence[Color]) -> str:
-    """Classes and their colours in one line."""
-    entries = (
+def legend(names: Sequence[str], colors: Sequence[Color], hatched: str = "") -> str:
+    """Classes and their colours in one line, and at its end what is hatched, if anything is."""
+    entries = [
         f'<span class="entry"><i class="swatch" style="background: rgb{tuple(color)}"></i>{escape(name)}</span>'
         for name, color in zip(names, colors, strict=True)
-    )
+    ]
+    if hatched:
+        entries.append(f'<span class="entry"><i class="swatch hatched"></i>{escape(hatched)}</span>')
     return f'<p class="legend">{"".join(entries)}</p>'
 
 
@@ -165,6 +168,14 @@ def picture(pixels: np.ndarray, width: int, photo: bool) -> str:
 def picture_file(path: Path) -> str:
     """An ``<img>`` of a PNG file, as it is."""
     return _img("png", path.read_bytes(), "plain")
+
+
+def hatch(pixels: np.ndarray, where: np.ndarray) -> None:
+    """Draw diagonal stripes of white and grey into a picture (H, W, 3) uint8, ``where`` (H, W) bool."""
+    height, width = where.shape
+    stripe = max(1, max(height, width) // 120)
+    diagonal = np.add.outer(np.arange(height), np.arange(width)) // stripe % 4
+    pixels[where] = np.where(diagonal == 0, 170, 255).astype(np.uint8)[where][:, None]
 
 
 def pictures(images: Sequence[str], columns: int) -> str:

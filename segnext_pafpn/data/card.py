@@ -127,13 +127,13 @@ def load_card(name_or_path: str) -> Card:
 
 def _with_dataset_json(content: Any, path: Path) -> Any:
     """A card of nnU-Net's data without classes takes these, and all else that it leaves out, from dataset.json."""
-    if not isinstance(content, dict) or content.get("classes") or "root" not in content:
+    if not isinstance(content, dict) or content.get("classes") or not isinstance(content.get("root"), str):
         return content
     layout = content.get("layout")
     layout = {"reader": layout} if isinstance(layout, str) else layout
     if not isinstance(layout, dict) or layout.get("reader") != "nnunet":
         return content
-    found = card_content(path.parent / str(content["root"]))
+    found = card_content(path.parent / content["root"])
     return {**found, **content, "classes": found["classes"], "layout": {**found["layout"], **layout}}
 
 
@@ -145,6 +145,9 @@ def _parse_card(content: Any, path: Path) -> Card:
     for key in content:
         if key not in known:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
+    root = content.get("root")
+    if root is not None and not isinstance(root, str):
+        raise UserError(f"{path}: root: expected a folder, found {_brief(root)}. Put its name in quotes.")
     for key in ("classes", "layout"):
         if not content.get(key):
             raise UserError(f"{path}: the key '{key}' is missing. See datasets/README.md for an example.")
@@ -154,7 +157,7 @@ def _parse_card(content: Any, path: Path) -> Card:
     least = 1 if multi_label else 2
     if not isinstance(rows, list) or not least <= len(rows) <= MAX_CLASSES:
         raise UserError(f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {_brief(rows)}.")
-    classes = tuple(_parse_row(row, index, path) for index, row in enumerate(rows))
+    classes = tuple(_parse_row(row, index, path, multi_label) for index, row in enumerate(rows))
     if multi_label and (row := next((row for row in rows if "ids" in row), None)):
         raise UserError(
             f"{path}: class '{row['name']}' has ids, which mean nothing with multi_label: true, where each class has "
@@ -168,7 +171,6 @@ def _parse_card(content: Any, path: Path) -> Card:
         layout = {"reader": layout}
     if not isinstance(layout, dict) or not isinstance(layout.get("reader"), str):
         raise UserError(f"{path}: layout: expected a reader's name or a mapping with 'reader', found {_brief(layout)}.")
-    root = content.get("root")
     return Card(
         name=str(content.get("name", path.stem)),
         title=str(content.get("title", "")),
@@ -182,19 +184,20 @@ def _parse_card(content: Any, path: Path) -> Card:
         multi_label=multi_label,
         layout=layout,
         image=parse_image_format(content.get("image"), f"{path}: image"),
-        root=None if root is None else path.parent / str(root),
+        root=None if root is None else path.parent / root,
         path=path,
     )
 
 
-def _parse_row(row: Any, index: int, path: Path) -> ClassRow:
+def _parse_row(row: Any, index: int, path: Path, multi_label: bool) -> ClassRow:
     where = f"{path}: classes[{index}]"
     if not isinstance(row, dict) or "name" not in row:
         raise UserError(f"{where}: expected {{name: ..., color: [r, g, b], ids: [...]}}, found {_brief(row)}.")
     for key in row:
         if key not in _ROW_KEYS:
             raise UserError(f"{where}: unknown key '{key}'.{nearest(str(key), _ROW_KEYS)}")
-    (color,) = _parse_colors([row.get("color", _default_color(index))], f"{where}: color")
+    default = _default_color(index + multi_label)  # black is for no class, where that may be
+    (color,) = _parse_colors([row.get("color", default)], f"{where}: color")
     ids = _parse_ids(row.get("ids", [index]), f"classes[{index}].ids", path)
     mask_colors = _parse_colors(row.get("mask_colors", [color]), f"{where}: mask_colors")
     category = str(row.get("category", ""))

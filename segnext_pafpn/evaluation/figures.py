@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from segnext_pafpn.files import write_atomic
+from segnext_pafpn.page import hatch
 
 Colors = Sequence[tuple[int, int, int]]  # RGB 0..255, one per class
 
@@ -185,11 +186,7 @@ def error_picture(row: SheetRow, ignore_index: int) -> np.ndarray:
     picture = np.repeat((40 + 0.6 * grey).astype(np.uint8)[..., None], 3, axis=2)
     wrong, ignored = wrong_and_ignored(row, ignore_index)
     picture[wrong] = WRONG
-    height, width = ignored.shape
-    stripe = max(1, max(height, width) // 120)
-    diagonal = np.add.outer(np.arange(height), np.arange(width)) // stripe % 4
-    hatch = np.where(diagonal == 0, 170, 255).astype(np.uint8)
-    picture[ignored] = hatch[ignored][:, None]
+    hatch(picture, ignored)
     return picture
 
 

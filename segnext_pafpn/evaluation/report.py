@@ -40,13 +40,12 @@ def scores_table(scores: Scores, class_names: Sequence[str], title: str) -> Tabl
     table.add_column("class", f"mean over {scores.num_averaged} of {scores.num_classes} classes", overflow="ellipsis")
     for heading, mean in (("IoU", scores.mIoU), ("Dice", scores.mDice), ("accuracy", scores.mAcc)):
         table.add_column(heading, _percent_text(mean), justify="right", no_wrap=True, min_width=6)
-    table.add_column("% of truth", justify="right", no_wrap=True)
+    table.add_column("% of pixels", justify="right", no_wrap=True)
 
-    all_pixels = scores.truth_pixels.sum()
     for i, name in enumerate(class_names):
         absent = math.isnan(scores.iou[i])
         values = (scores.iou[i], scores.dice[i], scores.accuracy[i])
-        share = ABSENT if absent else _share_text(scores.truth_pixels[i], all_pixels)
+        share = ABSENT if absent else _share_text(scores.truth_pixels[i], scores.counted_pixels[i])
         table.add_row(Text(name), *map(_percent_text, values), share, style="dim" if absent else None)
     return table
 

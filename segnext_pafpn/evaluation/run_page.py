@@ -78,13 +78,12 @@ def _counted(images: ImageMatrices) -> str:
 
 
 def _class_table(scores: Scores, class_names: Sequence[str]) -> str:
-    total = max(int(scores.truth_pixels.sum()), 1)
     rows = [
         [name, *(_percent(values[i]) for values in (scores.iou, scores.dice, scores.accuracy)),
-         f"{100 * scores.truth_pixels[i] / total:.2f}"]
+         f"{100 * scores.truth_pixels[i] / max(int(scores.counted_pixels[i]), 1):.2f}"]
         for i, name in enumerate(class_names)
     ]  # fmt: skip
-    return page.table(["class", "IoU, %", "Dice, %", "accuracy, %", "% of truth"], rows)
+    return page.table(["class", "IoU, %", "Dice, %", "accuracy, %", "% of pixels"], rows)
 
 
 def _confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:

@@ -67,6 +67,23 @@ def test_regions_are_refused_where_classes_overlap_anyway(tmp_path):
         load_card(write(tmp_path, classes=rows, ignore=[], multi_label=True, regions={"eye": ["cup", "disc"]}))
 
 
+def test_no_class_is_black_where_a_pixel_may_be_of_none(tmp_path):
+    rows = [{"name": "disc"}, {"name": "cup"}]
+    assert load_card(write(tmp_path, classes=rows)).class_colors == ((0, 0, 0), (128, 0, 0))
+    assert load_card(write(tmp_path, classes=rows, multi_label=True)).class_colors == ((128, 0, 0), (0, 128, 0))
+
+
+@pytest.mark.parametrize("root", ["off", "2024", "[a, b]"])
+def test_a_root_that_yaml_does_not_take_for_text_is_refused(tmp_path, root):
+    path = tmp_path / "card.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in GOOD.items() if key != "root"}) + f"root: {root}\n")
+    without_classes = tmp_path / "nnunet.yaml"
+    without_classes.write_text(f"layout: nnunet\nroot: {root}\n")
+    for card in (path, without_classes):
+        with pytest.raises(UserError, match=f"{card.name}: root: expected a folder, found .*Put its name in quotes"):
+            load_card(str(card))
+
+
 def test_the_shipped_cards_say_what_their_owners_do():
     owners = {label.name: label.category for label in city_labels if not label.ignoreInEval}
     assert {row.name: row.category for row in load_card("cityscapes").classes} == owners

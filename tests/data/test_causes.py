@@ -1,6 +1,7 @@
 """Likely causes that are told by check, and nowhere else."""
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -73,3 +74,28 @@ def test_a_jpeg_mask_of_many_classes_must_be_exported_again(tmp_path):
     folder_of(tmp_path, picture, ".jpg", quality=60)
     (cause,) = inspect(tmp_path).causes
     assert "Export the masks again as PNG" in cause.text and cause.yaml == ""
+
+
+THREE = [{"name": "soil"}, {"name": "crop"}, {"name": "weed"}]
+
+
+@pytest.mark.parametrize(
+    "values", [[50, 100, 150], [0, 7, 90], [50, 100, 150, 255], [0, 50, 100, 150], [0, 50, 100, 150, 255]]
+)
+def test_as_many_ids_as_classes_are_given_to_them_one_each(tmp_path, values):
+    folder_of(tmp_path, blocks(0, values))
+    found = inspect(tmp_path, classes=THREE)
+    (cause,) = found.causes
+    pasted = yaml.safe_load(cause.yaml)
+    ids = values if len(values) == 3 else [50, 100, 150]
+    assert [row["ids"] for row in pasted["classes"]] == [[i] for i in ids]
+    assert pasted.get("ignore", []) == [i for i in values if i not in ids]
+    after = inspect(tmp_path, cause.yaml, classes=THREE)
+    assert (after.problems, after.causes) == ([], []) and after.pixels[:3].all()
+
+
+@pytest.mark.parametrize("values", [[50, 100, 150, 200, 210], [0, 60, 90, 120, 150]])
+def test_ids_are_never_ignored_where_nothing_would_be_left_to_learn(tmp_path, values):
+    folder_of(tmp_path, blocks(0, values))
+    (cause,) = inspect(tmp_path, classes=THREE).causes
+    assert "Give each to a class, in its ids." in cause.text and cause.yaml == ""

@@ -36,6 +36,13 @@ def test_table_shows_percent_per_class_and_the_means(scores):
     assert ["aAcc", "75.00", "mIoU", "58.33", "mAcc", "83.33", "mDice", "73.33", "(percent)"] in lines
 
 
+def test_overlapping_classes_have_their_share_of_the_pixels_each():
+    scores = scores_from_matrix(np.array([[[1, 0], [0, 3]], [[3, 0], [0, 1]]]))
+    lines = [line.split() for line in printed(scores_table(scores, ["disc", "cup"], "eyes"))]
+    assert ["disc", "100.00", "100.00", "100.00", "75.00"] in lines
+    assert ["cup", "100.00", "100.00", "100.00", "25.00"] in lines
+
+
 def test_table_shows_a_dash_for_what_an_absent_class_has_not(scores):
     lines = [line.split() for line in printed(scores_table(scores, NAMES, "test"))]
     assert ["tram", "-", "-", "-", "-"] in lines

@@ -9,13 +9,18 @@ import torch
 from PIL import Image
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.data.check import check_split
+from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.check import check_data, check_split
+from segnext_pafpn.data.check.page import write_check_page
+from segnext_pafpn.data.check.table import class_share, ignored_share
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.focus import CropFocus
+from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.run import fit
-from tests.training.eyes import truth_of, write_eyes
+from tests.strict_html import read_page
+from tests.training.eyes import SUFFIXES, truth_of, write_eyes
 from tests.training.field_runs import discs, picture_of, write_png
 from tests.training.small_runs import small_config
 
@@ -69,6 +74,25 @@ def test_the_check_and_the_samples_know_several_labels(card, tmp_path, capsys):
     assert main(["samples", "--data", str(card), "--split", "val", "--count", "2", "-o", str(tmp_path / "s")]) == 0
     mask = np.array(Image.open(tmp_path / "s/masks/blood_vessel/v1.png"))
     np.testing.assert_array_equal(mask // 255, truth_of(card, "v1")[2])
+
+
+def test_the_check_says_which_share_of_the_labelled_pixels_each_class_covers(tmp_path):
+    """A disc of 40 of 200 pixels, a cup in it of 10, and of one class nothing; a quarter does not count."""
+    layers = np.zeros((3, 10, 20), np.uint8)
+    layers[0, :4, :10], layers[1, :2, :5] = 255, 255
+    for layer, suffix in zip(layers, SUFFIXES.values(), strict=True):
+        write_png(tmp_path / f"masks/train/a{suffix}.png", layer)
+    write_png(tmp_path / "images/train/a.png", np.zeros((10, 20, 3), np.uint8))
+    write_png(tmp_path / "valid/train/a.png", np.repeat([[255] * 15 + [0] * 5], 10, axis=0).astype(np.uint8))
+    layout = {"reader": "folder", "mask_format": "files", "valid": "valid/{split}"}
+    layout["class_suffixes"] = SUFFIXES
+    card = replace(load_card(str(write_eyes(tmp_path / "others"))), layout=layout, root=tmp_path)
+    report = check_split(card, build_reader(card), "train", details=True)
+    assert report.problems == [] and report.num_labelled == 150
+    assert [class_share(report, i) for i in range(3)] == ["26.67", "6.67", "-"]
+    assert ignored_share(report) == "25.00"
+    write_check_page(check_data(card, [report], []), build_reader(card), tmp_path / "check.html")
+    assert "26.67 %" in read_page(tmp_path / "check.html").text
 
 
 def test_the_check_names_classes_whose_masks_are_all_black(tmp_path):

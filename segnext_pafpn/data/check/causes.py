@@ -34,8 +34,8 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
     causes = cause_in_files(card, reader, examples) if any(finding.problem for finding in examples) else []
     if (unknown.size or unnamed_255(card, report)) and not causes:
         where = str(examples[0].sample.mask or examples[0].sample.label) if examples else f"split '{report.name}'"
-        rules = (_stretched_to_255, _off_by_one, _cityscapes, _grey_palette, _evenly_spread, _smoothed)
-        causes += [cause for rule in rules if (cause := rule(card, found, where))][:1] or [_other(card, unknown, where)]
+        rules = (_stretched_to_255, _off_by_one, _cityscapes, _grey_palette, _evenly_spread, _one_each, _smoothed)
+        causes += [cause for rule in rules if (cause := rule(card, found, where))][:1] or [_other(card, found, where)]
     return causes
 
 
@@ -116,6 +116,26 @@ def _evenly_spread(card: Card, found: np.ndarray, where: str) -> Cause | None:
     )
 
 
+def _one_each(card: Card, found: np.ndarray, where: str) -> Cause | None:
+    """As many values as classes, of which the card knows none but 0 or 255, which may stand beside them as ignored."""
+    table = LabelMap(card).table
+    if any(table[i] != UNKNOWN and i not in (0, IGNORE_INDEX) for i in found):
+        return None
+    count = len(card.classes)
+    extra: list[int] = []
+    for i in (IGNORE_INDEX, 0):
+        extra += [i] if i in found and len(found) - len(extra) > count else []
+    ids = [i for i in found.tolist() if i not in extra]
+    if len(ids) != count:
+        return None
+    left = f" beside {' and '.join(map(str, extra))}, taken for unlabelled" if extra else ""
+    return Cause(
+        f"{where}: {count} ids ({_listed(np.array(ids))}){left}, as many as the card has classes, expected "
+        f"{LabelMap(card).known}. If their order is that of the classes, name them in the card:",
+        _yaml(card, [[i] for i in ids], ignore=sorted({*card.ignore, *extra} - set(ids))),
+    )
+
+
 def _smoothed(card: Card, found: np.ndarray, where: str) -> Cause | None:
     """A mask that was resized, or saved as JPEG before, has ids around those that were meant."""
     labels = LabelMap(card)
@@ -130,10 +150,14 @@ def _smoothed(card: Card, found: np.ndarray, where: str) -> Cause | None:
     )
 
 
-def _other(card: Card, unknown: np.ndarray, where: str) -> Cause:
+def _other(card: Card, found: np.ndarray, where: str) -> Cause:
+    classes = LabelMap(card).table[found]
+    unknown = found[classes == UNKNOWN]
+    text = f"{where}: {len(unknown)} of the ids in the masks ({_listed(unknown)}) are in no class, expected all to be. "
+    if len(set(classes.tolist()) - {UNKNOWN, IGNORE_INDEX}) < 2:  # with the others ignored nothing would be learnt
+        return Cause(f"{text}Give each to a class, in its ids.")
     return Cause(
-        f"{where}: {len(unknown)} of the ids in the masks ({_listed(unknown)}) are in no class, expected all to be. "
-        f"Give each to a class; to leave them out of training and scores:",
+        f"{text}Give each to a class; to leave them out of training and scores:",
         f"ignore: {sorted({*card.ignore, *unknown.tolist()})[:64]}",
     )
 

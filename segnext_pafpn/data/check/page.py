@@ -6,15 +6,25 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn import page
-from segnext_pafpn.data.card import IGNORE_INDEX, Card
+from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID, Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
-from segnext_pafpn.data.check.table import COUNTS, KINDS, describe_counts, empty_masks, ignored_share, statistics_rows
+from segnext_pafpn.data.check.table import (
+    COUNTS,
+    KINDS,
+    describe_counts,
+    empty_masks,
+    ids_in_files,
+    ignored_share,
+    statistics_rows,
+    volume_rows,
+)
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.intensity import viewable
 
 _SHOWN = 60  # lines of a kind; the JSON has all
 _THUMBS, _TWINS = 6, 6
+_IDS = 24
 _WIDTH = 300  # pixels of a thumbnail
 _UNKNOWN_COLOR = (255, 0, 255)
 
@@ -44,7 +54,8 @@ def write_check_page(data: DataReport, reader: Reader, path: Path) -> None:
     parts += _lines("Problems", data.problems, "bad") + _twins(data, reader)
     parts += _lines("Warnings" if not data.twins else "Other warnings", data.oddities, "warn")
     parts += [page.heading("Splits"), _overview(data)] + _shares(data.splits, card)
-    parts += [page.heading("Pictures and masks"), page.legend(card.class_names, card.class_colors)]
+    ignored = "ignored" if any(split.pixels[-1:].any() for split in data.splits) else ""
+    parts += [page.heading("Pictures and masks"), page.legend(card.class_names, card.class_colors, ignored)]
     for split in data.splits:
         parts += _thumbnails(split, card, reader)
     page.write_page(path, f"check of {card.name}", parts)
@@ -64,7 +75,8 @@ def _overview(data: DataReport) -> str:
         ["width x height", *(describe_counts(split.sizes, 4) for split in splits)],
         *([name, *(read(split) for split in splits)] for name, read in (COUNTS | KINDS).items()),
         ["ignored, % of all pixels", *(ignored_share(split) for split in splits)],
-        ["ids in the masks", *(_ids(split) for split in splits)],
+        ["ids in the masks", *(_ids(split, data.card) for split in splits)],
+        *volume_rows(splits),
         *statistics_rows(data.card, splits),
     ]
     text = page.table(["", *(split.name for split in splits)], rows, text_columns=len(splits) + 1)
@@ -79,16 +91,19 @@ def _overview(data: DataReport) -> str:
     )
 
 
-def _ids(split: SplitReport) -> str:
-    ids = np.flatnonzero(split.raw_ids)
-    return ", ".join(map(str, ids[:24])) + (f" and {len(ids) - 24} more" if len(ids) > 24 else "") if ids.size else "-"
+def _ids(split: SplitReport, card: Card) -> str:
+    ids = ids_in_files(split, card)
+    listed = list(map(str, ids[:_IDS])) + ([f"{len(ids) - _IDS} more"] if len(ids) > _IDS else [])
+    if split.raw_ids[IGNORED_ID] and IGNORED_ID not in ids:
+        listed.append("ignored")
+    return ", ".join(listed) or "-"
 
 
 def _shares(splits: Sequence[SplitReport], card: Card) -> list[str]:
     read = [split for split in splits if len(split.pixels) and split.pixels[:-1].any()]
     if not read:
         return []
-    shares = {split.name: 100 * split.pixels[:-1] / split.pixels[:-1].sum() for split in read}
+    shares = {split.name: 100 * split.pixels[:-1] / split.num_labelled for split in read}
     largest = max(float(values.max()) for values in shares.values())
     chart = page.bars(card.class_names, shares, largest, " %")
     return [page.heading("Share of each class in the labelled pixels"), chart]
@@ -124,10 +139,22 @@ def _seen(sample: Sample, card: Card, reader: Reader) -> np.ndarray:
 
 
 def _pair(sample: Sample, card: Card, reader: Reader) -> list[str]:
-    image, raw = _seen(sample, card, reader), reader.read_mask(sample)
+    image = _seen(sample, card, reader)
+    truth = reader.read_layers(sample) if card.multi_label else LabelMap(card)(reader.read_mask(sample))
+    return [page.picture(image, _WIDTH, photo=True), page.picture(_painted(truth, card), _WIDTH, photo=False)]
+
+
+def _painted(truth: np.ndarray, card: Card) -> np.ndarray:
+    """``(H, W, 3)`` uint8 of training ids (H, W), ignored ones hatched; of layers (K, H, W) the last is on top."""
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(card.classes)] = card.class_colors
     colors[UNKNOWN] = _UNKNOWN_COLOR
-    colors[IGNORE_INDEX] = 0
-    mask = colors[LabelMap(card)(raw)]
-    return [page.picture(image, _WIDTH, photo=True), page.picture(mask, _WIDTH, photo=False)]
+    ignored = truth == IGNORE_INDEX
+    if truth.ndim == 2:
+        painted = colors[truth]
+    else:
+        painted, ignored = np.zeros((*truth.shape[1:], 3), np.uint8), ignored.all(axis=0)
+        for layer, color in zip(truth, card.class_colors, strict=True):
+            painted[layer == 1] = color
+    page.hatch(painted, ignored)
+    return painted

@@ -34,11 +34,14 @@ class SplitReport:
         causes: what most likely lies behind them.
         empty: how messages call the masks with one class or none, ignored pixels aside.
         pixels: of each class (K,), and after them the ignored ones.
+        num_labelled: pixels that are not ignored; with several labels per pixel each counts once.
         pictures: how many pictures hold each class (K,).
         picture_pixels: labelled pixels of the pictures that hold each class (K,).
         holds: which classes each picture that was read holds, (K,) bool, in the order of the listing.
         raw_ids: pixels of each id as the files have it, (65536,).
         sizes: how many pictures have which (height, width).
+        slices: how many slices of each volume the split has; empty where pictures are no slices.
+        spacings: of the volumes that say it, of slices, rows and columns in millimetres.
         details: measurements of each readable pair, where they were asked for.
         statistics: of the values of images that are not 8-bit RGB, where they were measured.
     """
@@ -52,11 +55,14 @@ class SplitReport:
     causes: list[Cause] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    num_labelled: int = 0
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     holds: list[np.ndarray] = field(default_factory=list)
     raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(65536, dtype=np.int64))
     sizes: Counter = field(default_factory=Counter)
+    slices: Counter = field(default_factory=Counter)
+    spacings: set[tuple[float, ...]] = field(default_factory=set)
     details: list[tuple[Sample, Details]] = field(default_factory=list)
     statistics: ImageStatistics | None = None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageMode
 
 from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
@@ -28,7 +28,8 @@ class Details:
     """What the check of a training run leaves out.
 
     Args:
-        image_kind, mask_kind: format, mode and decoded type, such as ``JPEG RGB, 3 x uint8``.
+        image_kind: format, mode and decoded type, such as ``JPEG RGB, 3 x uint8``.
+        mask_kind: the same with the file's own type; the suffix alone for what Pillow does not open.
         low, high: smallest and largest value of the image.
         sums, squares: of the values of each channel, and of their squares, (C,).
         pixels: of the image.
@@ -130,7 +131,7 @@ def _details(sample: Sample, image: np.ndarray, raw: np.ndarray, neighbours: int
     digest.update(image)
     return Details(
         image_kind=f"{_file_kind(sample.image)}{image.shape[2]} x {image.dtype}",
-        mask_kind=f"{_file_kind(sample.mask)}1 x {raw.dtype}",
+        mask_kind=_mask_kind(sample, raw),
         low=image.min().item(),
         high=image.max().item(),
         sums=pixels * mean,
@@ -147,6 +148,19 @@ def _thumb(picture: np.ndarray) -> np.ndarray:
     small = cv2.resize(picture, (8 * columns, 8 * rows), interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA)
     return small.reshape(rows, columns, -1).mean(axis=2).round().astype(np.uint8)
+
+
+def _mask_kind(sample: Sample, raw: np.ndarray) -> str:
+    """Of the file as it is, whose values a reader may have changed."""
+    path = sample.mask or next((path for _, path in sample.class_masks), None)
+    if path is None:
+        return f"1 x {raw.dtype}"
+    try:
+        with Image.open(path) as image:
+            kind = np.dtype(ImageMode.getmode(image.mode).typestr)
+            return f"{image.format} {image.mode}, {len(image.getbands())} x {kind}"
+    except DECODE_ERRORS:
+        return suffix_of(path).lstrip(".").upper()
 
 
 def _file_kind(path: Path | None) -> str:

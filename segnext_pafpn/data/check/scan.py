@@ -1,5 +1,6 @@
 """Reading every pair of a split once, several at a time."""
 
+import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,8 +49,10 @@ def check_split(
         return report
     report.problems += listing.problems
     report.warnings += listing.warnings
-    report.num_unpaired = len(listing.problems) + len(listing.warnings)
+    report.num_unpaired = listing.num_unpaired
     report.num_samples = len(listing.samples)
+    report.slices.update(sample.case for sample in listing.samples if sample.case is not None)
+    report.spacings.update(sample.spacing for sample in listing.samples if sample.case is not None and sample.spacing)
     labels = LabelMap(card)
     num_classes = len(card.classes)
     report.pictures, report.picture_pixels = np.zeros((2, num_classes), dtype=np.int64)
@@ -93,10 +96,12 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
         report.raw_ids[finding.ids] += finding.counts
         pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
         held = pixels[: len(report.pictures)] > 0
+        of_classes = pixels[: len(held)].sum()
+        report.num_labelled += int(math.prod(finding.size) - pixels[IGNORE_INDEX] if labels.multi_label else of_classes)
         if np.count_nonzero(pixels[:IGNORE_INDEX]) <= (0 if labels.multi_label else 1):
             report.empty.append(finding.sample.mask_label)
         report.pictures += held
-        report.picture_pixels += held * pixels[: len(held)].sum()
+        report.picture_pixels += held * of_classes
         report.holds.append(held)
     if finding.details is not None:
         report.details.append((finding.sample, finding.details))

@@ -1,13 +1,13 @@
 """A check's findings on the terminal and as JSON."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 import numpy as np
 from rich.table import Table
 
-from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.card import IGNORED_ID, Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
 
 _EMPTY = 3  # masks without foreground that are named
@@ -16,7 +16,9 @@ _CHANNELS = 8  # that are shown; the JSON has all
 
 def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
     """Class shares per split, in percent of the pixels that are not ignored."""
-    table = Table(title=f"{card.title or card.name}: share of each class in percent of the labelled pixels")
+    overlap = ", of several classes or none each" if card.multi_label else ""
+    title = f"{card.title or card.name}: share of each class in percent of the labelled pixels{overlap}"
+    table = Table(title=title)
     table.add_column("class")
     for report in reports:
         table.add_column(report.name, justify="right")
@@ -30,9 +32,28 @@ def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
         values = [read(report) for report in reports]
         if any(value not in ("0", "-") for value in values):
             table.add_row(name, *values)
-    for row in statistics_rows(card, reports):
+    for row in [*volume_rows(reports), *statistics_rows(card, reports)]:
         table.add_row(*row)
     return table
+
+
+def volume_rows(reports: Sequence[SplitReport]) -> list[list[str]]:
+    """Rows of how many volumes there are, of how many slices and with which spacing; none for pictures."""
+    if not any(report.slices for report in reports):
+        return []
+    shows = {
+        "volumes": lambda report: str(len(report.slices)),
+        "slices of a volume": lambda report: _range(report.slices.values()) if report.slices else "-",
+        "mm between slices, rows, columns": lambda report: (
+            ", ".join(_range(side) for side in zip(*report.spacings, strict=True)) or "unknown"
+        ),
+    }
+    return [[name, *(show(report) for report in reports)] for name, show in shows.items()]
+
+
+def _range(values: Collection[float]) -> str:
+    low, high = (f"{value:.4g}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str]]:
@@ -56,17 +77,26 @@ def statistics_rows(card: Card, reports: Sequence[SplitReport]) -> list[list[str
 
 
 def class_share(report: SplitReport, index: int) -> str:
-    """Percent of the labelled pixels that are of a class."""
+    """Percent of the labelled pixels that are of a class, be they of others too or not."""
     if index >= len(report.pixels) or not report.pixels[index]:
         return "-"
-    return f"{100 * report.pixels[index] / report.pixels[:-1].sum():.2f}"
+    return f"{100 * report.pixels[index] / report.num_labelled:.2f}"
+
+
+def ids_in_files(report: SplitReport, card: Card) -> np.ndarray:
+    """The ids that were read, ascending, without what readers give to pixels that do not count, and of no layers."""
+    if card.multi_label:
+        return np.zeros(0, np.int64)
+    ids = np.flatnonzero(report.raw_ids)
+    named = IGNORED_ID in card.ignore or any(IGNORED_ID in row.ids for row in card.classes)
+    return ids if named else ids[ids != IGNORED_ID]
 
 
 def ignored_share(report: SplitReport) -> str:
     """Percent of all pixels that are ignored."""
     if not report.pixels.sum():
         return "-"
-    return f"{100 * report.pixels[-1] / report.pixels.sum():.2f}"
+    return f"{100 * report.pixels[-1] / (report.num_labelled + report.pixels[-1]):.2f}"
 
 
 def describe_counts(counts: Counter, most: int) -> str:
@@ -135,7 +165,9 @@ def _split(report: SplitReport, card: Card) -> dict:
         "empty_masks": report.empty,
         "class_pixels": dict(zip(card.class_names, pixels[:-1], strict=True)),
         "ignored_pixels": pixels[-1],
-        "raw_ids": {str(i): int(report.raw_ids[i]) for i in np.flatnonzero(report.raw_ids)[:1000]},
+        "labelled_pixels": report.num_labelled,
+        "raw_ids": {str(i): int(report.raw_ids[i]) for i in ids_in_files(report, card)[:1000]},
+        "volumes": _volumes(report),
         "sizes": {f"{width}x{height}": count for (height, width), count in report.sizes.most_common()},
         "image_statistics": None if report.statistics is None else asdict(report.statistics),
         "image_kinds": dict(report.kinds("image_kind")),
@@ -143,6 +175,16 @@ def _split(report: SplitReport, card: Card) -> dict:
         "problems": report.problems,
         "unreadable": report.unreadable,
         "warnings": report.warnings,
+    }
+
+
+def _volumes(report: SplitReport) -> dict | None:
+    if not report.slices:
+        return None
+    return {
+        "count": len(report.slices),
+        "slices": dict(report.slices),
+        "spacing_mm": [[min(side), max(side)] for side in zip(*report.spacings, strict=True)] or None,
     }
 
 

@@ -58,11 +58,15 @@ class Sample:
 
 @dataclass
 class Listing:
-    """The samples of a split, in a fixed order; what is wrong with its files and what is odd, a line each."""
+    """The samples of a split, in a fixed order; what is wrong with its files and what is odd, a line each.
+
+    ``num_unpaired`` of these lines are of files that lack a partner: images without mask, masks without image.
+    """
 
     samples: list[Sample]
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    num_unpaired: int = 0
 
 
 class Reader(ABC):

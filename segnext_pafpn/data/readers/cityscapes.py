@@ -73,7 +73,9 @@ class CityscapesReader(FolderReader):
 
     def list_samples(self, split: str) -> Listing:
         listing = super().list_samples(split)
-        listing.warnings = [] if self.cities else listing.warnings  # other cities' masks are no orphans
+        if self.cities:  # other cities' masks are no orphans
+            listing.num_unpaired -= len(listing.warnings)
+            listing.warnings = []
         if split == "test":
             listing.warnings.append("split 'test': Cityscapes keeps its labels; those in the folder are dummies.")
         return listing

@@ -88,7 +88,7 @@ class CocoReader(ImageSetReader):
         chosen = {Path(images[name]) for name in names}
         problems += [line for file_name, line in outlines.problems if folder / file_name in chosen]
         samples = [Sample(name, Path(images[name]), path) for name in names if images[name] in there]
-        return Listing(samples, problems)
+        return Listing(samples, problems, num_unpaired=len(names) - len(samples))
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         outlines = self._outlines(sample.mask)

@@ -137,6 +137,7 @@ class FolderReader(ImageSetReader):
         masks = {index: self._find(pattern, split, "mask") for index, pattern in self.mask_patterns.items()}
         images = self.find_images(split)
         names, problems = self.select(split, images)
+        not_found = len(problems)
         channels = [self._find(pattern, split, "image") for pattern in self.channel_patterns]
         valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
         samples = []
@@ -157,7 +158,7 @@ class FolderReader(ImageSetReader):
                 files = [images[name], *(files[name] for files in channels)]
                 samples.append(self._sample(name, files, found, valid.get(name)))
         orphans = [] if self.lists else self._orphans(images, masks, source)
-        return Listing(samples, problems, orphans)
+        return Listing(samples, problems, orphans, len(problems) - not_found + len(orphans))
 
     def _find(self, pattern: PathPattern, split: str, what: str) -> dict[str, str]:
         """The files that fit ``pattern``, by the names that their images have."""

@@ -71,7 +71,7 @@ class RleReader(ImageSetReader):
         empty = sum(keys[name] not in runs for name in names)
         warnings = [f"{path}: {empty} of {len(names)} images of '{split}' have no line: all background."]
         samples = [Sample(name, Path(images[name]), path) for name in names]
-        return Listing(samples, problems, warnings if empty else [])
+        return Listing(samples, problems, warnings if empty else [], len(strangers))
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         runs = self._runs(sample.mask)

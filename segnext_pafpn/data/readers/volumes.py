@@ -146,7 +146,7 @@ class VolumeReader(FolderReader):
 
     def list_samples(self, split: str) -> Listing:
         cases = super().list_samples(split)
-        listing = Listing([], cases.problems, cases.warnings)
+        listing = Listing([], cases.problems, cases.warnings, cases.num_unpaired)
         names: list[str] = []
         for case in cases.samples:
             try:
