@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
-import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -24,7 +23,13 @@ from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
-from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
+from segnext_pafpn.training.folder import (
+    find_resume_point,
+    fit_to_best,
+    found_from_anywhere,
+    prepare_folder,
+    trained_on,
+)
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
@@ -64,6 +69,7 @@ def fit(
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
+    config = replace(config, data=found_from_anywhere(config.data))
     data = SegmentationDataModule(config.data, seed=config.seed)
     refuse_other_mode(config.loss, data.card)
     config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
@@ -143,7 +149,7 @@ def evaluate(
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-    stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+    stem = f"metrics_{split}" if trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
     result = Result(
         module.scores(),
         data.card.class_names,
@@ -202,11 +208,6 @@ def _what_was_scored(data: SegmentationDataModule, images: ImageMatrices, traine
         "images_in_split": len(data.samples(images.split)),
         "limit_val_batches": trainer.limit_val_batches,
     }
-
-
-def _trained_on(folder: Path, card: str) -> bool:
-    config = folder / "config.yaml"
-    return not config.is_file() or yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["card"] == card
 
 
 def _build_module(
