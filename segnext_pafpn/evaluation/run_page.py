@@ -33,6 +33,7 @@ class RunReport:
         commands: to do it again.
         csv: name of the file that lists all images.
         sections: finished HTML of further scores.
+        notes: sentences on how the scores came about.
     """
 
     title: str
@@ -46,6 +47,7 @@ class RunReport:
     commands: Sequence[str]
     csv: str
     sections: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def write_run_page(report: RunReport, path: Path) -> None:
@@ -57,6 +59,7 @@ def write_run_page(report: RunReport, path: Path) -> None:
         page.heading(report.title, 1),
         page.paragraph(f"Scored on split '{images.split}', {_counted(images)}.", "soft"),
         page.tiles([(_percent(getattr(scores, name)), f"{name}, %") for name in ("mIoU", "aAcc", "mAcc", "mDice")]),
+        *(page.paragraph(note, "soft") for note in report.notes),
     ]
     if report.curves is not None:
         parts += [page.heading("Training"), page.picture_file(report.curves)]
