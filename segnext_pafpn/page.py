@@ -42,6 +42,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px
 .tile b { display: block; font-size: 21px; line-height: 1.25; } .tile span { color: var(--soft); font-size: 13px; }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 7px;
   border: 1px solid var(--soft); vertical-align: -1px; }
+.swatch.hatched { background: repeating-linear-gradient(135deg, #aaaaaa 0 2px, #ffffff 2px 5px); }
 .legend span.entry { margin-right: 16px; white-space: nowrap; font-size: 13px; }
 .pictures { display: grid; gap: 6px; margin: 8px 0 18px; }
 .pictures img { width: 100%; height: auto; display: block; border-radius: 4px; }
@@ -50,6 +51,10 @@ img.plain { max-width: 100%; height: auto; background: #ffffff; border-radius: 6
 svg text { fill: var(--ink); font-size: 12px; } svg .faint { fill: var(--soft); }
 svg .track { fill: var(--card); } svg .grid { stroke: var(--line); }
 td.cell { text-align: center; min-width: 42px; padding: 4px 6px; font-size: 12px; border: 1px solid var(--paper); }
+.many td.cell { min-width: 33px; padding: 3px 1px; font-size: 11px; }
+.many th { font-size: 12.5px; padding: 2px 6px 2px 0; }
+th.upright { padding: 4px 0; text-align: center; vertical-align: bottom; }
+.upright span { writing-mode: vertical-rl; transform: rotate(180deg); }
 """
 _SERIES = ("var(--blue)", "var(--orange)", "var(--good)", "var(--soft)")
 
@@ -102,12 +107,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     return f'<div class="wide"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
-def legend(names: Sequence[str], colors: Sequence[Color]) -> str:
-    """Classes and their colours in one line."""
-    entries = (
+def legend(names: Sequence[str], colors: Sequence[Color], hatched: str = "") -> str:
+    """Classes and their colours in one line, and what is hatched in the pictures."""
+    entries = [
         f'<span class="entry"><i class="swatch" style="background: rgb{tuple(color)}"></i>{escape(name)}</span>'
         for name, color in zip(names, colors, strict=True)
-    )
+    ]
+    if hatched:
+        entries.append(f'<span class="entry"><i class="swatch hatched"></i>{escape(hatched)}</span>')
     return f'<p class="legend">{"".join(entries)}</p>'
 
 
