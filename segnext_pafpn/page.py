@@ -51,6 +51,10 @@ img.plain { max-width: 100%; height: auto; background: #ffffff; border-radius: 6
 svg text { fill: var(--ink); font-size: 12px; } svg .faint { fill: var(--soft); }
 svg .track { fill: var(--card); } svg .grid { stroke: var(--line); }
 td.cell { text-align: center; min-width: 42px; padding: 4px 6px; font-size: 12px; border: 1px solid var(--paper); }
+.many td.cell { min-width: 33px; padding: 3px 1px; font-size: 11px; }
+.many th { font-size: 12.5px; padding: 2px 6px 2px 0; }
+th.upright { padding: 4px 0; text-align: center; vertical-align: bottom; }
+.upright span { writing-mode: vertical-rl; transform: rotate(180deg); }
 """
 _SERIES = ("var(--blue)", "var(--orange)", "var(--good)", "var(--soft)")
 

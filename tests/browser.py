@@ -22,6 +22,7 @@ LOOK = """JSON.stringify({
   pictures: document.images.length,
   broken: [...document.images].filter(i => !i.complete || i.naturalWidth == 0).length,
   too_wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  inner_too_wide: Math.max(0, ...[...document.querySelectorAll(".wide")].map(e => e.scrollWidth - e.clientWidth)),
   invisible: [...document.querySelectorAll("img, table, svg, h1, h2")]
     .filter(e => e.getBoundingClientRect().width == 0).length,
 })"""

@@ -117,7 +117,10 @@ def load_card(name_or_path: str) -> Card:
                 f"or the folder of a data set of nnU-Net."
             )
     elif not path.is_file():
-        raise UserError(f"{path}: no such card. Give the path of a YAML file, or one of {shipped_cards()}.")
+        raise UserError(
+            f"data.card: {path}: no such card, looked for from {Path.cwd()}. Give its path with --data.card, or a "
+            f"shipped one's name: {', '.join(shipped_cards())}."
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -109,7 +109,7 @@ def picture_sheet(
 ) -> None:
     """Draw image, truth, prediction and errors of each row, and a legend of the classes seen in them.
 
-    Errors are magenta on the greyed image; pixels that do not count are hatched. ``out`` has the format of its
+    Errors are magenta on the greyed image; ignored pixels are hatched, in the truth too. ``out`` has the format of its
     suffix; each picture is 420 pixels wide, or narrower if tall.
 
     Raises:
@@ -130,7 +130,8 @@ def picture_sheet(
 
     top = height - TITLE_HEIGHT
     for row, panel_height in zip(rows, heights, strict=True):
-        truth, prediction = (colorize(mask, class_colors, ignore_index) for mask in (row.truth, row.prediction))
+        truth = truth_picture(row, class_colors, ignore_index)
+        prediction = colorize(row.prediction, class_colors, ignore_index)
         panels = (row.image, truth, prediction, error_picture(row, ignore_index))
         bottom = top - panel_height
         for column, panel in enumerate(panels):
@@ -180,8 +181,15 @@ def colorize(mask: np.ndarray, class_colors: Colors, ignore_index: int = 255) ->
     return table[mask]
 
 
+def truth_picture(row: SheetRow, class_colors: Colors, ignore_index: int) -> np.ndarray:
+    """Picture (H, W, 3) uint8: the truth in the classes' colours, ignored pixels hatched, as black may be a class."""
+    picture = colorize(row.truth, class_colors, ignore_index)
+    hatch(picture, wrong_and_ignored(row, ignore_index)[1])
+    return picture
+
+
 def error_picture(row: SheetRow, ignore_index: int) -> np.ndarray:
-    """Picture (H, W, 3) uint8: the image in grey, wrong pixels magenta, pixels that do not count hatched."""
+    """Picture (H, W, 3) uint8: the image in grey, wrong pixels magenta, ignored pixels hatched."""
     grey = row.image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     picture = np.repeat((40 + 0.6 * grey).astype(np.uint8)[..., None], 3, axis=2)
     wrong, ignored = wrong_and_ignored(row, ignore_index)
@@ -216,7 +224,7 @@ def _legend_entries(
     ]
     entries.append(Patch(facecolor=np.array(WRONG) / 255, edgecolor=GREY, linewidth=0.5, label="wrong"))
     if ignore_index in seen:
-        entries.append(Patch(facecolor="white", edgecolor=GREY, hatch="/////", linewidth=0.5, label="not counted"))
+        entries.append(Patch(facecolor="white", edgecolor=GREY, hatch="/////", linewidth=0.5, label="ignored"))
     return entries
 
 

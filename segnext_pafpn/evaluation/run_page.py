@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn import page
-from segnext_pafpn.evaluation.figures import Colors, SheetRow, colorize, error_picture
+from segnext_pafpn.evaluation.figures import Colors, SheetRow, colorize, error_picture, truth_picture, wrong_and_ignored
 from segnext_pafpn.evaluation.metrics import Scores, scores_from_matrix
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows
 
@@ -16,6 +16,8 @@ IGNORE_INDEX = 255
 _WIDTH = 360  # pixels of a picture
 _LISTED = 20  # images in the list of failures; the CSV has all
 _NUMBERED = 24  # classes up to which the confusion matrix is a table of numbers
+_WIDE_CELLS = 16  # classes up to which its cells are of full size
+_NAME = 24  # letters of a class's name beside the confusion matrix
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,6 +35,7 @@ class RunReport:
         commands: to do it again.
         csv: name of the file that lists all images.
         sections: finished HTML of further scores.
+        notes: sentences on how the scores came about.
     """
 
     title: str
@@ -46,6 +49,7 @@ class RunReport:
     commands: Sequence[str]
     csv: str
     sections: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def write_run_page(report: RunReport, path: Path) -> None:
@@ -57,6 +61,7 @@ def write_run_page(report: RunReport, path: Path) -> None:
         page.heading(report.title, 1),
         page.paragraph(f"Scored on split '{images.split}', {_counted(images)}.", "soft"),
         page.tiles([(_percent(getattr(scores, name)), f"{name}, %") for name in ("mIoU", "aAcc", "mAcc", "mDice")]),
+        *(page.paragraph(note, "soft") for note in report.notes),
     ]
     if report.curves is not None:
         parts += [page.heading("Training"), page.picture_file(report.curves)]
@@ -99,12 +104,18 @@ def _confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:
         shade = (255 * (1 - share[..., None] * (1 - np.array([43, 108, 176]) / 255))).round().astype(np.uint8)
         enlarged = shade.repeat(max(1, 900 // len(shade)), axis=0).repeat(max(1, 900 // len(shade)), axis=1)
         return note + page.picture(enlarged, 900, photo=False)
-    head = "".join(f'<th class="number">{escape(name)}</th>' for name in class_names)
+    head = "".join(f'<th class="upright"><span>{escape(_short(name))}</span></th>' for name in class_names)
     lines = [f"<tr><th></th>{head}</tr>"]
     for i, name in enumerate(class_names):
         cells = "".join(_cell(share[i, j], i == j) for j in range(len(class_names)))
-        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
-    return note + f'<div class="wide"><table>{"".join(lines)}</table></div>'
+        lines.append(f"<tr><th>{escape(_short(name))}</th>{cells}</tr>")
+    size = " many" if len(class_names) > _WIDE_CELLS else ""
+    return note + f'<div class="wide"><table class="confusion{size}">{"".join(lines)}</table></div>'
+
+
+def _short(name: str) -> str:
+    """A name that fits beside a matrix; the other tables have it whole."""
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def _cell(share: float, right: bool) -> str:
@@ -118,18 +129,17 @@ def _cases(title: str, rows: Sequence[SheetRow], report: RunReport) -> list[str]
         return []
     names = report.images.class_names
     parts = [page.heading(title)]
-    parts.append(page.paragraph("Image, truth, prediction, errors: magenta is wrong, hatched does not count.", "soft"))
-    parts.append(page.legend(names, report.class_colors))
+    parts.append(page.paragraph("Image, truth, prediction, errors: magenta is wrong, hatched is ignored.", "soft"))
+    ignored = any(wrong_and_ignored(row, IGNORE_INDEX)[1].any() for row in rows)
+    parts.append(page.legend(names, report.class_colors, hatched="ignored" if ignored else ""))
     cases = report.images.by_case()
     miou = dict(zip(cases.names, cases.miou(), strict=True))
     case_of = dict(zip(report.images.names, report.images.cases or report.images.names, strict=True))
     for row in rows:
         panels = [
             page.picture(row.image, _WIDTH, photo=True),
-            *(
-                page.picture(colorize(mask, report.class_colors, IGNORE_INDEX), _WIDTH, photo=False)
-                for mask in (row.truth, row.prediction)
-            ),
+            page.picture(truth_picture(row, report.class_colors, IGNORE_INDEX), _WIDTH, photo=False),
+            page.picture(colorize(row.prediction, report.class_colors, IGNORE_INDEX), _WIDTH, photo=False),
             page.picture(error_picture(row, IGNORE_INDEX), _WIDTH, photo=True),
         ]
         case = case_of[row.name]

@@ -49,13 +49,18 @@ def build_metrics(names: Sequence[str], data: SegmentationDataModule, split: str
     for name in names:
         if name not in known:
             raise UserError(f"--metrics: '{name}' is not known.{nearest(name, known)} Known: {', '.join(known)}.")
-    wanted = dict.fromkeys(single for name in names for single in GROUPS.get(name, (name,)))
+    wanted = single_metrics(names)
     for name in [name for name in wanted if name not in names and name in _NEEDS]:
         has, lacking = _NEEDS[name]
         if not has(data, split):
             log.info(f"--metrics {'/'.join(GROUPS)}: {name} left out: card '{data.card.name}' has no {lacking}.")
             del wanted[name]
     return [_BUILDERS[name](data, split) for name in wanted]
+
+
+def single_metrics(names: Sequence[str]) -> dict[str, None]:
+    """The names, each once, with a group's in place of its own."""
+    return dict.fromkeys(single for name in names for single in GROUPS.get(name, (name,)))
 
 
 def _has_instances(data: SegmentationDataModule, split: str) -> bool:
@@ -132,6 +137,7 @@ _BUILDERS: Mapping[str, Callable[[SegmentationDataModule, str], FieldMetric]] = 
     "medical": _medical,
     "segments": _segments,
 }
+METRICS = tuple(_BUILDERS)
 
 
 def _one_class(metric: str, card: Card) -> Card:

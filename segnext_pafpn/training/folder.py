@@ -1,8 +1,9 @@
 """A run's folder: made, taken up again, and read at the end."""
 
+import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import lightning as L
@@ -10,8 +11,9 @@ import torch
 import yaml
 from torch import nn
 
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import make_folder
+from segnext_pafpn.files import make_folder, shipped_folder
 from segnext_pafpn.training.config import RunConfig, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 
@@ -55,6 +57,29 @@ def find_resume_point(config: RunConfig, fixed: Sequence[str] = ("optim",)) -> R
             f"has behind it. Resume with {epochs} or more."
         )
     return ResumePoint(last, epochs, state["global_step"])
+
+
+def absolute_card(name_or_path: str) -> str:
+    """The absolute path of a card or of nnU-Net's folder, which means the same everywhere; a shipped name as it is."""
+    path = Path(name_or_path)
+    yaml_file = path.suffix in (".yaml", ".yml")
+    shipped = not yaml_file and (shipped_folder("datasets") / f"{name_or_path}.yaml").is_file()
+    return name_or_path if shipped or not (yaml_file or path.exists()) else os.path.abspath(path)
+
+
+def found_from_anywhere(data: DataConfig) -> DataConfig:
+    """The same with absolute paths of card, root and cache, so that a run finds them in whatever folder it is used."""
+    root, cache = (None if path is None else os.path.abspath(path) for path in (data.root, data.cache_dir))
+    return replace(data, card=absolute_card(data.card), root=root, cache_dir=cache)
+
+
+def trained_on(folder: Path, card: str) -> bool:
+    """Whether this card is the one of the run's ``config.yaml``; True where there is no such file."""
+    config = folder / "config.yaml"
+    if not config.is_file():
+        return True
+    own = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["card"]
+    return absolute_card(own) == absolute_card(card)
 
 
 def prepare_folder(config: RunConfig, resume: bool) -> None:

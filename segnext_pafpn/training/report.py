@@ -20,6 +20,9 @@ from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
+from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.fields import METRICS, single_metrics
 from segnext_pafpn.training.module import SegmentationModule
 
 _PACKAGES = ("segnext-pafpn", "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -39,6 +42,18 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     names = tuple(sample.name for sample in scored)
     cases = tuple(sample.case or sample.name for sample in scored)
     return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split, cases)
+
+
+def what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig) -> dict[str, object]:
+    """For the JSON: which pictures the scores are of, and whether they are all of the split."""
+    return {
+        "split": images.split,
+        "card": data.config.card,
+        "root": data.config.root,
+        "images": len(images.names),
+        "images_in_split": len(data.samples(images.split)),
+        "limit_val_batches": trainer.limit_val_batches,
+    }
 
 
 def write_evaluation(
@@ -82,10 +97,16 @@ def write_report(
     stem: str,
     device: torch.device,
     tables: Sequence[FieldTable] = (),
+    metrics: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
 ) -> Path:
     """``<stem>.html``, with ``tables`` after the classes.
 
     Costs up to eight more predictions, by the network that was scored and at the same size.
+
+    Args:
+        metrics: names of the metrics of a field that were asked for.
+        preprocessing: of the run's ``model/``, whose thresholds are named; None: it has none.
     """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
     cases = images.by_case()
@@ -100,6 +121,7 @@ def write_report(
     rows = [_predicted(module, dataset, index, sample.name, neighbours) for index, sample in enumerate(chosen)]
     curves, config = folder / "curves.png", folder / "config.yaml"
     path = folder / f"{stem}.html"
+    tuned = preprocessing is not None and preprocessing.thresholds is not None
     write_run_page(
         RunReport(
             title=f"{folder.name} on {data.card.title or data.card.name}",
@@ -110,9 +132,10 @@ def write_report(
             curves=curves if curves.is_file() else None,
             config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
             environment=describe_environment(module.device),
-            commands=_commands(folder, images.split),
+            commands=_commands(folder, images.split, data.config.val_split, metrics, tuned),
             csv=f"{stem}_images.csv",
             sections=[table.for_page() for table in tables],
+            notes=_notes(folder, stem, metrics, preprocessing),
         ),
         path,
     )
@@ -146,11 +169,30 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _commands(folder: Path, split: str) -> list[str]:
+def _notes(folder: Path, stem: str, metrics: Sequence[str], preprocessing: Preprocessing | None) -> list[str]:
+    """What a reader must know of these scores: the thresholds behind them, and which others lie beside the page."""
+    notes = []
+    if preprocessing is not None and preprocessing.thresholds is not None:
+        names = preprocessing.class_names if preprocessing.multi_label else preprocessing.class_names[1:]
+        found = ", ".join(f"{n} {t:g}" for n, t in zip(names, preprocessing.thresholds, strict=True))
+        notes.append(f"Threshold of the probability: {found}; tuned on {preprocessing.thresholds_from}.")
+    shown = single_metrics(metrics)
+    others = [name for name in METRICS if name not in shown and (folder / f"{stem}_{name}.json").is_file()]
+    if others:
+        files = ", ".join(f"{stem}_{name}.json" for name in others)
+        notes.append(f"Of an earlier val, not on this page: {files}. val --metrics {' '.join(others)} scores anew.")
+    return notes
+
+
+def _commands(folder: Path, split: str, val_split: str, metrics: Sequence[str], tuned: bool) -> list[str]:
     run = shlex.quote(str(folder))
+    tune = " --tune-threshold" if tuned else ""
+    before = [f"segnext-pafpn val --checkpoint {run} --split {val_split}{tune}"] if tuned and split != val_split else []
+    options = (f" --metrics {' '.join(metrics)}" if metrics else "") + (tune if split == val_split else "")
     again = shlex.quote(f"{folder.name}-again")
     return [
         f"segnext-pafpn train --config {shlex.quote(str(folder / 'config.yaml'))} --name {again}",
-        f"segnext-pafpn val --checkpoint {run} --split {split} --report",
+        *before,
+        f"segnext-pafpn val --checkpoint {run} --split {split} --report{options}",
         f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS",
     ]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
-import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -17,21 +16,26 @@ from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.metrics import Scores
-from segnext_pafpn.evaluation.per_image import ImageMatrices
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
-from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
+from segnext_pafpn.training.folder import (
+    find_resume_point,
+    fit_to_best,
+    found_from_anywhere,
+    prepare_folder,
+    trained_on,
+)
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
-from segnext_pafpn.training.report import image_scores, write_evaluation, write_report
+from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
 from segnext_pafpn.training.sampling import settle_sampling
 
 log = logging.getLogger(__name__)
@@ -64,6 +68,7 @@ def fit(
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
+    config = replace(config, data=found_from_anywhere(config.data))
     data = SegmentationDataModule(config.data, seed=config.seed)
     refuse_other_mode(config.loss, data.card)
     config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
@@ -107,7 +112,7 @@ def fit(
     )
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
-        scored = _what_was_scored(data, images, config.trainer)
+        scored = what_was_scored(data, images, config.trainer)
         tables = write_evaluation(module, data, images, config.run_dir, stem, scored)
         result = replace(result, tables=tables)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
@@ -127,6 +132,9 @@ def evaluate(
 ) -> Result:
     """Score a finished run's ``model/`` on a split; writes ``metrics_<split>.json`` and ``.csv`` into its folder.
 
+    Scores of a part of the split, as ``limit_val_batches`` gives, are called ``metrics_<split>_partial``, so that they
+    do not take the place of those of the whole.
+
     Args:
         report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures.
         metrics: names of metrics of a field, see :func:`~segnext_pafpn.training.fields.build_metrics`; each is written
@@ -135,7 +143,7 @@ def evaluate(
     Raises:
         UserError: if the model has not as many classes as the card, or the data cannot give a metric.
     """
-    module, data, _ = open_run(checkpoint, data_config, trainer_config)
+    module, data, preprocessing = open_run(checkpoint, data_config, trainer_config)
     fields = build_metrics(metrics, data, split)
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
@@ -143,7 +151,13 @@ def evaluate(
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-    stem = f"metrics_{split}" if _trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+    stem = f"metrics_{split}" if trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+    extra = {"checkpoint": str(checkpoint), **what_was_scored(data, images, trainer_config)}
+    scored, there = extra["images"], extra["images_in_split"]
+    if scored < there:
+        if trainer.is_global_zero:
+            log.info(f"{scored} of {there} images of split '{split}' were scored, so {stem}.json is left as it is.")
+        stem += "_partial"
     result = Result(
         module.scores(),
         data.card.class_names,
@@ -152,13 +166,13 @@ def evaluate(
         folder / f"{stem}.json",
     )
     if trainer.is_global_zero:
-        extra = {"checkpoint": str(checkpoint), **_what_was_scored(data, images, trainer_config)}
         if module.decision.thresholds is not None:
             extra["thresholds"] = list(module.decision.thresholds)
         tables = write_evaluation(module, data, images, folder, stem, extra)
         result = replace(result, tables=tables + write_fields(fields, folder, stem, extra))
         if report:
-            write_report(module, data, images, folder, stem, trainer.strategy.root_device, result.tables)
+            device = trainer.strategy.root_device
+            write_report(module, data, images, folder, stem, device, result.tables, metrics, preprocessing)
     return result
 
 
@@ -190,23 +204,6 @@ def open_run(
         )
     loss = LossConfig(mode="sigmoid" if preprocessing.multi_label else "softmax")
     return _build_module(model, preprocessing, loss, OptimConfig(), trainer_config), data, preprocessing
-
-
-def _what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig) -> dict[str, object]:
-    """For the JSON: which pictures the scores are of, and whether they are all of the split."""
-    return {
-        "split": images.split,
-        "card": data.config.card,
-        "root": data.config.root,
-        "images": len(images.names),
-        "images_in_split": len(data.samples(images.split)),
-        "limit_val_batches": trainer.limit_val_batches,
-    }
-
-
-def _trained_on(folder: Path, card: str) -> bool:
-    config = folder / "config.yaml"
-    return not config.is_file() or yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["card"] == card
 
 
 def _build_module(

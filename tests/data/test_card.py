@@ -150,5 +150,7 @@ def test_unknown_card_names_the_nearest():
 
 
 def test_missing_card_file_is_named():
-    with pytest.raises(UserError, match=r"nowhere/card\.yaml: no such card"):
+    with pytest.raises(
+        UserError, match=r"nowhere/card\.yaml: no such card, looked for from /.* --data.card, .*: ade20k, "
+    ):
         load_card("nowhere/card.yaml")

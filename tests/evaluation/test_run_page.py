@@ -66,7 +66,17 @@ def test_scores_of_the_lowest_have_two_decimals_each(tmp_path):
 def test_the_class_colours_survive_in_the_pictures(tmp_path):
     write_run_page(report(), tmp_path / "page.html")
     truth = read_page(tmp_path / "page.html").images[1].convert("RGB")
-    assert {color for _, color in truth.getcolors()} == {(0, 40, 90), (1, 40, 90), (2, 40, 90), (0, 0, 0)}
+    hatch = {(170, 170, 170), (255, 255, 255)}  # of what is ignored, which black could not tell from a black class
+    assert {color for _, color in truth.getcolors()} == {(0, 40, 90), (1, 40, 90), (2, 40, 90)} | hatch
+
+
+def test_ignored_pixels_have_an_entry_in_the_legend_where_there_are_any(tmp_path):
+    write_run_page(report(), tmp_path / "page.html")
+    entry = '<i class="swatch hatched"></i>ignored'
+    assert (tmp_path / "page.html").read_text().count(entry) == 2
+    rows = [replace(row, truth=np.zeros_like(row.truth)) for row in report().worst]
+    write_run_page(report(worst=rows, best=rows), tmp_path / "page.html")
+    assert entry not in (tmp_path / "page.html").read_text()
 
 
 def test_confusion_shows_percent_of_each_true_class(tmp_path):

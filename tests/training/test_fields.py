@@ -1,6 +1,7 @@
 """val --metrics: each number is the module's own; volumes are scored whole; what the data cannot give is refused."""
 
 import csv
+import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -101,6 +102,11 @@ def test_volumes_are_scored_as_if_they_had_never_been_slices(clinic, capsys):
     assert "gland" in out and "bootstrap" in out and "hd95, mm" in out
     page = read_page(run / "metrics_val.html")
     assert "Cases" in page.headings and "volume similarity" in page.text
+    assert f"val --checkpoint {run} --split val --report --metrics medical" in page.text
+    score(run, "--report")
+    page = read_page(run / "metrics_val.html")
+    assert "Cases" not in page.headings and "--report --metrics" not in page.text
+    assert "not on this page: metrics_val_medical.json. val --metrics medical scores anew." in page.text
 
 
 def test_a_case_is_let_go_when_it_is_whole(clinic, monkeypatch):
@@ -120,8 +126,19 @@ def test_a_case_is_let_go_when_it_is_whole(clinic, monkeypatch):
 def test_a_case_whose_slices_were_not_all_seen_is_named_and_not_scored(clinic):
     _, run = clinic
     score(run, "--metrics", "medical", "--trainer.limit_val_batches=6", "--split=val")
-    values = values_of(run, "medical")
+    values = json.loads((run / "metrics_val_partial_medical.json").read_text())
     assert values["incomplete_cases"] == ["ben"] and values["cases"] == 1
+
+
+def test_scores_of_a_part_do_not_take_the_place_of_those_of_the_whole(clinic, capsys):
+    _, run = clinic
+    score(run)
+    whole = {path: path.read_bytes() for path in run.glob("metrics_val*") if "partial" not in path.name}
+    score(run, "--trainer.limit_val_batches=3", "--report")
+    assert "3 of 8 images of split 'val' were scored, so metrics_val.json is left as it is." in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert json.loads((run / "metrics_val_partial.json").read_text())["images"] == 3
+    assert (run / "metrics_val_partial.html").is_file()
 
 
 def test_categories_boundaries_and_cells_are_the_modules_own(clinic):

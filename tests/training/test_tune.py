@@ -10,6 +10,7 @@ import yaml
 from segnext_pafpn.cli import main
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_bundle
+from tests.strict_html import read_page
 from tests.training.field_runs import discs, logits_of, picture_of, write_png
 from tests.training.small_runs import small_run
 
@@ -64,7 +65,14 @@ def test_the_threshold_is_the_best_of_all_and_is_used_from_then_on(polyps, capsy
     values = json.loads((run / "metrics_val.json").read_text())
     assert values["per_class"][1]["Dice"] == row["Dice"] and values["thresholds"] == [threshold]
     # so does a later val, of another split,
-    assert val(run, "--split", "test") == 0
+    assert val(run, "--split", "test", "--report") == 0
+    page = read_page(run / "metrics_test.html").text
+    tune = f"segnext-pafpn val --checkpoint {run} --split val --tune-threshold"
+    assert f"{tune}\nsegnext-pafpn val --checkpoint {run} --split test --report\n" in page
+    assert val(run, "--report", "--tune-threshold") == 0
+    page = read_page(run / "metrics_val.html").text
+    assert f"Threshold of the probability: polyp {threshold:g}; tuned on split 'val' of card 'polyps'." in page
+    assert "--split val --report --tune-threshold\n" in page
     data, samples, logits = logits_of(run, card, "test")
     expected = dice_of(
         np.stack([each.softmax(0)[1].numpy() for each in logits]),

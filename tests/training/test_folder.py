@@ -1,0 +1,40 @@
+"""A run is used from other folders than the one it was trained in."""
+
+from pathlib import Path
+
+import yaml
+
+from segnext_pafpn.cli import main
+from segnext_pafpn.training.folder import absolute_card
+from tests.conftest import error_of, write_dataset
+from tests.training.small_runs import two_steps
+
+VAL = ["--trainer.accelerator=cpu", "--data.num_workers=0"]
+
+
+def test_a_run_finds_its_card_and_data_from_another_folder(tmp_path, monkeypatch, capsys):
+    write_dataset(tmp_path / "data", train=2, val=2)
+    monkeypatch.chdir(tmp_path)
+    options = ["--data.root=data/../data", "--data.cache=disk", "--data.cache_dir=cache"]
+    run = two_steps(Path("data/card.yaml"), Path("runs"), *options).resolve()
+    saved = yaml.safe_load((run / "config.yaml").read_text())["data"]
+    expected = [str(tmp_path / name) for name in ("data/card.yaml", "data", "cache")]
+    assert [saved["card"], saved["root"], saved["cache_dir"]] == expected
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (run / "metrics_val.json").unlink()
+    assert main(["val", "--checkpoint", str(run), *VAL]) == 0 and not list(Path().iterdir())
+    (run / "metrics_val.json").unlink()
+    assert main(["val", "--checkpoint", str(run), "--data.card=../data/card.yaml", *VAL]) == 0
+    assert (run / "metrics_val.json").is_file()  # known as the run's own card
+    (tmp_path / "data/card.yaml").rename(tmp_path / "data/other.yaml")
+    message = error_of(capsys, "val", "--checkpoint", run, *VAL)
+    assert f"data.card: {tmp_path}/data/card.yaml: no such card" in message and "--data.card" in message
+
+
+def test_a_card_has_a_name_that_means_the_same_in_every_folder(tmp_path, monkeypatch):
+    (tmp_path / "Dataset001").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert absolute_card("card.yaml") == str(tmp_path / "card.yaml")
+    assert absolute_card("Dataset001/../Dataset001") == str(tmp_path / "Dataset001")
+    assert absolute_card("camvid") == "camvid" and absolute_card("camvit") == "camvit"
