@@ -2,7 +2,7 @@
 
 import sys
 
-from segnext_pafpn.cli import main
+from segnext_pafpn_program import main
 
 if __name__ == "__main__":
     sys.exit(main(["predict", *sys.argv[1:]]))

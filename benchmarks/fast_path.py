@@ -21,7 +21,8 @@ from rich.table import Table
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_preprocessing
 
@@ -97,7 +98,7 @@ def _mean_iou(masks: list[np.ndarray], truths: list[np.ndarray], classes: int) -
     matrix = ConfusionMatrix(classes)
     for mask, truth in zip(masks, truths, strict=True):
         matrix.update(torch.from_numpy(mask)[None], torch.from_numpy(truth)[None])
-    return scores_from_matrix(matrix.compute()).mIoU
+    return scores_from_matrix(matrix.compute().cpu()).mIoU
 
 
 def _show(rows: list[dict]) -> None:

@@ -78,7 +78,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> subprocess.CompletedProcess:
     """Run the command line as a user does, in a process of its own."""
-    command = [sys.executable, "-m", "segnext_pafpn.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "segnext_pafpn_program", *map(str, arguments)]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout, env=environment)
 
@@ -86,7 +86,7 @@ def run_cli(*arguments: object, cwd: Path | None = None, timeout: int = 300) -> 
 def run_together(folder: Path, *commands: list[str]) -> None:
     """Run commands as a user does, but all in one process, which must end each with 0."""
     lines = "for words in commands:\n    code = main(words)\n    assert code == 0, words"
-    code = f"from segnext_pafpn.cli import main\ncommands = {commands!r}\n{lines}"
+    code = f"from segnext_pafpn_program import main\ncommands = {commands!r}\n{lines}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
     assert result.returncode == 0, f"{result.stdout[-1000:]}\n{result.stderr[-3000:]}"
 

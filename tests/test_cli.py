@@ -14,6 +14,7 @@ from PIL import Image
 
 from segnext_pafpn.arguments import shipped_configs
 from segnext_pafpn.cli import COMMANDS, load_command, main
+from segnext_pafpn.evaluation.per_image import ImageMatrices, save_images
 from tests.conftest import SMALL_RUN, run_cli, write_image_folder
 from tests.data.layouts import isbi2012, make_camvid
 
@@ -99,6 +100,23 @@ def test_help_lists_every_command(capsys):
     assert main(["--version"]) == 0
 
 
+HEAVY = {"torch", "lightning", "timm", "segmentation_models_pytorch", "torchmetrics", "albumentations", "matplotlib"}
+
+
+def imported_by(folder: Path, code: int, *arguments: object) -> set[str]:
+    """Which of the heavy packages a command has imported, which must end with ``code``."""
+    lines = (
+        "import sys",
+        "from segnext_pafpn_program import main",
+        f"assert main({[str(a) for a in arguments]}) == {code}",
+        f"print(*({HEAVY} & sys.modules.keys()), file=sys.stderr)",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-c", "\n".join(lines)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=environment)
+    return set(result.stderr.splitlines()[-1].split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -107,18 +125,36 @@ def test_help_lists_every_command(capsys):
         (["trian"], 2),
         (["samples", "--data", "cells", "--count", "1", "-o", "out"], 0),
         (["samples", "--cuont", "1"], 2),
+        (["train", "--optim.lrr", "1"], 2),
+        (["predict", "--chekpoint", "a"], 2),
     ],
 )
 def test_what_computes_nothing_does_without_torch(tmp_path, arguments, code):
-    lines = (
-        "import sys",
-        "from segnext_pafpn_program import main",
-        f"assert main({arguments}) == {code}",
-        "heavy = {'torch', 'lightning', 'timm', 'segmentation_models_pytorch', 'albumentations'} & sys.modules.keys()",
-        "assert not heavy, heavy",
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path, env=environment)
+    assert imported_by(tmp_path, code, *arguments) == set()
+
+
+def test_check_reads_a_data_set_without_torch(dataset):
+    assert imported_by(dataset, 0, "check", "--data", "card.yaml", "--html", "check.html") == set()
+    assert (dataset / "check.html").is_file()
+
+
+def test_compare_needs_no_torch(tmp_path):
+    for seed, name in enumerate(("first", "second")):
+        matrices = np.array([[[9 - seed, seed], [1, 9]]] * 3)
+        save_images(
+            ImageMatrices(("a", "b", "c"), matrices, ("no", "yes"), "val"), tmp_path / name / "metrics_val_images.npz"
+        )
+    assert imported_by(tmp_path, 0, "compare", "first", "second") == set()
+
+
+def test_doctor_needs_torch_alone(tmp_path):
+    assert imported_by(tmp_path, 0, "doctor") == {"torch"}
+
+
+def test_the_program_can_be_run_as_a_module(tmp_path):
+    code = "import runpy, sys; sys.argv = ['x', '--version']; runpy.run_module('segnext_pafpn_program', alter_sys=True)"
+    lines = f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit:\n    assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", lines], check=True, cwd=Path(__file__).parent.parent)
 
 
 def test_the_program_still_registers_the_networks_where_they_are_needed():

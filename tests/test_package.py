@@ -106,6 +106,7 @@ def test_importing_asks_the_network_nothing():
         "from segnext_pafpn.cli import COMMANDS, load_command\n"
         "for name in COMMANDS: load_command(name)\n"
         "import segnext_pafpn.inference.run, segnext_pafpn.training.run, segnext_pafpn.training.pretrain.run\n"
+        "import segnext_pafpn.models.summary, segnext_pafpn.doctor, segnext_pafpn.data.check.page\n"
         "assert not calls, calls"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

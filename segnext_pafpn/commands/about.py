@@ -5,8 +5,6 @@ import sys
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, console
-from segnext_pafpn.doctor import doctor_table
-from segnext_pafpn.models.summary import summarise_all, summary_table, summary_values
 
 
 def models(argv: list[str]) -> int:
@@ -22,6 +20,9 @@ def models(argv: list[str]) -> int:
     parser.add_argument("--encoder_name", type=str | None, help="an encoder of ours, of smp, or of timm as tu-NAME.")
     parser.add_argument("--json", action="store_true", help="print JSON.")
     arguments = parse(parser, argv)
+
+    from segnext_pafpn.models.summary import summarise_all, summary_table, summary_values  # imports torch and timm
+
     size = (arguments.size[1], arguments.size[0])
     rows = summarise_all(size, arguments.classes, arguments.arch, arguments.encoder_name)
     if arguments.json:
@@ -34,6 +35,9 @@ def models(argv: list[str]) -> int:
 def doctor(argv: list[str]) -> int:
     """print versions and devices, and what is missing"""
     parse(build_parser("doctor", "Print versions and devices, and what is missing."), argv)
+
+    from segnext_pafpn.doctor import doctor_table  # imports torch, and no more
+
     table, problems = doctor_table()
     console.print(table)
     for line in problems:

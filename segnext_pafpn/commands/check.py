@@ -25,13 +25,13 @@ def check(argv: list[str]) -> int:
         if output:
             refuse_no_file(Path(output))
 
-    # behind the parsing: torch takes seconds, and a mistyped option is to be told at once
+    # behind the parsing, so that a mistyped option is told at once; none of these needs torch
     from segnext_pafpn.data.check import check_data, check_split, check_table, check_values, empty_masks
     from segnext_pafpn.data.check.duplicates import find_twins
     from segnext_pafpn.data.check.page import write_check_page
-    from segnext_pafpn.data.datamodule import SegmentationDataModule
+    from segnext_pafpn.data.source import DataSource
 
-    data = SegmentationDataModule(arguments.data)
+    data = DataSource(arguments.data)
     config = arguments.data
     splits = list(dict.fromkeys([*data.reader.splits(), config.train_split, config.val_split]))
     reports = [check_split(data.card, data.reader, split, track, details=True) for split in splits]

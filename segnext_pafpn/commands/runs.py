@@ -33,16 +33,16 @@ def train(argv: list[str]) -> int:
     config, resume = _parse_run("train", text, TrainConfig, argv)
 
     from segnext_pafpn.data.check import check_split
-    from segnext_pafpn.data.datamodule import SegmentationDataModule
+    from segnext_pafpn.data.source import DataSource
     from segnext_pafpn.training.engine import is_first_process
     from segnext_pafpn.training.run import fit
 
     data = config.data
     train_report = None
     if data.check and is_first_process():
-        module = SegmentationDataModule(data)
+        source = DataSource(data)
         splits = dict.fromkeys([data.train_split, data.val_split])
-        reports = [check_split(module.card, module.reader, split, track) for split in splits]
+        reports = [check_split(source.card, source.reader, split, track) for split in splits]
         _refuse_problems(reports)
         train_report = reports[0]
     with _said_how_to_go_on("train", config.run_dir):

@@ -2,45 +2,36 @@
 
 import logging
 import os
-from typing import get_args
 
 import lightning as L
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from segnext_pafpn.data.cache import CacheKind, DiskCache, RamCache, Track, build_cache
-from segnext_pafpn.data.card import Card, load_card
+from segnext_pafpn.data.cache import DiskCache, RamCache, Track, build_cache
 from segnext_pafpn.data.config import DataConfig
-from segnext_pafpn.data.dataset import EvalBatchSampler, FilePairs, Pairs, SegmentationDataset, TrainSampler
-from segnext_pafpn.data.focus import check_focus, class_odds
-from segnext_pafpn.data.labels import LabelMap
-from segnext_pafpn.data.readers import Reader, Sample, build_reader
+from segnext_pafpn.data.dataset import EvalBatchSampler, SegmentationDataset, TrainSampler
+from segnext_pafpn.data.focus import class_odds
+from segnext_pafpn.data.pairs import FilePairs, Pairs
+from segnext_pafpn.data.readers import Sample
+from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.data.transforms import Transform, eval_transform, train_transform
-from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-class SegmentationDataModule(L.LightningDataModule):
+class SegmentationDataModule(DataSource, L.LightningDataModule):
     """Loaders of batches (:class:`~segnext_pafpn.data.dataset.Batch`).
 
     8-bit RGB stays uint8, to be normalised on the device; other images are normalised here by ``config.intensity``.
     """
 
     def __init__(self, config: DataConfig, seed: int = 0):
-        super().__init__()
-        _check_config(config)
-        self.config = config
+        L.LightningDataModule.__init__(self)
+        DataSource.__init__(self, config)
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
-        card = load_card(config.card)
-        self.reader: Reader = build_reader(card, config.root, config.layout)
-        self.card: Card = self.reader.fitted(card)
-        self.labels = LabelMap(self.card)
-        _check_intensity(self.card, config.intensity)
-        check_focus(config.crop_focus, self.card.class_names)
         self.repeat_factors: np.ndarray | None = None  # of the train split, where config.repeat_threshold is set
         self.track: Track | None = None  # shows the filling of the cache
         self.cache: RamCache | DiskCache | None = None
@@ -71,23 +62,6 @@ class SegmentationDataModule(L.LightningDataModule):
     @property
     def _cached_splits(self) -> list[str]:
         return list(dict.fromkeys([self.config.train_split, self.config.val_split]))
-
-    def samples(self, split: str) -> list[Sample]:
-        """The split's complete pairs.
-
-        Raises:
-            UserError: with the first of the listing's problems.
-        """
-        listing = self.reader.list_samples(split)
-        if listing.problems:
-            raise UserError(listing.problems[0])
-        return listing.samples
-
-    def read_truth(self, sample: Sample) -> np.ndarray:
-        """Truth of a sample in its own size, (H, W) or (K, H, W) uint8; it is taken to have passed the check."""
-        if self.card.multi_label:
-            return self.reader.read_layers(sample)
-        return self.labels(self.reader.read_mask(sample))
 
     def dataset(self, samples: list[Sample], transform: Transform, pairs: Pairs | None = None) -> SegmentationDataset:
         """These samples, normalised as the configuration says.
@@ -170,43 +144,3 @@ def build_loader(dataset: Dataset, num_workers: int | None, **order) -> DataLoad
         generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
         **order,
     )
-
-
-def _check_intensity(card: Card, intensity: Intensity | None) -> None:
-    """Numbers that were found for other images must not be taken for these."""
-    if intensity is None:
-        return
-    if card.image.is_rgb8 or intensity.channels != card.image.channels:
-        kind = "8-bit RGB" if card.image.is_rgb8 else f"images of {card.image.channels} channels"
-        raise UserError(
-            f"data.intensity: is for images of {intensity.channels} channels that are normalised by "
-            f"'{intensity.method}', but card '{card.name}' has {kind}. Set it to null to follow the card."
-        )
-
-
-def _check_config(config: DataConfig) -> None:
-    positive = {
-        "batch_size": config.batch_size,
-        "val_batch_size": config.val_batch_size,
-        "crop_size": min(config.crop_size),
-        "image_size": 1 if config.image_size is None else min(config.image_size),
-        "samples_per_epoch": 1 if config.samples_per_epoch is None else config.samples_per_epoch,
-        "augment.scale": config.augment.scale[0],
-    }
-    for key, value in positive.items():
-        if value <= 0:
-            raise UserError(f"data.{key}: must be more than 0, found {value}.")
-    if config.num_workers is not None and config.num_workers < 0:
-        raise UserError(f"data.num_workers: must be 0 or more (or null), found {config.num_workers}.")
-    if config.repeat_threshold is not None and not 0 < config.repeat_threshold <= 1:
-        raise UserError(f"data.repeat_threshold: must be more than 0 and at most 1, found {config.repeat_threshold}.")
-    kinds = get_args(CacheKind)
-    if config.cache not in kinds:
-        hint = nearest(str(config.cache), kinds)
-        raise UserError(f"data.cache: '{config.cache}' is not known.{hint} Known: {', '.join(kinds)}.")
-    if config.cache == "disk" and not config.cache_dir:
-        raise UserError(
-            "data.cache: disk needs data.cache_dir, a folder on a fast disk. Runs that name one folder share its files."
-        )
-    if config.augment.scale[0] > config.augment.scale[1]:
-        raise UserError(f"data.augment.scale: expected [smallest, largest], found {list(config.augment.scale)}.")

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.metrics import Scores, scores_from_matrix
 from segnext_pafpn.evaluation.per_image import ImageMatrices, right_and_union
+from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 
 _ROUND = 256  # resamples at a time, to bound memory
 

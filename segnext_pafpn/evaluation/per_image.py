@@ -9,32 +9,9 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.metrics import count_layers
 from segnext_pafpn.files import write_atomic
-
-
-def count_each_image(
-    prediction: torch.Tensor, target: torch.Tensor, num_classes: int, ignore_index: int = 255
-) -> torch.Tensor:
-    """Confusion matrices (B, K, K) int32 on the device of two batches (B, H, W) of classes; nothing is read back.
-
-    Rows are the truth, columns the prediction. Pixels that are ignored, or outside 0..K-1, do not count. Batches
-    (B, K, H, W) of 0 and 1 give (B, K, 2, 2).
-    """
-    if target.dim() == 4:
-        return count_layers(prediction, target, ignore_index).int()
-    batch, cells = len(target), num_classes**2
-    prediction, target = prediction.reshape(batch, -1).long(), target.reshape(batch, -1).long()
-    counted = target != ignore_index
-    for labels in (target, prediction):
-        counted &= (labels >= 0) & (labels < num_classes)
-    place = torch.where(counted, target * num_classes + prediction, cells)
-    bins = torch.zeros(batch, cells + 1, dtype=torch.int32, device=place.device)
-    bins.scatter_add_(1, place, torch.ones((), dtype=torch.int32, device=place.device).expand_as(place))
-    return bins[:, :cells].view(batch, num_classes, num_classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from segnext_pafpn.evaluation.fields.base import FieldReport, FieldTable, percent, percent_text
-from segnext_pafpn.evaluation.metrics import Scores, scores_from_matrix
+from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 
 
 def region_scores(matrix: np.ndarray, classes: Sequence[int]) -> Scores:

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from segnext_pafpn.evaluation.metrics import Scores
+from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.files import write_atomic
 
 ABSENT = "-"

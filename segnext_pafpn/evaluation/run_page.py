@@ -8,9 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn import page
-from segnext_pafpn.evaluation.figures import Colors, SheetRow, colorize, error_picture, truth_picture, wrong_and_ignored
-from segnext_pafpn.evaluation.metrics import Scores, scores_from_matrix
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows
+from segnext_pafpn.evaluation.pictures import (
+    Colors,
+    SheetRow,
+    colorize,
+    error_picture,
+    truth_picture,
+    wrong_and_ignored,
+)
+from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 
 IGNORE_INDEX = 255
 _WIDTH = 360  # pixels of a picture

@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.inference.config import PredictConfig
 from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
 from segnext_pafpn.inference.predictor import Predictor

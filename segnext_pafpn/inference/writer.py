@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.files import write_atomic
 
 IGNORE_INDEX = 255

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from segnext_pafpn.data.dataset import Batch
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, LayerMatrices, Scores, scores_from_matrix
-from segnext_pafpn.evaluation.per_image import count_each_image
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix, LayerMatrices, count_each_image
+from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
 from segnext_pafpn.training.optim import OptimConfig, build_optimizer
@@ -108,7 +108,7 @@ class SegmentationModule(L.LightningModule):
     def scores(self) -> Scores:
         """What the last evaluation found, over the whole split and all processes."""
         assert self.matrix is not None, "no evaluation has run yet"
-        return scores_from_matrix(self.matrix)
+        return scores_from_matrix(self.matrix.cpu())
 
     def _gather_images(self) -> tuple[list[str], torch.Tensor]:
         """Names and confusion matrices of all processes' images, on the CPU; the device is read once.

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
-from segnext_pafpn.evaluation.figures import SheetRow, picture_sheet, plot_curves
+from segnext_pafpn.evaluation.figures import picture_sheet, plot_curves
+from segnext_pafpn.evaluation.pictures import SheetRow
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.intensity import viewable
 

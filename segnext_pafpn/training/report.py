@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.evaluation.fields import FieldTable
-from segnext_pafpn.evaluation.figures import SheetRow
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
+from segnext_pafpn.evaluation.pictures import SheetRow
 from segnext_pafpn.evaluation.regions import region_report
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page

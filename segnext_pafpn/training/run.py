@@ -15,7 +15,7 @@ from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fields import FieldTable
-from segnext_pafpn.evaluation.metrics import Scores
+from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder

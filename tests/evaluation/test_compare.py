@@ -7,8 +7,8 @@ from rich.console import Console
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
-from segnext_pafpn.evaluation.metrics import scores_from_matrix
 from segnext_pafpn.evaluation.per_image import ImageMatrices
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 
 NAMES = ("road", "sky")
 

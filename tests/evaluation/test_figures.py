@@ -4,7 +4,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from segnext_pafpn.evaluation import figures
-from segnext_pafpn.evaluation.figures import SheetRow, colorize, picture_sheet, plot_curves
+from segnext_pafpn.evaluation.figures import picture_sheet, plot_curves
+from segnext_pafpn.evaluation.pictures import SheetRow, colorize
 
 NAMES = ["_background_", "road", "a$b$"]
 COLORS = [(10, 20, 30), (0, 200, 0), (0, 0, 250)]

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from segnext_pafpn.evaluation.figures import SheetRow, colorize, error_picture, picture_sheet, wrong_and_ignored
-from segnext_pafpn.evaluation.metrics import LayerMatrices, count_layers, scores_from_matrix
-from segnext_pafpn.evaluation.per_image import ImageMatrices, count_each_image
+from segnext_pafpn.evaluation.figures import picture_sheet
+from segnext_pafpn.evaluation.metrics import LayerMatrices, count_each_image, count_layers
+from segnext_pafpn.evaluation.per_image import ImageMatrices
+from segnext_pafpn.evaluation.pictures import SheetRow, colorize, error_picture, wrong_and_ignored
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 
 # two classes in a picture of 1x4: they overlap in the second pixel, the last does not count for the second class
 TRUTH = torch.tensor([[[[1, 1, 0, 0]], [[0, 1, 1, 255]]]], dtype=torch.uint8)

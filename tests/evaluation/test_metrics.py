@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 
 IGNORE = 255
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
-from segnext_pafpn.evaluation.per_image import ImageMatrices, count_each_image, image_rows, load_images, save_images
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix, count_each_image
+from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, load_images, save_images
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 
 
 def made(matrices, names=None, class_names=("a", "b")) -> ImageMatrices:

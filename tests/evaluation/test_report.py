@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 from segnext_pafpn.evaluation import report
-from segnext_pafpn.evaluation.metrics import scores_from_matrix
 from segnext_pafpn.evaluation.report import scores_table, write_confusion, write_scores
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 
 NAMES = ["road", "[red]sky[/red]", "tram"]
 MATRIX = np.array([[1, 0, 0], [1, 2, 0], [0, 0, 0]])  # IoU 1/2, 2/3, absent; see test_metrics

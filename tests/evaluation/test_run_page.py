@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segnext_pafpn.evaluation.figures import SheetRow
 from segnext_pafpn.evaluation.per_image import ImageMatrices
+from segnext_pafpn.evaluation.pictures import SheetRow
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from tests.strict_html import read_page
 

@@ -10,7 +10,8 @@ from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as refer
 from cityscapesscripts.helpers.labels import labels as city_labels
 from PIL import Image
 
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.evaluation.streets import (
     CITYSCAPES_INSTANCE_SIZES,
     BoundaryIoU,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from segnext_pafpn.data.readers.files import read_ids, read_rgb
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.figures import colorize
+from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.inference.inputs import find_images
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files

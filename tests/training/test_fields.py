@@ -19,7 +19,8 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.cases import summarize
 from segnext_pafpn.evaluation.fields import MedicalCases
 from segnext_pafpn.evaluation.medical import case_scores
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.evaluation.segments import segment_scores, segments_from_boundaries
 from segnext_pafpn.evaluation.streets import BoundaryIoU, merge_classes
 from segnext_pafpn.models.bundle import load_bundle

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn import __version__
-from segnext_pafpn.data.dataset import FilePairs, Pair
+from segnext_pafpn.data.pairs import FilePairs, Pair
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.data.readers.splits import Draw
 from segnext_pafpn.errors import UserError

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from segnext_pafpn.data.cache.room import free_memory, refuse_lack
-from segnext_pafpn.data.dataset import FilePairs, Pair
+from segnext_pafpn.data.pairs import FilePairs, Pair
 from segnext_pafpn.data.readers import Sample
 
 Track = Callable[[Iterable, int, str], Iterable]

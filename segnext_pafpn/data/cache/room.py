@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from segnext_pafpn.data.dataset import FilePairs
+from segnext_pafpn.data.pairs import FilePairs
 from segnext_pafpn.data.readers import Sample
 from segnext_pafpn.errors import UserError
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageMode
 
 from segnext_pafpn.data.card import IGNORE_INDEX
-from segnext_pafpn.data.dataset import describe_sizes, describe_unknown
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
+from segnext_pafpn.data.pairs import describe_sizes, describe_unknown
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.data.readers.files import DECODE_ERRORS
 from segnext_pafpn.data.readers.volume.files import suffix_of

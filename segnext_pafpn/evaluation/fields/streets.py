@@ -14,7 +14,8 @@ from segnext_pafpn.evaluation.fields.base import (
     percent,
     percent_text,
 )
-from segnext_pafpn.evaluation.metrics import ConfusionMatrix, scores_from_matrix
+from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.evaluation.streets import BoundaryIoU, InstanceIoU, merge_classes
 
 
