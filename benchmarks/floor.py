@@ -16,7 +16,7 @@ from result_files import RESULTS, given_command, write_result
 from rich.console import Console
 from roofline import H100_GBPS, H100_TFLOPS, measure_floor
 from speed import NETWORKS
-from speed_paths import CLASSES
+from speed_paths import CLASSES, Unavailable
 from table_rates import floor_table
 
 from segnext_pafpn.models.factory import build_model
@@ -41,17 +41,15 @@ def main() -> None:
         for job in ("train", "predict"):
             for batch in arguments.batch:
                 image = torch.empty(batch, 3, height, width, device="meta")
-                floor = measure_floor(network, image, job == "train", arguments.tflops, arguments.gbps)
-                rows.append(
-                    {
-                        "network": name,
-                        "job": job,
-                        "batch": batch,
-                        "gflop": round(floor.gflop, 2),
-                        "gbyte": round(floor.gbyte, 4),
-                        "floor_ms": round(floor.milliseconds, 4),
-                    }
-                )
+                row = {"network": name, "job": job, "batch": batch}
+                try:
+                    floor = measure_floor(network, image, job == "train", arguments.tflops, arguments.gbps)
+                    row["gflop"] = round(floor.gflop, 2)
+                    row["gbyte"] = round(floor.gbyte, 4)
+                    row["floor_ms"] = round(floor.milliseconds, 4)
+                except Unavailable as reason:
+                    row["not_measured"] = str(reason)
+                rows.append(row)
     content = {
         "benchmark": "roofline",
         "command": given_command(),

@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
+from speed_paths import Unavailable
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -71,11 +72,19 @@ def measure_floor(
         image: ``(B, C, H, W)``, of which only the shape is used.
         tflops: 10^12 operations per second of the device.
         gbps: 10^9 bytes per second of its memory.
+
+    Raises:
+        Unavailable: if the network does not train on so few images.
     """
     copy = deepcopy(network).to("meta").train(train)
     counter = _Counter(tflops, gbps, element_bytes)
     with counter, torch.set_grad_enabled(train):
-        out = copy(torch.empty(image.shape, device="meta"))
+        try:
+            out = copy(torch.empty(image.shape, device="meta"))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise Unavailable("BatchNorm over one pooled pixel does not train on one image") from error
         if train:
             out.sum().backward()
     return counter.floor

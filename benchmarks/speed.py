@@ -87,11 +87,6 @@ def _measure(arguments: argparse.Namespace, batch: int, threads: int) -> list[di
         except Unavailable as reason:
             row["not_measured"] = str(reason)
             run = None
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            row["not_measured"] = "BatchNorm over one pooled pixel does not train on one image"
-            run = None
         if run is not None:
             row["peak_mib"] = _peak_memory(run, device)
             if device.type == "cuda":

@@ -45,9 +45,11 @@ def floor_table(result: dict) -> str:
             row["network"],
             row["job"],
             row["batch"],
-            f"{row['gflop']:.1f}",
-            f"{row['gbyte']:.2f}",
-            f"{row['floor_ms']:.3f}",
+            *(
+                ["-", "-", row["not_measured"]]
+                if "not_measured" in row
+                else [f"{row['gflop']:.1f}", f"{row['gbyte']:.2f}", f"{row['floor_ms']:.3f}"]
+            ),
         ]
         for row in result["rows"]
     ]

@@ -56,3 +56,13 @@ def test_the_floor_is_filed_and_grows_with_the_work(run):
     from table_kinds import KINDS
 
     assert len(KINDS[content["benchmark"]](content).splitlines()) == 2 + 2 + 4
+
+
+def test_a_network_that_does_not_train_on_one_image_has_no_floor_there(run):
+    content = run("floor", "--only", "DeepLabV3Plus resnet18", "--batch", 1, 2, "--size", 64, 32)
+    train, *rest = content["rows"]
+    assert (train["job"], train["batch"]) == ("train", 1) and "does not train on one image" in train["not_measured"]
+    assert all(row["floor_ms"] > 0 for row in rest)
+    from table_kinds import KINDS
+
+    assert "| DeepLabV3Plus resnet18 | train | 1 | - | - | BatchNorm over" in KINDS[content["benchmark"]](content)
