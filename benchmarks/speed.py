@@ -53,10 +53,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="result file; default results/speed-DEVICE.json")
     arguments = parser.parse_args()
     out = arguments.out or RESULTS / f"speed-{torch.device(arguments.device).type}.json"
-    rows = []
-    for threads, batch in itertools.product(arguments.threads, arguments.batch):
-        torch.set_num_threads(threads)
-        rows += _measure(arguments, batch, threads)
+    rows: list[dict] = []
     content = {
         "benchmark": "speed",
         "command": given_command(),
@@ -65,7 +62,10 @@ def main() -> None:
         "environment": describe_environment(arguments.device),
         "rows": rows,
     }
-    write_result(content, out)
+    for threads, batch in itertools.product(arguments.threads, arguments.batch):
+        torch.set_num_threads(threads)
+        rows += _measure(arguments, batch, threads)
+        write_result(content, out)
     _show(rows)
 
 

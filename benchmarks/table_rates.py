@@ -8,13 +8,16 @@ from table_parts import grouped, markdown, measured_on
 def speed_table(result: dict) -> str:
     """Images a second, a table for each job, batch and number of threads; in brackets the share of the floor."""
     parts = [f"{_size(result)}, median of {result['rounds']} rounds. {measured_on(result['environment'])}"]
-    reasons: dict[str, None] = {}
+    reasons: dict[str, dict[str, None]] = {}
     for (job, batch, threads), rows in _by(result["rows"], "job", "batch", "threads").items():
-        paths = list(dict.fromkeys(row["path"] for row in rows))
+        # what no network can do on this machine has no column
+        paths = list(dict.fromkeys(row["path"] for row in rows if "ms" in row))
         lines = []
         for network, runs in grouped(rows, "network").items():
             cells = {run["path"]: _rate(run) for run in runs}
-            reasons |= {f"{run['path']}, {network}: {run['not_measured']}": None for run in runs if "ms" not in run}
+            for run in runs:
+                if "ms" not in run:
+                    reasons.setdefault(run["not_measured"], {})[network] = None
             # a network that cannot go through this job at all has no operations to count
             gflop = next((f"{run['gflop'] / batch:.1f}" for run in runs if "gflop" in run), "-")
             facts = [f"{runs[0]['million_parameters']:.1f}", gflop]
@@ -23,7 +26,9 @@ def speed_table(result: dict) -> str:
         parts.append(f"Images a second, {job}, batch of {batch}{where}:")
         parts.append(markdown(["network", "M parameters", "GFLOP / image", *paths], lines))
     if reasons:
-        parts.append("Not measured: " + "; ".join(reasons) + ".")
+        everyone = {row["network"] for row in result["rows"]}
+        whys = (f"{why} ({'all' if who.keys() == everyone else ', '.join(who)})" for why, who in reasons.items())
+        parts.append(f"Not measured: {'; '.join(whys)}.")
     return "\n\n".join(parts)
 
 
@@ -106,19 +111,19 @@ def volumes_table(result: dict) -> str:
 
 def fast_path_table(result: dict) -> str:
     """Images a second, and what became of the scores."""
-    plain = result["rows"][0]["images_per_second"]
+    first = result["rows"][0]["images_per_second"]
     lines = [
         [
             row["way"],
             f"{row['images_per_second']:.1f}",
-            f"{row['images_per_second'] / plain:.2f}",
+            f"{row['images_per_second'] / first:.2f}",
             f"{row['mIoU']:.2f}",
             f"{row['equal_labels_percent']:.2f}",
         ]
         for row in result["rows"]
     ]
     caption = f"{result['network']}, {result['data']}, batch {result['batch']}. {measured_on(result['environment'])}"
-    return f"{caption}\n\n" + markdown(["way", "images / s", "times plain", "mIoU %", "labels as plain's %"], lines)
+    return f"{caption}\n\n" + markdown(["way", "images / s", "times the first", "mIoU %", "labels as the first's %"], lines)
 
 
 def quickstart_table(result: dict) -> str:

@@ -19,12 +19,16 @@ RESULTS = {
                 {"network": "A", "job": "train", "path": "q", **TIMED, "not_measured": "has no fuse()"},
                 {"network": "B", "job": "train", "path": "p", "million_parameters": 1.0, "batch": 2, "threads": 1,
                  "not_measured": "does not train"},
+                {"network": "C", "job": "train", "path": "q", **TIMED, "ms": 4.0, "images_per_second": 250.0},
+                *({"network": name, "job": "train", "path": "s", "batch": 2, "threads": 1,
+                   "not_measured": "needs more"} for name in "ABC"),
                 {"network": "A", "job": "predict", "path": "r", **TIMED, "ms": 4.0, "images_per_second": 500.0,
                  "floor_ms": 1.0, "share_of_floor": 0.25},
             ],
         },
         ["| A | 4.0 | 10.0 | 500.0 | - |", "| A | 4.0 | 10.0 | 500.0 (25 %) |", "| B | 1.0 | - | - | - |",
-         "Not measured: q, A: has no fuse(); p, B: does not train."],
+         "| C | 4.0 | 10.0 | - | 250.0 |",
+         "Not measured: has no fuse() (A); needs more (all); does not train (B)."],
     ),
     "loader": (
         {
