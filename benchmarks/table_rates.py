@@ -123,7 +123,8 @@ def fast_path_table(result: dict) -> str:
         for row in result["rows"]
     ]
     caption = f"{result['network']}, {result['data']}, batch {result['batch']}. {measured_on(result['environment'])}"
-    return f"{caption}\n\n" + markdown(["way", "images / s", "times the first", "mIoU %", "labels as the first's %"], lines)
+    columns = ["way", "images / s", "times the first", "mIoU %", "labels as the first's %"]
+    return f"{caption}\n\n" + markdown(columns, lines)
 
 
 def quickstart_table(result: dict) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from segnext_pafpn.training.run import Result
 
 _Config = TypeVar("_Config", bound=RunConfig)
+_MAX_WARNINGS = 5  # that train prints
 
 
 def train(argv: list[str]) -> int:
@@ -44,6 +45,7 @@ def train(argv: list[str]) -> int:
         splits = dict.fromkeys([data.train_split, data.val_split])
         reports = [check_split(source.card, source.reader, split, track) for split in splits]
         _refuse_problems(reports)
+        _say_warnings(reports)
         train_report = reports[0]
     with _said_how_to_go_on("train", config.run_dir):
         shown = track if is_first_process() else None
@@ -211,6 +213,15 @@ def _refuse_problems(reports: Sequence[SplitReport]) -> None:
     if problems:
         more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
         raise UserError(problems[0] + more)
+
+
+def _say_warnings(reports: Sequence[SplitReport]) -> None:
+    # what a whole split lacks stands behind the files without a partner, of which there may be thousands
+    lines = [line for report in reports for line in reversed(report.warnings)]
+    for line in lines[:_MAX_WARNINGS]:
+        say(f"warning: {line}")
+    if len(lines) > _MAX_WARNINGS:
+        say(f"warning: {len(lines) - _MAX_WARNINGS} more; segnext-pafpn check lists all")
 
 
 def _show(result: Result) -> None:

@@ -57,6 +57,17 @@ def test_pictures_in_two_splits_without_number_do_not_hide_other_warnings(capsys
     assert ["classes have no pixel" in line for line in warnings[41:]] == [True, True]
 
 
+def test_training_says_what_is_odd_before_it_starts(capsys, dataset, tmp_path):
+    for i in range(50):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(dataset / f"masks/train/orphan{i}.png")
+    card = write_card(dataset, classes=many_classes())
+    stop = ["--model.encoder_name", "none_such", "--output_dir", str(tmp_path)]  # which is built after the check
+    assert main(["train", "--data", str(card), *stop]) == 2
+    warnings = lines_of(capsys.readouterr().out, "warning")
+    assert "split 'train': 142 of 150 classes have no pixel" in warnings[0] and len(warnings) == 5 + 1
+    assert warnings[-1].endswith(" more; segnext-pafpn check lists all")
+
+
 def test_errors_without_number_are_cut_short_and_their_cause_comes_first(capsys, monkeypatch, dataset, tmp_path):
     for i in range(44):
         for kind in ("images", "masks"):

@@ -5,6 +5,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.card import load_card
@@ -287,6 +288,15 @@ def test_regions_of_nnunet_are_scored_by_their_own_names(tmp_path, capsys):
     structures = json.loads((run / "metrics_val_medical.json").read_text())["structures"]
     assert list(structures) == ["both", "both (rest)", "posterior"]
     assert "<h2>Regions</h2>" in (run / "metrics_val.html").read_text()
+
+
+def test_a_user_of_nnunet_trains_and_predicts_tiff_stacks(tmp_path):
+    nnunet_tiff(tmp_path / "data")
+    out = train_and_predict(tmp_path / "data", tmp_path / "data/imagesTr", tmp_path)
+    written = sorted(path.name for path in out.iterdir())
+    assert written == [f"case_{i:03}.tif" for i in range(5)]
+    stack = tifffile.imread(out / "case_000.tif")
+    assert stack.shape == SHAPE and stack.dtype == np.uint8 and stack.max() <= 2
 
 
 def test_a_user_of_nnunet_trains_and_predicts_pictures(tmp_path):
