@@ -28,9 +28,7 @@ def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
     table.add_row("ignored, of all pixels", *(ignored_share(report) for report in reports))
     table.add_row("pictures", *(str(report.num_samples) for report in reports))
     table.add_row("width x height", *(describe_counts(report.sizes, 1) for report in reports))
-    for name, read in KINDS.items():
-        table.add_row(name, *(read(report) for report in reports))
-    for name, read in COUNTS.items():
+    for name, read in (KINDS | COUNTS).items():
         values = [read(report) for report in reports]
         if any(value not in ("0", "-") for value in values):
             table.add_row(name, *values)
