@@ -22,12 +22,17 @@ def test_names_in_filed_results_are_those_of_the_same_networks():
     from networks import COMPARISONS, NETWORKS
 
     known = {**NETWORKS, **{name: config for networks in COMPARISONS.values() for name, config in networks.items()}}
-    rows = [row for path in (FOLDER / "results").glob("*.json") for row in json.loads(path.read_text()).get("rows", [])]
-    trained = [row for row in rows if "model" in row]
+    contents = [json.loads(path.read_text()) for path in (FOLDER / "results").glob("*.json")]
+    trained = [
+        (row.get("network") or content["network"], row)
+        for content in contents
+        for row in content.get("rows", [])
+        if "model" in row
+    ]
     assert trained
-    for row in trained:
-        config = asdict(known[row["network"]])
-        assert row["model"] == {key: config[key] for key in row["model"]}, row["network"]
+    for name, row in trained:
+        config = asdict(known[name])
+        assert row["model"] == {key: config[key] for key in row["model"]}, name
 
 
 def test_each_benchmark_names_networks_alike():
