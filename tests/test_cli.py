@@ -66,18 +66,27 @@ def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path):
     assert yaml.safe_load((run_folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
 
 
+def _heed_interrupts() -> None:
+    """A shell's job in the background ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path):
     command = [
         sys.executable, "-m", "segnext_pafpn.cli", "train", "--config", "quickstart", "--output_dir", str(tmp_path),
         *SMALL_RUN, "--trainer.max_epochs=1000", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1",
         "--trainer.check_val_every_n_epoch=1", "--data.check=false",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if line.startswith("epoch   2"):
-                break
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=120)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, preexec_fn=_heed_interrupts, **pipes) as process:
+        try:
+            for line in process.stdout:
+                if line.startswith("epoch   2"):
+                    break
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "stopped"
     assert f"The run goes on with: segnext-pafpn train --resume {tmp_path}/quickstart" in output
