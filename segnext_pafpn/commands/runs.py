@@ -216,8 +216,7 @@ def _refuse_problems(reports: Sequence[SplitReport]) -> None:
 
 
 def _say_warnings(reports: Sequence[SplitReport]) -> None:
-    # what a whole split lacks stands behind the files without a partner, of which there may be thousands
-    lines = [line for report in reports for line in reversed(report.warnings)]
+    lines = [line for report in reports for line in report.warnings]
     for line in lines[:_MAX_WARNINGS]:
         say(f"warning: {line}")
     if len(lines) > _MAX_WARNINGS:

@@ -6,33 +6,13 @@ import shutil
 import nibabel
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.check import check_split
-from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
-from tests.data.deep_images import save_any, scene, uint16, write_deep
-from tests.data.problems import only
+from tests.data.problems import WHOLE, checked_card, only
+from tests.data.problems import problems_of_card as problems
 from tests.data.test_volumes import scans
 from tests.data.volumes import SHAPE, affine, intensities, labels, nnunet, save_nifti, save_stack
-
-WHOLE = {"folds": 0, "val_fraction": 0.0}
-
-
-def checked(card, details=False, **layout):
-    """The check's report of ``train``."""
-    loaded = load_card(str(card))
-    reader = build_reader(loaded, layout=layout)
-    return check_split(reader.fitted(loaded), reader, "train", details=details)
-
-
-def problems(card, **layout):
-    found = checked(card, **layout).problems
-    assert all("\n" not in line for line in found)
-    return found
-
 
 # --- labels that do not lie where their image lies
 
@@ -45,7 +25,12 @@ def test_a_label_that_is_flipped_or_oblique_against_its_image(tmp_path):
     oblique[:3, :3] @= np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     for transform in (flipped, oblique):
         save_nifti(tmp_path / "masks/p1.nii.gz", labels(1), transform)
-        only(problems(card, **WHOLE), "masks/p1.nii.gz: its affine puts a corner", "images/p1.nii.gz", "resample it")
+        only(
+            problems(card, **WHOLE),
+            "masks/p1.nii.gz: its affine puts a corner",
+            "images/p1.nii.gz",
+            "resample it",
+        )
 
 
 def test_an_affine_of_nan_is_told_and_not_compared(tmp_path):
@@ -54,7 +39,10 @@ def test_an_affine_of_nan_is_told_and_not_compared(tmp_path):
     content = bytearray(path.read_bytes())
     content[280:328] = np.full(12, np.nan, "<f4").tobytes()  # srow_x to srow_z of NIfTI-1
     path.write_bytes(content)
-    only(problems(card, **WHOLE), "masks/p1.nii: its affine, or that of its image, holds values that are no numbers")
+    only(
+        problems(card, **WHOLE),
+        "masks/p1.nii: its affine, or that of its image, holds values that are no numbers",
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +113,10 @@ def test_a_volume_that_is_compressed_or_not_against_its_name(tmp_path, is_named,
     save_nifti(tmp_path / f"x{should_be}", intensities(labels(1), 1))
     (tmp_path / f"x{should_be}").rename(tmp_path / f"images/p1{is_named}")
     not_ = "not " if is_named == ".nii.gz" else ""
-    only(problems(card, **WHOLE), f"images/p1{is_named}: cannot be decoded: it is {not_}compressed by gzip, against")
+    only(
+        problems(card, **WHOLE),
+        f"images/p1{is_named}: cannot be decoded: it is {not_}compressed by gzip, against",
+    )
 
 
 def test_a_header_without_voxels(tmp_path):
@@ -151,7 +142,7 @@ def test_an_image_without_label_and_a_label_without_image(tmp_path):
     card = scans(tmp_path)
     (tmp_path / "masks/p1.nii.gz").unlink()
     (tmp_path / "images/p2.nii.gz").unlink()
-    report = checked(card, **WHOLE)
+    report = checked_card(card, **WHOLE)
     only(report.problems, "images/p1.nii.gz: no mask for this image. Expected")
     only(report.warnings, "masks/p2.nii.gz: no image for this mask")
 
@@ -160,7 +151,11 @@ def test_a_folder_of_dicom_files_says_how_to_convert_them(tmp_path):
     card = scans(tmp_path)
     for path in (tmp_path / "images").iterdir():
         path.rename(path.with_name(f"{path.name.split('.')[0]}.dcm"))
-    only(problems(card, **WHOLE), "images: holds no image", "(found 4 x .dcm; convert DICOM first, as with dcm2niix)")
+    only(
+        problems(card, **WHOLE),
+        "images: holds no image",
+        "(found 4 x .dcm; convert DICOM first, as with dcm2niix)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,88 +177,6 @@ def test_an_archive_of_arrays_under_an_arrays_name(tmp_path):
     np.savez(tmp_path / "x.npz", scan=np.zeros(SHAPE), mask=np.zeros(SHAPE))
     (tmp_path / "x.npz").rename(tmp_path / "images/p1.npy")
     only(problems(card, **WHOLE), "images/p1.npy: an archive (.npz) of the arrays scan, mask, expected one array")
-
-
-# --- TIFF
-
-
-@pytest.mark.parametrize("dtype", [">u2", ">i2", ">f4", "<u2", "<i2", "<f4"])
-@pytest.mark.parametrize("axes", [2, 3])
-def test_signed_unsigned_and_big_endian_tiffs_are_read_as_they_are(tmp_path, dtype, axes):
-    values = np.arange(5 * 7 * 9).reshape(5, 7, 9) * 60 - (0 if "u" in dtype else 9000)
-    if axes == 3:
-        card = scans(tmp_path, ending=".tif")
-        volume = np.resize(values, SHAPE).astype(dtype)
-        tifffile.imwrite(tmp_path / "images/p0.tif", volume, byteorder=dtype[0], photometric="minisblack")
-        reader = build_reader(load_card(str(card)), layout=WHOLE)
-        read = np.stack([reader.read_image(s)[..., 0] for s in reader.list_samples("train").samples if s.case == "p0"])
-        assert np.array_equal(read, volume) and read.dtype.isnative
-        return
-    card = write_deep(tmp_path, "tiff16")
-    picture = np.resize(values, (40, 56)).astype(dtype)
-    tifffile.imwrite(tmp_path / "images/train/p0.tif", picture, byteorder=dtype[0])
-    reader = build_reader(load_card(str(card)))
-    read = reader.read_image(reader.list_samples("train").samples[0])[..., 0]
-    assert np.array_equal(read, picture) and read.dtype.isnative
-
-
-def spoil_compression(path):
-    """Write JPEG 2000 into the tag of the first page, which needs a package that is not installed."""
-    content = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as file:
-        at = file.pages[0].tags["Compression"].valueoffset
-    content[at : at + 2] = (34712).to_bytes(2, "little")
-    path.write_bytes(content)
-
-
-def test_a_tiff_compressed_by_what_is_not_installed_names_the_package(tmp_path):
-    stack = scans(tmp_path / "stack", ending=".tif")
-    spoil_compression(tmp_path / "stack/images/p1.tif")
-    only(problems(stack, **WHOLE), "images/p1.tif: cannot be decoded (", "requires the 'imagecodecs'", "pip install")
-    picture = write_deep(tmp_path / "picture", "tiff16")
-    spoil_compression(tmp_path / "picture/images/train/p1.tif")
-    only(
-        problems(picture), "train/p1.tif: cannot be decoded (", "requires the 'imagecodecs'", "pip install imagecodecs"
-    )
-
-
-@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
-def test_tiffs_of_the_usual_compressions_are_read(tmp_path, compression):
-    card = write_deep(tmp_path, "tiff16")
-    values = uint16(scene(1, 1)[0])[..., 0]
-    Image.fromarray(values).save(tmp_path / "images/train/p1.tif", compression=compression)
-    reader = build_reader(load_card(str(card)))
-    assert np.array_equal(reader.read_image(reader.list_samples("train").samples[1])[..., 0], values)
-    stack = scans(tmp_path / "stack", ending=".tif")
-    pages = [Image.fromarray(page) for page in intensities(labels(1), 1, np.uint16, 900)]
-    path = tmp_path / "stack/images/p1.tif"
-    pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression)
-    assert problems(stack, **WHOLE) == []
-
-
-def test_a_tiff_with_a_small_second_picture(tmp_path):
-    picture, stack = write_deep(tmp_path / "picture", "tiff16"), scans(tmp_path / "stack", ending=".tif")
-    for path in (tmp_path / "picture/images/train/p1.tif", tmp_path / "stack/images/p1.tif"):
-        with tifffile.TiffWriter(path) as file:
-            file.write(np.zeros((40, 56), np.int16))
-            file.write(np.zeros((20, 28), np.int16))
-    only(problems(picture), "train/p1.tif: its pages are of 2 sizes or kinds, expected one")
-    only(problems(stack, **WHOLE), "images/p1.tif: its pages are of 2 sizes or kinds, expected one")
-
-
-def test_pictures_of_8_bits_among_deeper_ones_are_a_warning(tmp_path):
-    card = write_deep(tmp_path, "png16")
-    assert checked(card, details=True).warnings == []
-    save_any(tmp_path / "images/train/p1.png", (scene(1, 1)[0][..., 0] / 10 + 100).astype(np.uint8))
-    report = checked(card, details=True)
-    assert report.problems == []
-    only(report.warnings, "split 'train': ", "images/train/p1.png: has 8 bits, as have 1 of 3 images, the others more")
-
-
-def test_channels_that_come_first_are_told_from_the_width(tmp_path):
-    card = write_deep(tmp_path, "npy5")
-    np.save(tmp_path / "images/train/p1.npy", scene(1, 5)[0].transpose(2, 0, 1).astype(np.float32))
-    only(problems(card), "p1.npy: the image has 56 channels (shape (5, 40, 56)), the card expects 5")
 
 
 # --- nnU-Net
@@ -306,4 +219,8 @@ def test_folders_and_files_of_nnunet_that_are_not_there(tmp_path):
     nnunet(tmp_path / "b", cases=2)
     for path in (tmp_path / "b/imagesTr").iterdir():
         path.rename(path.with_name(path.name.replace("_0000", "")))
-    only(problems(tmp_path / "b", folds=2), "imagesTr: holds no image that fits", "_0000.nii.gz' (found 2 x .nii.gz)")
+    only(
+        problems(tmp_path / "b", folds=2),
+        "imagesTr: holds no image that fits",
+        "_0000.nii.gz' (found 2 x .nii.gz)",
+    )

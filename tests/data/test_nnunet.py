@@ -2,19 +2,14 @@
 
 import json
 
-import nibabel
 import numpy as np
 import pytest
-import tifffile
 
-from segnext_pafpn.cli import main
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
-from tests.conftest import SMALL_RUN
 from tests.data.volumes import (
-    SHAPE,
     SPACING,
     affine,
     labels,
@@ -247,59 +242,3 @@ def test_options_that_dataset_json_decides_are_refused(tmp_path):
     nnunet(tmp_path)
     with pytest.raises(UserError, match="reader 'nnunet' has no option 'images'"):
         reader_of(tmp_path, images="x")
-
-
-def train_and_predict(root, source, output, *options):
-    """The commands of a user of nnU-Net; two steps in place of a training. Returns the folder of predictions."""
-    run = [*SMALL_RUN, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
-    assert main(["train", "--data", str(root), "--name", "r", "--output_dir", str(output), *run, *options]) == 0
-    predict = ["predict", "--checkpoint", str(output / "r"), "-i", str(source), "-o", str(output / "out")]
-    assert main([*predict, "--device", "cpu"]) == 0
-    return output / "out"
-
-
-def test_a_user_of_nnunet_trains_and_predicts_without_writing_anything(tmp_path):
-    root = tmp_path / "Dataset004_Part"
-    nnunet(root, channels=("T1", "T2"), labels={"background": 0, "both": [1, 2], "posterior": [2]},
-           regions_class_order=[1, 2])  # fmt: skip
-    layout = "--data.layout={folds: 2, neighbours: 1, min_foreground: 1}"
-    out = train_and_predict(root, root / "imagesTs", tmp_path, layout)
-    assert [path.name for path in out.iterdir()] == ["case_004.nii.gz"]
-    written, source = nibabel.load(out / "case_004.nii.gz"), nibabel.load(root / "imagesTs/case_004_0000.nii.gz")
-    assert written.shape == source.shape == SHAPE[::-1] and np.array_equal(written.affine, source.affine)
-    assert written.get_data_dtype() == np.uint8 and written.dataobj.get_unscaled().max() <= 2
-    saved = json.loads((tmp_path / "r/model/preprocessing.json").read_text())["slicing"]
-    assert saved["axis"] == 0 and saved["neighbours"] == 1 and saved["standardize"]
-
-
-def test_regions_of_nnunet_are_scored_by_their_own_names(tmp_path, capsys):
-    root = tmp_path / "Dataset005_Regions"
-    nnunet(root, labels={"background": 0, "both": [1, 2], "posterior": [2]}, regions_class_order=[1, 2])
-    layout = "--data.layout={folds: 2}"
-    train_and_predict(root, root / "imagesTs", tmp_path, layout)
-    assert "both = both (rest) + posterior" in " ".join(capsys.readouterr().out.split())
-    run = tmp_path / "r"
-    assert main(["val", "--checkpoint", str(run), "--metrics", "medical", "--report", "--trainer.accelerator=cpu"]) == 0
-    values = json.loads((run / "metrics_val.json").read_text())
-    (region,) = values["per_region"]
-    by_class = {row["name"]: row["truth_pixels"] for row in values["per_class"]}
-    assert list(by_class) == ["background", "both (rest)", "posterior"]
-    assert region["truth_pixels"] == by_class["both (rest)"] + by_class["posterior"]
-    structures = json.loads((run / "metrics_val_medical.json").read_text())["structures"]
-    assert list(structures) == ["both", "both (rest)", "posterior"]
-    assert "<h2>Regions</h2>" in (run / "metrics_val.html").read_text()
-
-
-def test_a_user_of_nnunet_trains_and_predicts_tiff_stacks(tmp_path):
-    nnunet_tiff(tmp_path / "data")
-    out = train_and_predict(tmp_path / "data", tmp_path / "data/imagesTr", tmp_path)
-    written = sorted(path.name for path in out.iterdir())
-    assert written == [f"case_{i:03}.tif" for i in range(5)]
-    stack = tifffile.imread(out / "case_000.tif")
-    assert stack.shape == SHAPE and stack.dtype == np.uint8 and stack.max() <= 2
-
-
-def test_a_user_of_nnunet_trains_and_predicts_pictures(tmp_path):
-    nnunet_png(tmp_path / "data", colours=False)
-    out = train_and_predict(tmp_path / "data", tmp_path / "data/imagesTr", tmp_path)
-    assert sorted(path.name for path in out.iterdir()) == [f"case_{i:03}.png" for i in range(5)]

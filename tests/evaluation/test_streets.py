@@ -1,7 +1,5 @@
 """Street-scene scores beside the evaluation script of Cityscapes, on the same PNG files, and beside definitions."""
 
-import copy
-
 import cv2
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from segnext_pafpn.evaluation.streets import (
     boundary_band,
     merge_classes,
 )
+from tests.evaluation.city_script import verdict_of
 
 IGNORE = 255
 CLASSES = sorted((row for row in city_labels if 0 <= row.trainId < IGNORE), key=lambda row: row.trainId)
@@ -59,11 +58,7 @@ def city(tmp_path_factory):
         Image.fromarray(labels.astype(np.uint8)).save(truths[-1])
         Image.fromarray(instances.astype(np.uint16)).save(truths[-1].replace("labelIds", "instanceIds"))
         Image.fromarray(prediction.astype(np.uint8)).save(predictions[-1])
-    arguments = copy.copy(reference.args)
-    arguments.quiet, arguments.JSONOutput = True, False
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(np, "in1d", np.isin, raising=False)  # which numpy 2.4 no longer has
-        verdict = reference.evaluateImgLists(predictions, truths, arguments)
+    verdict = verdict_of(predictions, truths)
 
     matrix = ConfusionMatrix(len(CLASSES))
     by_class, by_category = InstanceIoU(SIZES), InstanceIoU(SIZES, CATEGORIES)

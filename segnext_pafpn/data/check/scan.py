@@ -48,7 +48,6 @@ def check_split(
         report.problems.append(str(error))
         return report
     report.problems += listing.problems
-    report.warnings += listing.warnings
     report.num_unpaired = listing.num_unpaired
     report.num_samples = len(listing.samples)
     report.slices.update(sample.case for sample in listing.samples if sample.case is not None)
@@ -79,6 +78,7 @@ def check_split(
         _judge_values(report, form.slice_channels)
         if not form.is_rgb8:
             _judge_depths(report)
+    report.warnings += listing.warnings  # after what a whole split lacks, as they may be thousands
     report.problems = list(dict.fromkeys(report.problems))  # a file that cannot be read fails once for each slice
     report.unreadable = list(dict.fromkeys(report.unreadable))
     report.causes = find_causes(card, reader, report, failing or _first(listing.samples))
