@@ -33,8 +33,8 @@ from rows import load_config
 from table_kinds import stability_table
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
-from segnext_pafpn.models.bundle import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.training.callbacks import EpochSeed, NonFiniteLossError, NonFiniteLossGuard
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_trainer

@@ -14,8 +14,9 @@ from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.predictor import Predictor
-from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
+from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.run import evaluate
 from tests.conftest import SMALL_RUN

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from segnext_pafpn.data.class_rows import ClassRow, brief, parse_colors, parse_ids, parse_row
 from segnext_pafpn.data.dataset_json import FILE, card_content
 from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
 from segnext_pafpn.data.regions import parse_regions
@@ -29,23 +30,7 @@ from segnext_pafpn.files import shipped_folder
 
 IGNORE_INDEX = 255
 IGNORED_ID = 65535  # a raw id that readers give to pixels that are not to count; 255 may be a class in mask files
-_ROW_KEYS = ("name", "color", "ids", "mask_colors", "category")
 MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One class: its name, its colour in pictures (RGB), and the ids that stand for it in the mask files.
-
-    ``mask_colors`` are the colours that stand for it in mask files of colours; its own if none are given. ``category``
-    is what its owners count it to, for scores of categories; empty if nothing.
-    """
-
-    name: str
-    color: tuple[int, int, int]
-    ids: tuple[int, ...]
-    mask_colors: tuple[tuple[int, int, int], ...] = ()
-    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +71,13 @@ class Card:
     def class_colors(self) -> tuple[tuple[int, int, int], ...]:
         """K RGB triples, in the order of the training ids."""
         return tuple(row.color for row in self.classes)
+
+    @property
+    def class_ids(self) -> tuple[int, ...] | None:
+        """K ids of the mask files, the first of each class; None where a class has none, as with ``multi_label``."""
+        if self.multi_label or not all(row.ids for row in self.classes):
+            return None
+        return tuple(row.ids[0] for row in self.classes)
 
 
 def shipped_cards() -> list[str]:
@@ -150,30 +142,30 @@ def _parse_card(content: Any, path: Path) -> Card:
             raise UserError(f"{path}: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}.")
     root = content.get("root")
     if root is not None and not isinstance(root, str):
-        raise UserError(f"{path}: root: expected a folder, found {_brief(root)}. Put its name in quotes.")
+        raise UserError(f"{path}: root: expected a folder, found {brief(root)}. Put its name in quotes.")
     for key in ("classes", "layout"):
         if not content.get(key):
             raise UserError(f"{path}: the key '{key}' is missing. See datasets/README.md for an example.")
     rows, multi_label = content["classes"], content.get("multi_label", False)
     if not isinstance(multi_label, bool):
-        raise UserError(f"{path}: multi_label: expected true or false, found {_brief(multi_label)}.")
+        raise UserError(f"{path}: multi_label: expected true or false, found {brief(multi_label)}.")
     least = 1 if multi_label else 2
     if not isinstance(rows, list) or not least <= len(rows) <= MAX_CLASSES:
-        raise UserError(f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {_brief(rows)}.")
-    classes = tuple(_parse_row(row, index, path, multi_label) for index, row in enumerate(rows))
+        raise UserError(f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {brief(rows)}.")
+    classes = tuple(parse_row(row, index, path, multi_label) for index, row in enumerate(rows))
     if multi_label and (row := next((row for row in rows if "ids" in row), None)):
         raise UserError(
             f"{path}: class '{row['name']}' has ids, which mean nothing with multi_label: true, where each class has "
             f"mask files of its own. Remove them."
         )
-    ignore = tuple(_parse_ids(content.get("ignore", []), "ignore", path))
+    ignore = tuple(parse_ids(content.get("ignore", []), "ignore", path))
     _refuse_repeats([row.name for row in classes], "class name", path)
     _refuse_repeats([i for row in classes for i in row.ids] + list(ignore), "mask id", path)
     layout = content["layout"]
     if isinstance(layout, str):
         layout = {"reader": layout}
     if not isinstance(layout, dict) or not isinstance(layout.get("reader"), str):
-        raise UserError(f"{path}: layout: expected a reader's name or a mapping with 'reader', found {_brief(layout)}.")
+        raise UserError(f"{path}: layout: expected a reader's name or a mapping with 'reader', found {brief(layout)}.")
     return Card(
         name=str(content.get("name", path.stem)),
         title=str(content.get("title", "")),
@@ -181,7 +173,7 @@ def _parse_card(content: Any, path: Path) -> Card:
         terms=str(content.get("terms", "")),
         classes=classes,
         ignore=ignore,
-        ignore_colors=_parse_colors(content.get("ignore_colors", []), f"{path}: ignore_colors"),
+        ignore_colors=parse_colors(content.get("ignore_colors", []), f"{path}: ignore_colors"),
         boundary=_parse_boundary(content.get("boundary", []), [row.name for row in classes], path),
         regions=parse_regions(content.get("regions"), [row.name for row in classes], multi_label, path),
         multi_label=multi_label,
@@ -192,66 +184,17 @@ def _parse_card(content: Any, path: Path) -> Card:
     )
 
 
-def _parse_row(row: Any, index: int, path: Path, multi_label: bool) -> ClassRow:
-    where = f"{path}: classes[{index}]"
-    if not isinstance(row, dict) or "name" not in row:
-        raise UserError(f"{where}: expected {{name: ..., color: [r, g, b], ids: [...]}}, found {_brief(row)}.")
-    for key in row:
-        if key not in _ROW_KEYS:
-            raise UserError(f"{where}: unknown key '{key}'.{nearest(str(key), _ROW_KEYS)}")
-    default = _default_color(index + multi_label)  # black is for no class, where that may be
-    (color,) = _parse_colors([row.get("color", default)], f"{where}: color")
-    ids = _parse_ids(row.get("ids", [index]), f"classes[{index}].ids", path)
-    mask_colors = _parse_colors(row.get("mask_colors", [color]), f"{where}: mask_colors")
-    category = str(row.get("category", ""))
-    return ClassRow(name=str(row["name"]), color=color, ids=tuple(ids), mask_colors=mask_colors, category=category)
-
-
 def _parse_boundary(names: Any, known: list[str], path: Path) -> tuple[str, ...]:
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list):
-        raise UserError(f"{path}: boundary: expected a list of names of classes, found {_brief(names)}.")
+        raise UserError(f"{path}: boundary: expected a list of names of classes, found {brief(names)}.")
     for name in names:
         if name not in known:
-            raise UserError(f"{path}: boundary: {_brief(name)} is no class.{nearest(str(name), known)}")
+            raise UserError(f"{path}: boundary: {brief(name)} is no class.{nearest(str(name), known)}")
     return tuple(names)
-
-
-def _parse_colors(colors: Any, where: str) -> tuple[tuple[int, int, int], ...]:
-    if not isinstance(colors, list):
-        raise UserError(f"{where}: expected a list of [r, g, b], found {_brief(colors)}.")
-    for color in colors:
-        if (
-            not isinstance(color, list | tuple)
-            or len(color) != 3
-            or not all(isinstance(c, int) and 0 <= c <= 255 for c in color)
-        ):
-            raise UserError(f"{where}: expected three integers of 0 to 255, found {_brief(color)}.")
-    return tuple(tuple(color) for color in colors)
-
-
-def _parse_ids(ids: Any, where: str, path: Path) -> list[int]:
-    ids = [ids] if isinstance(ids, int) else ids
-    if not isinstance(ids, list) or not all(isinstance(i, int) and 0 <= i < 65536 for i in ids):
-        raise UserError(f"{path}: {where}: expected a list of integers of 0 to 65535, found {_brief(ids)}.")
-    return ids
 
 
 def _refuse_repeats(values: list, what: str, path: Path) -> None:
     for value in values:
         if values.count(value) > 1:
             raise UserError(f"{path}: {what} {value!r} stands in more than one row. Each may stand in one only.")
-
-
-def _default_color(index: int) -> tuple[int, int, int]:
-    """A distinct colour per class by the bit-reversal rule of Pascal VOC's palette."""
-    color = [0, 0, 0]
-    for bit in range(8):
-        for channel in range(3):
-            color[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
-    return tuple(color)
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

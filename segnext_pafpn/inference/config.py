@@ -19,6 +19,9 @@ class PredictConfig:
         output: also -o: folder for the masks, PNGs of class ids named like their images; label volumes in the
             volumes' form. Where a pixel may be of several classes, black and white PNGs in a folder for each class.
         device: auto, cpu, cuda, cuda:1 or mps.
+        ids: write the ids that the data's own masks have for the classes, the first of each class's `ids` in the card
+            (Cityscapes' labelIds, for its server), in place of the class's place in the card; 16-bit where one is
+            above 255.
         color: also write the masks in their classes' colours, to OUTPUT/color; not for volumes.
         overlay: also write the images under those colours, to OUTPUT/overlay; not for volumes.
         overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
@@ -36,6 +39,7 @@ class PredictConfig:
     input: list[str] | str
     output: str
     device: str = "auto"
+    ids: bool = False
     color: bool = False
     overlay: bool = False
     overlap: float = 0.5

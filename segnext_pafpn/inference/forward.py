@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

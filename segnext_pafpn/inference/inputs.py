@@ -11,7 +11,7 @@ from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.pixels import PIXEL_SUFFIXES, read_pixels
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 
 def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:

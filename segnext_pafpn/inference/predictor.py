@@ -18,7 +18,8 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.config import MAX_PIXELS
 from segnext_pafpn.inference.forward import Forward
 from segnext_pafpn.inference.windows import blend_rows
-from segnext_pafpn.models.bundle import Preprocessing, load_bundle
+from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 MAX_OVERLAP = 0.9
 WINDOW = (768, 768)

@@ -16,9 +16,10 @@ from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missi
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
-from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb
+from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb, with_ids
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.bundle import load_preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
 
 Track = Callable[[Iterable, int, str], Iterable]
@@ -69,8 +70,9 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
     """
     refuse_missing(config.input)
     preprocessing = load_preprocessing(config.checkpoint)
+    class_ids = _class_ids(config, preprocessing) if config.ids else None
     if preprocessing.slicing is not None:
-        return _predict_volumes(config, preprocessing.slicing, track)
+        return _predict_volumes(config, preprocessing.slicing, class_ids, track)
     inputs = find_inputs(config.input, preprocessing)
     predictor = _load(config)
     classes = preprocessing.class_names if preprocessing.multi_label else None
@@ -90,13 +92,24 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
                 writing.popleft().result()
             for (outputs, image), mask in zip(batch, masks, strict=True):
                 picture = viewable(image, preprocessing.intensity) if config.overlay else image
-                writing.append(writers.submit(_write, picture, mask, predictor.class_colors, outputs))
+                writing.append(writers.submit(_write, picture, mask, predictor.class_colors, class_ids, outputs))
                 report.written += outputs.masks
                 report.images += 1
         for future in writing:
             future.result()
     report.seconds = perf_counter() - begin
     return report
+
+
+def _class_ids(config: PredictConfig, preprocessing: Preprocessing) -> tuple[int, ...]:
+    if preprocessing.multi_label:
+        raise UserError("ids: is for one mask per image, and the model writes one for each class. Leave it out.")
+    if preprocessing.class_ids is None:
+        raise UserError(
+            f"ids: {config.checkpoint}: its preprocessing.json has no class_ids: the card it was trained by gives a "
+            f"class no ids, or an earlier version has written it. Leave ids out, or add them there, one per class."
+        )
+    return preprocessing.class_ids
 
 
 def _load(config: PredictConfig) -> Predictor:
@@ -128,7 +141,9 @@ def _batches(
         yield batch
 
 
-def _predict_volumes(config: PredictConfig, slicing: Slicing, track: Track | None) -> PredictReport:
+def _predict_volumes(
+    config: PredictConfig, slicing: Slicing, class_ids: tuple[int, ...] | None, track: Track | None
+) -> PredictReport:
     """The same for volumes, which are read and written one after the other."""
     if config.color or config.overlay:
         raise UserError("color and overlay are for pictures, and the model was trained on volumes. Leave them out.")
@@ -150,7 +165,7 @@ def _predict_volumes(config: PredictConfig, slicing: Slicing, track: Track | Non
             continue
         report.model_seconds += seconds
         try:
-            save_labels(labels, path, like=files[0])
+            save_labels(labels if class_ids is None else with_ids(labels, class_ids), path, like=files[0])
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
         report.written.append(path)
@@ -182,13 +197,17 @@ def _check_outputs(jobs: list[tuple[tuple[Path, ...], _Outputs]], folder: Path) 
 
 
 def _write(
-    image: np.ndarray, mask: np.ndarray, class_colors: tuple[tuple[int, int, int], ...], outputs: _Outputs
+    image: np.ndarray,
+    mask: np.ndarray,
+    class_colors: tuple[tuple[int, int, int], ...],
+    class_ids: tuple[int, ...] | None,
+    outputs: _Outputs,
 ) -> None:
     try:
         if mask.ndim == 3:
             save_layers(mask, outputs.masks)
         else:
-            save_mask(mask, outputs.masks[0])
+            save_mask(mask if class_ids is None else with_ids(mask, class_ids), outputs.masks[0])
         if outputs.color is not None:
             save_rgb(colorize(mask, class_colors), outputs.color)
         if outputs.overlay is not None:

@@ -108,16 +108,16 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarra
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:
-    """Write class ids (D, H, W) uint8 in the form of the volume ``like``, whole or not at all.
+    """Write class ids (D, H, W) uint8 or uint16 in the form of the volume ``like``, whole or not at all.
 
     NIfTI keeps the shape, affine, units and codes of its header; TIFF the spacing, written as ImageJ does.
 
     Raises:
-        ValueError: if the labels are no uint8 (D, H, W) of the volume's shape.
+        ValueError: if the labels are of another type, or not of the volume's shape.
     """
     header = read_header(like)
-    if labels.dtype != np.uint8 or labels.shape != header.shape:
-        raise ValueError(f"the labels are {labels.dtype} {labels.shape}, expected uint8 {header.shape}.")
+    if labels.dtype not in (np.uint8, np.uint16) or labels.shape != header.shape:
+        raise ValueError(f"the labels are {labels.dtype} {labels.shape}, expected uint8 or uint16 {header.shape}.")
     suffix = suffix_of(path)
     if suffix in (".nii", ".nii.gz"):
         _save_nifti(labels, path, like)
@@ -133,7 +133,7 @@ def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:
 def _save_nifti(labels: np.ndarray, path: Path, like: Path) -> None:
     source = nifti.load(like)
     header = source.header.copy()
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(labels.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0  # the window of the image
     image = type(source)(labels.transpose(2, 1, 0).reshape(source.shape), source.affine, header)

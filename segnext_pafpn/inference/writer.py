@@ -14,14 +14,23 @@ IGNORE_INDEX = 255
 
 
 def save_mask(mask: np.ndarray, path: Path) -> None:
-    """Write class ids (H, W) uint8 as a PNG of one channel of 8 bits.
+    """Write class ids (H, W) uint8 or uint16 as a PNG of one channel of 8 or 16 bits.
 
     Raises:
         ValueError: if the mask has another type or number of dimensions.
     """
-    if mask.dtype != np.uint8 or mask.ndim != 2:
-        raise ValueError(f"the mask is {mask.dtype} {mask.shape}, expected uint8 (H, W).")
+    if mask.dtype not in (np.uint8, np.uint16) or mask.ndim != 2:
+        raise ValueError(f"the mask is {mask.dtype} {mask.shape}, expected uint8 or uint16 (H, W).")
     _save_png(mask, path)
+
+
+def with_ids(mask: np.ndarray, class_ids: Sequence[int]) -> np.ndarray:
+    """The data's own ids, uint8, or uint16 if one is above 255, for places in the card, uint8 of the same shape.
+
+    Raises:
+        IndexError: if the mask has a place without an id.
+    """
+    return np.asarray(class_ids, dtype=np.uint8 if max(class_ids) <= 255 else np.uint16)[mask]
 
 
 def class_paths(folder: Path, class_names: Sequence[str], stem: str) -> list[Path]:

@@ -15,7 +15,8 @@ from torch import nn
 
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.bundle import Preprocessing, save_bundle
+from segnext_pafpn.models.bundle import save_bundle
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
 

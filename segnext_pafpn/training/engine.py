@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
 from segnext_pafpn.training.config import RunConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights

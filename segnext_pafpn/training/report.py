@@ -20,7 +20,7 @@ from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.fields import METRICS, single_metrics
 from segnext_pafpn.training.module import SegmentationModule

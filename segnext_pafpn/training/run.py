@@ -16,8 +16,9 @@ from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.scores import Scores
-from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle
+from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
@@ -83,6 +84,7 @@ def fit(
         image_size=config.data.image_size,
         slicing=data.reader.slicing,
         multi_label=data.card.multi_label,
+        class_ids=data.card.class_ids,
     )
     # a resumed run takes all weights from its checkpoint
     model_config = replace(config.model, init_from=None) if resume else config.model

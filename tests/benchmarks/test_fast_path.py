@@ -4,7 +4,8 @@ import torch
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.models import PAFPNeXt
-from segnext_pafpn.models.bundle import Preprocessing, save_bundle
+from segnext_pafpn.models.bundle import save_bundle
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 
 def spread_labels(network, classes):

@@ -26,8 +26,17 @@ def test_card_is_read_with_its_root_beside_it(tmp_path):
     card = load_card(write(tmp_path))
     assert card.class_names == ("cell", "wall")
     assert card.class_colors[0] == (1, 2, 3)
+    assert card.class_ids == tuple(row["ids"][0] for row in GOOD["classes"])
     assert card.root == tmp_path / "pictures"
     assert card.name == "card"
+
+
+def test_a_card_with_a_class_without_ids_has_no_ids_to_write(tmp_path):
+    rows = [{"name": "cell", "ids": [3, 4]}, {"name": "wall", "ids": []}]
+    assert load_card(write(tmp_path, classes=rows)).class_ids is None
+    rows = [{"name": "cell"}, {"name": "wall"}]
+    assert load_card(write(tmp_path, classes=rows)).class_ids == (0, 1)
+    assert load_card(write(tmp_path, classes=rows, multi_label=True)).class_ids is None
 
 
 def test_categories_and_boundaries_are_read(tmp_path):

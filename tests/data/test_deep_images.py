@@ -16,7 +16,7 @@ from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.transforms import AugmentConfig, train_transform
 from segnext_pafpn.inference.inputs import read_input
 from segnext_pafpn.intensity import Intensity
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.data.deep_images import save_any, scene, uint16, write_deep, write_deep_card
 
 RANDOM = np.random.default_rng(0)

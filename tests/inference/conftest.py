@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from segnext_pafpn.models import PAFPNeXt
-from segnext_pafpn.models.bundle import Preprocessing, save_bundle
+from segnext_pafpn.models.bundle import save_bundle
+from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.conftest import single_thread
 
 COLORS = ((200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 90))

@@ -17,7 +17,7 @@ from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.windows import blend_rows
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 
 class Recorder(nn.Module):

@@ -8,7 +8,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.inputs import find_inputs, read_input
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.intensity import Intensity
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.data.deep_images import save_any
 
 CLASSES = {"class_names": ("no", "yes"), "class_colors": ((0, 0, 0), (9, 9, 9))}

@@ -1,5 +1,7 @@
 import os
+from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from segnext_pafpn.inference.inputs import find_images
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import overlay
+from segnext_pafpn.models.bundle import save_preprocessing
 
 ORIENTATION = 0x0112
 
@@ -74,6 +77,28 @@ def test_masks_have_their_images_names_and_sizes_and_the_models_ids(folder, chec
     predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
     for source, mask in zip((folder / "a.png", folder / "b.jpg"), report.written, strict=True):
         np.testing.assert_array_equal(read_ids(mask), predictor.predict(read_rgb(source)))
+
+
+def test_ids_are_those_of_the_datas_own_masks(folder, checkpoint, preprocessing, tmp_path):
+    predict_files(config(checkpoint, folder, tmp_path / "places"))
+    bundle = copytree(checkpoint, tmp_path / "model")
+    save_preprocessing(replace(preprocessing, class_ids=(7, 8, 1000, 0)), bundle)
+    report = predict_files(config(bundle, folder, tmp_path / "ids", ids=True, color=True))
+    for path in report.written:
+        places = read_ids(tmp_path / "places" / path.name)
+        np.testing.assert_array_equal(read_ids(path), np.array([7, 8, 1000, 0])[places])
+        color = colorize(places, preprocessing.class_colors)
+        np.testing.assert_array_equal(read_rgb(tmp_path / "ids" / "color" / path.name), color)
+
+
+def test_ids_that_the_model_does_not_know_are_refused(folder, checkpoint, preprocessing, tmp_path):
+    with pytest.raises(UserError, match=r"preprocessing\.json has no class_ids"):
+        predict_files(config(checkpoint, folder, tmp_path / "out", ids=True))
+    layers = copytree(checkpoint, tmp_path / "model")
+    save_preprocessing(replace(preprocessing, multi_label=True), layers)
+    with pytest.raises(UserError, match="one for each class"):
+        predict_files(config(layers, folder, tmp_path / "out", ids=True))
+    assert not (tmp_path / "out").exists()
 
 
 def test_colours_and_overlays_are_written_beside_the_masks(folder, checkpoint, preprocessing, tmp_path):

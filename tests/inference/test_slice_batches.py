@@ -9,7 +9,7 @@ from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.volumes import VolumeFiles, predict_volume
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models import PAFPNeXt
-from segnext_pafpn.models.bundle import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing, stack_along, take_slice
 from tests.data.volumes import SHAPE, intensities, labels, save_nifti
 

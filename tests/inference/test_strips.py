@@ -6,8 +6,9 @@ import torch
 
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.windows import window_shares, window_starts
-from segnext_pafpn.models.bundle import Preprocessing, load_bundle
+from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 NAMES = ("wall", "floor", "door", "lamp")
 COLORS = ((1, 2, 3),) * 4

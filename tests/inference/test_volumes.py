@@ -1,5 +1,7 @@
 """Volumes are predicted slice by slice and written in the form they came in."""
 
+from dataclasses import replace
+from shutil import copytree
 from types import SimpleNamespace
 
 import nibabel
@@ -16,7 +18,8 @@ from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.volumes import VolumeFiles, find_volumes, predict_volume, save_labels
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models import PAFPNeXt
-from segnext_pafpn.models.bundle import Preprocessing, load_preprocessing, save_bundle
+from segnext_pafpn.models.bundle import load_preprocessing, save_bundle, save_preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
 from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, save_nifti, save_stack
 
@@ -112,7 +115,7 @@ def test_numpy_arrays_stay_numpy_arrays(tmp_path):
 
 def test_labels_of_another_shape_are_a_programmers_error(tmp_path):
     save_nifti(tmp_path / "a.nii.gz", labels(1))
-    with pytest.raises(ValueError, match=r"expected uint8 \(12, 40, 36\)"):
+    with pytest.raises(ValueError, match=r"expected uint8 or uint16 \(12, 40, 36\)"):
         save_labels(labels(1)[1:], tmp_path / "out.nii.gz", like=tmp_path / "a.nii.gz")
     assert not (tmp_path / "out.nii.gz").exists()
 
@@ -175,6 +178,19 @@ def test_one_file_is_predicted_too_and_nothing_overwrites_it(checkpoint, tmp_pat
     assert (tmp_path / "p1.nii.gz").read_bytes() == before
     assert predict(checkpoint, tmp_path, tmp_path / "x", "--color", "true") == 2
     assert "color and overlay are for pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".tif"])
+def test_ids_above_255_are_written_in_16_bits(checkpoint, tmp_path, ending):
+    bundle = copytree(checkpoint, tmp_path / "model")
+    save_preprocessing(replace(load_preprocessing(checkpoint), class_ids=(0, 1000)), bundle)
+    save = save_nifti if ending == ".nii.gz" else save_stack
+    save(tmp_path / f"scans/p{ending}", intensities(labels(0), 0))
+    assert predict(bundle, tmp_path / "scans", tmp_path / "places") == 0
+    assert predict(bundle, tmp_path / "scans", tmp_path / "ids", "--ids", "true") == 0
+    read = (lambda path: np.asarray(nibabel.load(path).dataobj)) if ending == ".nii.gz" else tifffile.imread
+    places, ids = (read(tmp_path / folder / f"p{ending}") for folder in ("places", "ids"))
+    assert places.dtype == np.uint8 and np.array_equal(ids, 1000 * places.astype(int))
 
 
 def test_a_volume_with_another_number_of_channels_is_named(checkpoint, tmp_path, capsys):

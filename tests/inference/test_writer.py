@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from segnext_pafpn.data.readers.files import read_ids, read_rgb
-from segnext_pafpn.inference.writer import overlay, save_mask, save_rgb
+from segnext_pafpn.inference.writer import overlay, save_mask, save_rgb, with_ids
 
 COLORS = [(100, 0, 0), (0, 200, 0)]
 
@@ -14,6 +14,20 @@ def test_a_mask_comes_back_as_it_was(tmp_path):
     with Image.open(tmp_path / "masks" / "a.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", "L", (32, 8))
     np.testing.assert_array_equal(read_ids(tmp_path / "masks" / "a.png"), mask)
+
+
+def test_ids_stand_in_the_file_in_place_of_places(tmp_path):
+    mask = np.array([[0, 1], [2, 1]], np.uint8)
+    for ids, mode in ((7, 11, 255), "L"), ((7, 300, 65535), "I;16"):
+        save_mask(with_ids(mask, ids), tmp_path / "a.png")
+        with Image.open(tmp_path / "a.png") as image:
+            assert image.mode == mode
+        np.testing.assert_array_equal(read_ids(tmp_path / "a.png"), np.array(ids)[mask])
+
+
+def test_a_place_without_an_id_is_no_id():
+    with pytest.raises(IndexError):
+        with_ids(np.array([[2]], np.uint8), (7, 11))
 
 
 def test_a_picture_comes_back_as_it_was(tmp_path, make_image):

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.bundle import Preprocessing, load_bundle, save_bundle, save_preprocessing
+from segnext_pafpn.models.bundle import load_bundle, save_bundle, save_preprocessing
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.preprocessing import Preprocessing
 
 LOGITS = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(1))
 
@@ -55,22 +56,32 @@ def test_thresholds_travel_with_the_model(bundle):
     save_preprocessing(preprocessing, folder)
 
 
-def test_models_from_before_there_were_thresholds_can_be_read(bundle):
+def test_models_from_before_there_were_thresholds_and_ids_can_be_read(bundle):
     folder, preprocessing = bundle
     path = folder / "preprocessing.json"
     values = json.loads(path.read_text())
-    for key in ("multi_label", "thresholds", "thresholds_from"):
+    for key in ("multi_label", "thresholds", "thresholds_from", "class_ids"):
         del values[key]
     path.write_text(json.dumps(values))
     assert load_bundle(folder)[1] == preprocessing
 
 
-@pytest.mark.parametrize("thresholds", [[0.5, 0.5], [1.5], ["a"]])
-def test_thresholds_that_cannot_be_are_refused(bundle, thresholds):
+def test_the_datas_own_ids_travel_with_the_model(bundle):
+    folder, preprocessing = bundle
+    save_preprocessing(replace(preprocessing, class_ids=(4, 65535)), folder)
+    assert load_bundle(folder)[1].class_ids == (4, 65535)
+    save_preprocessing(preprocessing, folder)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"thresholds": [0.5, 0.5]}, {"thresholds": [1.5]}, {"thresholds": ["a"]}]
+    + [{"class_ids": [1]}, {"class_ids": [0, 65536]}, {"class_ids": ["a", "b"]}],
+)
+def test_values_that_cannot_be_are_refused(bundle, values):
     folder, preprocessing = bundle
     path = folder / "preprocessing.json"
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps({**values, "thresholds": thresholds}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     with pytest.raises(UserError, match=r"preprocessing.json: not a valid preprocessing file"):
         load_bundle(folder)
     save_preprocessing(preprocessing, folder)

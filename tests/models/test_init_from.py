@@ -10,9 +10,10 @@ from torch import nn
 
 from segnext_pafpn import ELANeXtEncoder, PAFPNeXt, UserError
 from segnext_pafpn.layers import ConvNeXtBlock, LayerNorm2d
-from segnext_pafpn.models.bundle import Preprocessing, save_bundle
+from segnext_pafpn.models.bundle import save_bundle
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.models.init_from import init_from
+from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.layers.random_weights import randomise_vectors
 
 # at strides 4 to 32 the network below has 40, 80, 160 and 64 channels, convnext_atto 40, 80, 160 and 320

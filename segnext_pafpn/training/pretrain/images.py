@@ -17,7 +17,7 @@ from segnext_pafpn.data.datamodule import build_loader, rank_and_world_size
 from segnext_pafpn.data.dataset import EvalBatchSampler, TrainSampler
 from segnext_pafpn.data.readers.files import image_files, read_rgb
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.models.bundle import IMAGENET_MEAN, IMAGENET_STD
+from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.training.pretrain.config import ImageFolderConfig
 
 _INTERPOLATIONS = ("bicubic", "bilinear", "random")

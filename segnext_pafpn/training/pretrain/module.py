@@ -8,7 +8,7 @@ from timm.data.random_erasing import RandomErasing
 from timm.utils import accuracy
 from torch import nn
 
-from segnext_pafpn.models.bundle import IMAGENET_MEAN, IMAGENET_STD
+from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.training.pretrain.config import ImageAugmentConfig, PretrainOptimConfig
 from segnext_pafpn.training.pretrain.images import ImageBatch
 from segnext_pafpn.training.pretrain.optim import build_optimizer
