@@ -36,6 +36,7 @@ from tests.conftest import SMALL_RUN, error_of
         (["check", "card.yaml"], "'card.yaml' has no option in front of it. Give a card as --data card.yaml"),
         (["check", "--data", "folder"], "data.card: folder is a folder, expected a card"),
         (["check", "--config", "card.yaml"], "If the file is a card, give it with --data."),
+        (["check", "--data", "card.yaml", "--threads", "0"], "threads: found 0, expected at least 1."),
         (["predict", "a.png"], "a.png"),
         (["compare", "runs/a"], "expected the folders of two runs, found 1: runs/a."),
         (["compare", "a", "b", "c"], "expected the folders of two runs, found 3: a b c."),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
 from segnext_pafpn.training.config import TrainConfig
 
@@ -20,7 +21,10 @@ def check(argv: list[str]) -> int:
     parser.add_class_arguments(TrainConfig)
     parser.add_argument("--json", type=str | None, help="also write everything that was found to this file.")
     parser.add_argument("--html", type=str | None, help="also write a page with charts and thumbnails to this file.")
+    parser.add_argument("--threads", type=int | None, help="that read files; null: a few more than there are cores.")
     arguments = parse(parser, argv)
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UserError(f"threads: found {arguments.threads}, expected at least 1.")
     for output in (arguments.json, arguments.html):
         if output:
             refuse_no_file(Path(output))
@@ -34,7 +38,9 @@ def check(argv: list[str]) -> int:
     data = DataSource(arguments.data)
     config = arguments.data
     splits = list(dict.fromkeys([*data.reader.splits(), config.train_split, config.val_split]))
-    reports = [check_split(data.card, data.reader, split, track, details=True) for split in splits]
+    reports = [
+        check_split(data.card, data.reader, split, track, details=True, workers=arguments.threads) for split in splits
+    ]
     found = check_data(data.card, reports, find_twins(reports))
     console.print(check_table(data.card, reports))
     for line in empty_masks(reports):

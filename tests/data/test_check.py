@@ -98,6 +98,10 @@ def test_the_command_writes_json_and_page_and_exits_with_what_they_say(capsys, d
     assert values["splits"][0]["image_kinds"] == {"PNG RGB, 3 x uint8": 6}
     read_page(tmp_path / "check.html")
 
+    with_one = ["--threads", "1", "--json", str(tmp_path / "one.json")]
+    assert main(["check", "--data", str(dataset / "card.yaml"), *with_one]) == 0
+    assert json.loads((tmp_path / "one.json").read_text()) == values
+
     spoil_off_by_one(dataset)
     capsys.readouterr()
     assert main(["check", "--data", str(dataset / "card.yaml"), *outputs]) == 2
