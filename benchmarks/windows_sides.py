@@ -9,16 +9,27 @@ import numpy as np
 from scaling_points import facts, peak_mib, resident_mib
 
 __all__ = ["facts", "measure"]
+WAYS = {  # is it ours, and what its predictor is made with
+    "segnext_pafpn": (True, {}),
+    "segnext_pafpn, bfloat16": (True, {"precision": "bf16-mixed"}),
+    "MONAI, the same network": (False, {}),
+    "MONAI, the network as trained": (False, {"fuse": False}),
+}
 SCENE = (128, 192)  # height and width of the street scenes that the picture is laid out with, and how many there are
 SCENES = 64
 
 
 def measure(name: str, device: str, options: dict, labels_path: Path) -> dict:
-    """Seconds, windows and peak of memory of one side; its label map goes into ``labels_path``."""
-    predictor = _predictor(device, options)
+    """Seconds, windows and peak of memory of one of :data:`WAYS`; its label map goes into ``labels_path``."""
+    import torch
+
+    ours, settings = WAYS[name]
+    predictor = _predictor(device, options, settings)
+    if not settings.get("fuse", True):
+        predictor.model.to(memory_format=torch.contiguous_format)
     picture = large_picture(options["side"])
     calls = _count_calls(predictor.model)
-    side = {"segnext_pafpn": _ours, "MONAI": _monai}[name](predictor, options)
+    side = (_ours if ours else _monai)(predictor, options)
     start, reset = _memory(device)
     side(picture[: options["window"], : options["window"]])  # what the first call alone pays for
     reset()
@@ -45,7 +56,7 @@ def large_picture(side: int) -> np.ndarray:
     return picture
 
 
-def _predictor(device: str, options: dict):
+def _predictor(device: str, options: dict, settings: dict):
     import torch
 
     from segnext_pafpn.inference.predictor import Predictor
@@ -64,7 +75,7 @@ def _predictor(device: str, options: dict):
         preprocessing = Preprocessing(class_names=names, class_colors=((0, 0, 0),) * len(names))
     window = (options["window"],) * 2
     largest = window[0] * window[1]
-    return Predictor(network, preprocessing, device, largest, window, options["overlap"])
+    return Predictor(network, preprocessing, device, largest, window, options["overlap"], **settings)
 
 
 def _level(network) -> None:

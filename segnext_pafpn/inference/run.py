@@ -109,7 +109,8 @@ def _class_ids(config: PredictConfig, preprocessing: Preprocessing) -> tuple[int
             f"ids: {config.checkpoint}: its preprocessing.json has no class_ids: the card it was trained by gives a "
             f"class no ids, or an earlier version has written it. Leave ids out, or add them there, one per class."
         )
-    return preprocessing.class_ids
+    ids = preprocessing.class_ids
+    return ids if len(ids) > 1 else (0, *ids)  # one class beside nothing, which is 0
 
 
 def _load(config: PredictConfig) -> Predictor:

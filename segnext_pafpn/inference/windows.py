@@ -4,7 +4,6 @@ Windows form a grid, so rows and columns are placed and weighted apart: a window
 product of its row's and its column's.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,7 +15,9 @@ GAUSSIAN_SIGMA = 1 / 8  # in window sides, as nnU-Net has it; at a window's bord
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
     """First pixels of the fewest windows that cover ``length`` pixels and overlap by at least ``overlap`` of a window.
 
-    The first window begins at the image's border, the last one ends at it, the others lie evenly between.
+    They lie in equal steps, but for the last one, which is drawn back to end at the image's border: MONAI and
+    mmsegmentation place them so, too. A step that is a multiple of the network's largest stride, such as half of
+    768, puts a pixel on the same place of the network's grid in all of its windows.
 
     Args:
         length: pixels along this side of the image.
@@ -25,8 +26,7 @@ def window_starts(length: int, window: int, overlap: float) -> list[int]:
     """
     free = length - window
     step = max(1, int(window * (1 - overlap)))
-    gaps = math.ceil(free / step)
-    return [0] + [round(i * free / gaps) for i in range(1, gaps + 1)]
+    return [*range(0, free, step), free]
 
 
 def window_shares(length: int, window: int, starts: list[int]) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from segnext_pafpn.layers.conv import Downsample
+from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 from segnext_pafpn.layers.foldable import Foldable, fold_norm
 from segnext_pafpn.layers.norm import build_norm
 
@@ -56,8 +57,7 @@ class ConvNeXtBlock(Foldable):
         groups: int = 1,
     ):
         super().__init__()
-        padding = dilation * (kernel_size // 2)
-        self.dw = nn.Conv2d(channels, channels, kernel_size, padding=padding, dilation=dilation, groups=channels)
+        self.dw = DepthwiseConv2d(channels, kernel_size, dilation)
         self.norm = build_norm(norm, channels)
         self.pw1 = nn.Conv2d(channels, expansion * channels, 1, groups=groups)
         self.act = nn.GELU()

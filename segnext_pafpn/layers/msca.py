@@ -10,12 +10,7 @@ import torch
 from torch import nn
 
 from segnext_pafpn.layers.convnext import DropPath
-
-
-def depthwise(channels: int, height: int, width: int, dilation: int = 1) -> nn.Conv2d:
-    """Depthwise convolution with an odd ``height`` x ``width`` kernel that keeps the size."""
-    padding = (dilation * (height // 2), dilation * (width // 2))
-    return nn.Conv2d(channels, channels, (height, width), padding=padding, dilation=dilation, groups=channels)
+from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 
 
 class MSCA(nn.Module):
@@ -23,13 +18,13 @@ class MSCA(nn.Module):
 
     def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
-        self.conv0 = depthwise(channels, 5, 5, dilation)
-        self.conv0_1 = depthwise(channels, 1, 7, dilation)
-        self.conv0_2 = depthwise(channels, 7, 1, dilation)
-        self.conv1_1 = depthwise(channels, 1, 11, dilation)
-        self.conv1_2 = depthwise(channels, 11, 1, dilation)
-        self.conv2_1 = depthwise(channels, 1, 21, dilation)
-        self.conv2_2 = depthwise(channels, 21, 1, dilation)
+        self.conv0 = DepthwiseConv2d(channels, (5, 5), dilation)
+        self.conv0_1 = DepthwiseConv2d(channels, (1, 7), dilation)
+        self.conv0_2 = DepthwiseConv2d(channels, (7, 1), dilation)
+        self.conv1_1 = DepthwiseConv2d(channels, (1, 11), dilation)
+        self.conv1_2 = DepthwiseConv2d(channels, (11, 1), dilation)
+        self.conv2_1 = DepthwiseConv2d(channels, (1, 21), dilation)
+        self.conv2_2 = DepthwiseConv2d(channels, (21, 1), dilation)
         self.conv3 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -60,7 +55,7 @@ class ConvMLP(nn.Module):
     def __init__(self, channels: int, hidden_channels: int, dilation: int = 1):
         super().__init__()
         self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
-        self.dwconv = nn.Sequential(OrderedDict(dwconv=depthwise(hidden_channels, 3, 3, dilation)))
+        self.dwconv = nn.Sequential(OrderedDict(dwconv=DepthwiseConv2d(hidden_channels, 3, dilation)))
         self.act = nn.GELU()
         self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
 
