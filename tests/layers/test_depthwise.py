@@ -31,7 +31,7 @@ def step(conv: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> list[torch
     st.integers(1, 20),
     st.integers(1, 14),
     st.integers(1, 14),
-    st.sampled_from([(5, 5), (7, 7), (1, 21), (11, 1), (3, 5)]),
+    st.sampled_from([(5, 5), (7, 7), (1, 21), (3, 5)]),
     st.integers(1, 3),
     st.booleans(),
     st.sampled_from([torch.contiguous_format, torch.channels_last]),
@@ -49,7 +49,7 @@ def test_values_and_gradients_are_pytorchs(batch, channels, height, width, kerne
 
 def test_the_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
-    conv = DepthwiseConv2d(2, (5, 3), 2).double()
+    conv = DepthwiseConv2d(2, (3, 5), 2).double()
     x = torch.randn(2, 2, 7, 4, dtype=torch.double, requires_grad=True)
     arguments = (x, conv.weight, conv.bias, conv.padding, conv.dilation)
     assert torch.autograd.gradcheck(_Depthwise.apply, arguments)
@@ -88,7 +88,8 @@ def test_what_needs_no_gradient_gets_none(freeze):
 
 def test_small_kernels_evaluation_and_frozen_passes_are_pytorchs_own():
     x = torch.randn(1, 4, 6, 6)
-    assert DepthwiseConv2d(4, 3)(x).grad_fn.name() == "ConvolutionBackward0"
+    for kernel_size in (3, (21, 1)):
+        assert DepthwiseConv2d(4, kernel_size)(x).grad_fn.name() == "ConvolutionBackward0"
     conv = DepthwiseConv2d(4, 7)
     assert conv.eval()(x).grad_fn.name() == "ConvolutionBackward0"
     with torch.no_grad():
