@@ -3,8 +3,9 @@
     python benchmarks/speed.py                                   # what this machine has: CPU, or GPU
     python benchmarks/speed.py --size 1024 512 --batch 1 --only "PAFPNeXt elanext_tiny" "FPN resnet18"
 
-Every case runs once per round and the rounds follow each other, so that a slow minute of the machine hits all
-alike; a row is the median over the rounds with its quartiles. Sizes are width and height. On a GPU
+Every case is timed once per round and the rounds follow each other, so that a slow minute of the machine hits all
+alike; a call before it, which is not timed, gets the memory that a loop of the same calls has at hand. A row is the
+median over the rounds with its quartiles. Sizes are width and height. On a GPU
 a row also has the floor (see floor.py), in bfloat16 for every path.
 """
 
@@ -96,6 +97,7 @@ def _measure(arguments: argparse.Namespace, batch: int, threads: int) -> list[di
     for _ in range(arguments.rounds):
         for (_, run), times in zip(cases, seconds, strict=True):
             if run is not None:
+                run()
                 times.append(_time(run, device))
     return [_finish(row, times) for (row, _), times in zip(cases, seconds, strict=True)]
 

@@ -88,6 +88,20 @@ def metric_table(result: dict) -> str:
     return f"{caption}\n\n" + markdown(["classes", *metrics], lines)
 
 
+def depthwise_table(result: dict) -> str:
+    """Milliseconds of both gradients, and how many times as fast ours is, a column for each layout and precision."""
+    lines = []
+    for what, rows in grouped(result["rows"], "what").items():
+        sides = [(row["pytorch_ms"], row["ours_ms"]) for row in rows]
+        lines.append([what, *(f"{theirs:.1f} / {ours:.1f} = {theirs / ours:.2f}" for theirs, ours in sides)])
+    columns = list(dict.fromkeys(f"{row['layout']}, {row['precision']}" for row in result["rows"]))
+    caption = (
+        f"Milliseconds of PyTorch's / ours = times as fast; layers of a batch of {result['batch']}, networks at "
+        f"{_size(result)}, median of {result['rounds']} rounds. {measured_on(result['environment'])}"
+    )
+    return f"{caption}\n\n" + markdown(["layer or network", *columns], lines)
+
+
 def check_table(result: dict) -> str:
     """Seconds and pairs a second."""
     lines = [[row["way"], f"{row['seconds']:.2f}", f"{row['pairs_per_second']:.0f}"] for row in result["rows"]]
@@ -154,6 +168,7 @@ RATES: dict[str, Callable[[dict], str]] = {
     "roofline": floor_table,
     "loader": loader_table,
     "metric": metric_table,
+    "depthwise": depthwise_table,
     "check": check_table,
     "volumes": volumes_table,
     "fast-path": fast_path_table,

@@ -66,3 +66,13 @@ def test_a_network_that_does_not_train_on_one_image_has_no_floor_there(run):
     from table_kinds import KINDS
 
     assert "| DeepLabV3Plus resnet18 | train | 1 | - | - | BatchNorm over" in KINDS[content["benchmark"]](content)
+
+
+def test_both_gradients_of_depthwise_weights_are_timed(run, monkeypatch):
+    import depthwise
+
+    monkeypatch.setattr(depthwise, "LAYERS", [(3, 6, 8, (7, 7))])
+    content = run("depthwise", "--batch", 1, "--size", 64, 32, "--only", "PAFPNeXt elanext_nano", "--rounds", 1)
+    rows = content["rows"]
+    assert [row["what"] for row in rows] == ["3 x 6 x 8, 7x7", "PAFPNeXt elanext_nano"] * 4
+    assert all(row["ours_ms"] > 0 and row["pytorch_ms"] > 0 for row in rows)

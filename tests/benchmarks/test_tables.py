@@ -44,6 +44,16 @@ RESULTS = {
         {"size": [8, 4], "batch": 2, "rows": [{"classes": 11, "metric": "m", "ms": 1.234}]},
         ["| 11 | 1.23 |"],
     ),
+    "depthwise": (
+        {
+            "size": [8, 4], "batch": 2, "rounds": 3, "rows": [
+                {"what": "A", "layout": "NCHW", "precision": "float32", "pytorch_ms": 8.04, "ours_ms": 2.0},
+                {"what": "A", "layout": "channels_last", "precision": "float32", "pytorch_ms": 3.0, "ours_ms": 4.0},
+            ],
+        },
+        ["| layer or network | NCHW, float32 | channels_last, float32 |",
+         "| A | 8.0 / 2.0 = 4.02 | 3.0 / 4.0 = 0.75 |"],
+    ),
     "check": (
         {"data": "card 'x'", "rows": [{"way": "w", "seconds": 2.0, "pairs_per_second": 12.3}]}, ["| w | 2.00 | 12 |"]
     ),
