@@ -34,5 +34,5 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 
 def spread(values: Sequence[float], key: str, digits: int) -> dict:
     """Median under ``key`` and the two quartiles under ``key_quartiles``."""
-    low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else list(values) * 3
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else list(values) * 3
     return {key: round(median, digits), f"{key}_quartiles": [round(low, digits), round(high, digits)]}

@@ -141,7 +141,7 @@ def _peak_memory(run: Callable[[], object], device: torch.device) -> int | None:
 def _finish(row: dict, times: list[float]) -> dict:
     if not times:
         return row
-    low, median, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
+    low, median, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
     row["ms"] = round(1000 * median, 3)
     row["ms_quartiles"] = [round(1000 * low, 3), round(1000 * high, 3)]
     row["images_per_second"] = round(row["batch"] / median, 2)

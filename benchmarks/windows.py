@@ -86,7 +86,7 @@ def _share_of_equal_labels(first: Path, second: Path) -> float:
 
 def _row(name: str, runs: list[dict]) -> dict:
     seconds = [run["seconds"] for run in runs]
-    low, median, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
+    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
     return {
         "name": name,
         "seconds": round(median, 2),
