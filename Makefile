@@ -8,14 +8,14 @@ CAMVID ?= data/camvid
 quickstart: .venv/installed
 	$(BIN)/segnext-pafpn train --config quickstart --overwrite true
 	$(BIN)/segnext-pafpn samples --data streets --split test --count 4 -o $(RUN)/samples
-	$(BIN)/segnext-pafpn predict --checkpoint $(RUN) -i $(RUN)/samples/images -o $(RUN)/masks --color true --overlay true
+	$(BIN)/segnext-pafpn predict --checkpoint $(RUN) -i $(RUN)/samples/images -o $(RUN)/masks --color true --overlay true --overwrite true
 	@echo "Look at $(RUN)/predictions.png and $(RUN)/masks/overlay/"
 
 quickstart-cells: .venv/installed
 	$(BIN)/segnext-pafpn train --config quickstart-cells --overwrite true
 	$(BIN)/segnext-pafpn val --checkpoint runs/quickstart-cells --metrics medical segments
 	$(BIN)/segnext-pafpn samples --data cells --split test --count 4 -o runs/quickstart-cells/samples
-	$(BIN)/segnext-pafpn predict --checkpoint runs/quickstart-cells -i runs/quickstart-cells/samples/images -o runs/quickstart-cells/masks --overlay true
+	$(BIN)/segnext-pafpn predict --checkpoint runs/quickstart-cells -i runs/quickstart-cells/samples/images -o runs/quickstart-cells/masks --overlay true --overwrite true
 	@echo "Look at runs/quickstart-cells/predictions.png and metrics_val.html"
 
 test: .venv/installed-test

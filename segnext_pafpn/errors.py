@@ -16,6 +16,11 @@ def one_line(error: UserError) -> str:
     return " ".join(str(error).rsplit("UserError: ", 1)[-1].split())
 
 
+def counted(count: int, what: str) -> str:
+    """``1 mask``, ``2 masks``: a number and what is counted, whose plural ends in s."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -108,10 +108,12 @@ class ImageFormat:
                 f"expects {self.channels}. {advice}"
             )
         if self.is_rgb8 and image.dtype != np.uint8:
-            raise UserError(
-                f"{label}: the image has {image.dtype} values, expected 8 bits per channel. Say in the card how its "
-                f"values are to be normalised, as in image: {{channels: {found}, normalize: percentile}}."
+            advice = (
+                "Say in the card how its values are to be normalised, as in image: "
+                f"{{channels: {found}, normalize: percentile}}."
             )
+            advice = advice if source == "card" else "Convert it to those, which the model was trained on."
+            raise UserError(f"{label}: the image has {image.dtype} values, expected 8 bits per channel. {advice}")
         if image.dtype not in IMAGE_TYPES:
             raise ValueError(f"{label}: a reader gave {image.dtype}, expected uint8, uint16, int16 or float32")
         if image.dtype == np.float32 and not (finite := np.isfinite(image)).all():

@@ -18,6 +18,8 @@ class PredictConfig:
             a model of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
         output: also -o: folder for the masks, PNGs of class ids named like their images; label volumes in the
             volumes' form. Where a pixel may be of several classes, black and white PNGs in a folder for each class.
+            Not the folder of the images.
+        overwrite: replace files that are there already, which otherwise are left and refused.
         device: auto, cpu, cuda, cuda:1 or mps.
         ids: write the ids that the data's own masks have for the classes, the first of each class's `ids` in the card
             (Cityscapes' labelIds, for its server), in place of the class's place in the card; 16-bit where one is
@@ -38,6 +40,7 @@ class PredictConfig:
     checkpoint: str
     input: list[str] | str
     output: str
+    overwrite: bool = False
     device: str = "auto"
     ids: bool = False
     color: bool = False

@@ -112,7 +112,7 @@ def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndar
         UserError: naming a file that cannot be read, or is not like the images that the model was trained on.
     """
     if preprocessing.intensity is None:
-        return RGB8.check(read_rgb(paths[0]), str(paths[0]))
+        return RGB8.check(read_rgb(paths[0], "model"), str(paths[0]), "model")
     form = ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
     return form.check(read_pixels(paths, form.channels), str(paths[0]), "model")
 

@@ -73,11 +73,11 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
     class_ids = _class_ids(config, preprocessing) if config.ids else None
     if preprocessing.slicing is not None:
         return _predict_volumes(config, preprocessing.slicing, class_ids, track)
-    inputs = find_inputs(config.input, preprocessing)
     predictor = _load(config)
+    inputs = find_inputs(config.input, preprocessing)
     classes = preprocessing.class_names if preprocessing.multi_label else None
     jobs = [(files, _outputs(files[0], config, classes)) for files in inputs]
-    _check_outputs(jobs, Path(config.output))
+    _check_outputs(jobs, config)
     waiting = max(config.num_workers, config.batch_size)  # images, before the network and behind it
     report = PredictReport()
     begin = perf_counter()
@@ -150,12 +150,12 @@ def _predict_volumes(
         raise UserError("color and overlay are for pictures, and the model was trained on volumes. Leave them out.")
     if not isinstance(config.input, str):
         raise UserError(f"input: {config.input}: expected one volume or folder; channels are found by their names.")
+    predictor = _load(config)
     jobs = [
         (volume, Path(config.output) / volume.output_name, volume.files)
         for volume in find_volumes(config.input, slicing)
     ]
-    _check_outputs([(files, _Outputs([path], None, None)) for _, path, files in jobs], Path(config.output))
-    predictor = _load(config)
+    _check_outputs([(files, _Outputs([path], None, None)) for _, path, files in jobs], config)
     report = PredictReport()
     begin = perf_counter()
     for volume, path, files in jobs if track is None else track(jobs, len(jobs), "predict"):
@@ -185,16 +185,34 @@ def _outputs(source: Path, config: PredictConfig, classes: tuple[str, ...] | Non
     )
 
 
-def _check_outputs(jobs: list[tuple[tuple[Path, ...], _Outputs]], folder: Path) -> None:
-    """Refuse an output folder that is a file or lies in one, or in which an input would be overwritten."""
+def _check_outputs(jobs: list[tuple[tuple[Path, ...], _Outputs]], config: PredictConfig) -> None:
+    """Refuse outputs below a file, among the inputs, where the next reader would take them for images, and in place
+    of files that nobody allowed to replace.
+    """
+    folder = Path(config.output)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
+    folders = {path.parent.resolve(): path.parent for _, outputs in jobs for path in outputs.paths()}
+    replaced: list[Path] = []
     for files, outputs in jobs:
+        for source in files:
+            if taken := folders.get(source.parent.resolve()):
+                raise UserError(
+                    f"{taken}: the masks would lie among the images ({source}). Choose another folder for the output."
+                )
         for path in outputs.paths():
-            # stems are unique, so that no output can have the name of another image's input
-            if path.exists() and any(source.exists() and path.samefile(source) for source in files):
+            if not path.is_file():
+                continue
+            # of a link among the inputs; stems are unique, so that no output has the name of another image's input
+            if any(source.exists() and path.samefile(source) for source in files):
                 raise UserError(f"{path}: this output would overwrite its input. Choose another output folder.")
+            replaced.append(path)
+    if replaced and not config.overwrite:
+        raise UserError(
+            f"{folder}: holds {len(replaced)} of the files that would be written already, the first of them "
+            f"{replaced[0]}. Replace them with --overwrite true, or choose another folder for the output."
+        )
 
 
 def _write(

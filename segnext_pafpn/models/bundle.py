@@ -97,6 +97,10 @@ def load_preprocessing(path: str | Path) -> Preprocessing:
 def _find(path: str | Path) -> Path:
     """The bundle's folder, given it or that of the run that wrote it."""
     folder = bundle_folder(path)
+    if folder.is_file():
+        raise UserError(
+            f"{folder}: is a file, expected the folder of a finished run (runs/NAME) or its model/ folder. Give that."
+        )
     for name in ("config.json", "model.safetensors", PREPROCESSING_FILE):
         if not (folder / name).is_file():
             raise UserError(

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from segnext_pafpn.inference.config import PredictConfig
 from segnext_pafpn.models import PAFPNeXt
 from segnext_pafpn.models.bundle import save_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -36,3 +38,18 @@ def make_image():
     """Images (H, W, 3) uint8, each time the same noise."""
     rng = np.random.default_rng(0)
     return lambda height, width: rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path, make_image):
+    """Two pictures of different sizes, one file that is no picture, and a third picture deeper down."""
+    for name, size in {"b.jpg": (20, 30), "a.png": (33, 17), "deep/er/c.png": (8, 8)}.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_image(*size)).save(path)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    return tmp_path / "photos"
+
+
+def predict_config(checkpoint, source, output, **options):
+    return PredictConfig(checkpoint=str(checkpoint), input=str(source), output=str(output), device="cpu", **options)

@@ -15,23 +15,9 @@ from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.inference.writer import overlay
 from segnext_pafpn.models.bundle import save_preprocessing
+from tests.inference.conftest import predict_config as config
 
 ORIENTATION = 0x0112
-
-
-@pytest.fixture
-def folder(tmp_path, make_image):
-    """Two pictures of different sizes, one file that is no picture, and a third picture deeper down."""
-    for name, size in {"b.jpg": (20, 30), "a.png": (33, 17), "deep/er/c.png": (8, 8)}.items():
-        path = tmp_path / "photos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(make_image(*size)).save(path)
-    (tmp_path / "photos" / "notes.txt").write_text("no picture")
-    return tmp_path / "photos"
-
-
-def config(checkpoint, source, output, **options):
-    return PredictConfig(checkpoint=str(checkpoint), input=str(source), output=str(output), device="cpu", **options)
 
 
 def test_a_file_a_folder_and_globs_are_found(folder):
@@ -146,53 +132,24 @@ def test_unreadable_images_are_named_and_the_others_predicted(folder, checkpoint
     assert not any("\n" in line for line in report.failed)
 
 
+def test_options_are_looked_at_before_the_names_of_images(folder, checkpoint, tmp_path):
+    Image.new("RGB", (4, 4)).save(folder / "a.jpg")
+    wrong = PredictConfig(checkpoint=str(checkpoint), input=str(folder), output=str(tmp_path / "out"), device="gpu7")
+    with pytest.raises(UserError, match="device: 'gpu7' cannot be used"):
+        predict_files(wrong)
+
+
+def test_a_checkpoint_that_is_a_file_is_called_so(folder, checkpoint, tmp_path):
+    with pytest.raises(UserError, match=r"config\.json: is a file, expected the folder of a finished run"):
+        predict_files(config(checkpoint / "config.json", folder, tmp_path / "out"))
+
+
 def test_nothing_readable_is_still_a_report(checkpoint, tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing")
     report = predict_files(config(checkpoint, tmp_path / "a.png", tmp_path / "out"))
     assert report.written == []
     assert len(report.failed) == 1
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("output", [".", "deep/..", "link"])
-def test_an_input_is_never_overwritten(folder, checkpoint, output):
-    (folder / "link").symlink_to(folder)
-    before = (folder / "a.png").read_bytes()
-    with pytest.raises(UserError, match=r"a\.png: this output would overwrite its input"):
-        predict_files(config(checkpoint, folder, folder / output))
-    assert (folder / "a.png").read_bytes() == before
-    assert not (folder / "b.png").exists()
-
-
-def test_an_input_in_the_colour_folder_is_never_overwritten(folder, checkpoint, tmp_path):
-    (tmp_path / "color").symlink_to(folder)
-    with pytest.raises(UserError, match="overwrite"):
-        predict_files(config(checkpoint, folder, tmp_path, color=True))
-
-
-def test_masks_may_lie_beside_photos_of_another_suffix(folder, checkpoint):
-    predict_files(config(checkpoint, folder / "b.jpg", folder))
-    assert read_ids(folder / "b.png").shape == (20, 30)
-
-
-def test_a_second_run_replaces_the_masks(folder, checkpoint, tmp_path):
-    first = predict_files(config(checkpoint, folder, tmp_path / "out"))
-    second = predict_files(config(checkpoint, folder, tmp_path / "out"))
-    assert second.written == first.written
-
-
-def test_an_output_that_is_a_file_is_refused(folder, checkpoint, tmp_path):
-    (tmp_path / "out").write_text("precious")
-    for output in (tmp_path / "out", tmp_path / "out" / "deeper"):
-        with pytest.raises(UserError, match="out: is a file, expected a folder"):
-            predict_files(config(checkpoint, folder, output))
-    assert (tmp_path / "out").read_text() == "precious"
-
-
-def test_a_mask_that_cannot_be_written_is_named(folder, checkpoint, tmp_path):
-    (tmp_path / "out" / "a.png").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"out/a\.png: cannot be written"):
-        predict_files(config(checkpoint, folder, tmp_path / "out"))
 
 
 @pytest.mark.parametrize("options", [{"overlap": 0.91}, {"overlap": -0.5}, {"max_pixels": 0}])

@@ -174,7 +174,7 @@ def test_one_file_is_predicted_too_and_nothing_overwrites_it(checkpoint, tmp_pat
     assert nibabel.load(tmp_path / "out/p1.nii.gz").shape == SHAPE[::-1]
     before = (tmp_path / "p1.nii.gz").read_bytes()
     assert predict(checkpoint, tmp_path / "p1.nii.gz", tmp_path) == 2
-    assert "would overwrite its input" in capsys.readouterr().err
+    assert "the masks would lie among the images" in capsys.readouterr().err
     assert (tmp_path / "p1.nii.gz").read_bytes() == before
     assert predict(checkpoint, tmp_path, tmp_path / "x", "--color", "true") == 2
     assert "color and overlay are for pictures" in capsys.readouterr().err

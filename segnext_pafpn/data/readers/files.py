@@ -13,6 +13,10 @@ from segnext_pafpn.errors import UserError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 # struct.error comes from damaged EXIF data.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+_DEEP_ADVICE = (
+    "Convert it to 8 bits, or say in the card how its values are to be normalised, as in image: "
+    "{channels: 1, normalize: zscore}."
+)
 _DEEP_RAW_MODES = ("RGB;16", "RGBA;16", "LA;16")
 
 
@@ -39,8 +43,11 @@ def read_size(path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def read_rgb(path: Path) -> np.ndarray:
+def read_rgb(path: Path, source: str = "card") -> np.ndarray:
     """An image file to ``(H, W, 3)`` uint8 RGB, turned upright by its EXIF orientation.
+
+    Args:
+        source: what says that images have 8 bits: a ``card``, which may say otherwise, or a ``model``.
 
     Raises:
         UserError: naming a file that is missing, truncated, no image, or deeper than 8 bits.
@@ -49,8 +56,8 @@ def read_rgb(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.mode in ("I", "I;16", "I;16B", "F") or is_deep(image):
                 raise UserError(
-                    f"{path}: the image has more than 8 bits per channel, expected 8. Convert it to 8 bits, or say in "
-                    f"the card how its values are to be normalised, as in image: {{channels: 1, normalize: zscore}}."
+                    f"{path}: the image has more than 8 bits per channel, expected 8. "
+                    f"{_DEEP_ADVICE if source == 'card' else 'Convert it to 8 bits, which the model was trained on.'}"
                 )
             _refuse_pages(image, path)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
