@@ -101,14 +101,21 @@ def test_check_shows_the_numbers_that_training_takes(finished, tmp_path, capsys)
     assert "channel 1: lowest to highest" in (tmp_path / "page.html").read_text()
 
 
-def test_samples_are_written_as_pictures(finished, tmp_path):
+def test_samples_are_the_files_themselves_which_the_model_takes(finished, tmp_path, capsys):
     kind, card, run = finished
-    assert main(["samples", "--data", str(card), "--split", "val", "-o", str(tmp_path)]) == 0
-    pictures = sorted((tmp_path / "images").iterdir())
-    assert len(pictures) == 2
-    for path in pictures:
-        levels = np.asarray(Image.open(path))
-        assert levels.shape[2] == 3 and levels.min() == 0 and levels.max() == 255
+    assert main(["samples", "--data", str(card), "-o", str(tmp_path)]) == 0
+    originals = sorted((card.parent / "images/val").iterdir())
+    copies = sorted((tmp_path / "images").iterdir())
+    assert [path.read_bytes() for path in copies] == [path.read_bytes() for path in originals]
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["p0.png", "p1.png"]
+    said = capsys.readouterr().out
+    patterns = f"['{tmp_path}/images/{{name}}_0000.tif', '{tmp_path}/images/{{name}}_0001.tif']"
+    assert (f'predict takes them as -i "{patterns}"' in said) == (kind == "files")
+    source = patterns if kind == "files" else str(tmp_path / "images")
+    output = ["-o", str(tmp_path / "out"), "--device=cpu"]
+    assert main(["predict", "--checkpoint", str(run), "-i", source, *output]) == 0
+    first = "_0000" if kind == "files" else ""  # whose name the mask has
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"p0{first}.png", f"p1{first}.png"]
 
 
 def test_a_resumed_run_keeps_its_numbers_when_the_data_change(tmp_path):
