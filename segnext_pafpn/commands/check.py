@@ -37,6 +37,7 @@ def check(argv: list[str]) -> int:
 
     data = DataSource(arguments.data)
     config = arguments.data
+    say(data.describe())
     splits = list(dict.fromkeys([*data.reader.splits(), config.train_split, config.val_split]))
     reports = [
         check_split(data.card, data.reader, split, track, details=True, workers=arguments.threads) for split in splits

@@ -30,6 +30,12 @@ class DataSource:
         _check_intensity(self.card, config.intensity)
         check_focus(config.crop_focus, self.card.class_names)
 
+    def describe(self) -> str:
+        """Which card is read, and which folder, in a sentence."""
+        root = getattr(self.reader, "root", None)
+        place = f"in {root}" if root is not None else "drawn, as it is built in; --data CARD names another"
+        return f"Reads the data of card '{self.card.name}' ({self.card.path}), {place}."
+
     def samples(self, split: str) -> list[Sample]:
         """The split's complete pairs.
 

@@ -22,6 +22,16 @@ def lines_of(text: str, kind: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(f"{kind}: ")]
 
 
+def test_the_first_line_says_what_is_read(capsys, dataset):
+    card = dataset / "card.yaml"
+    assert main(["check", "--data", str(card)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"Reads the data of card 'tiny' ({card}), in {dataset}."
+    few = "{num_train: 1, num_val: 1, num_test: 1}"
+    assert main(["check", "--data.layout", few]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("Reads the data of card 'streets' (") and "built in; --data CARD names another" in first
+
+
 def test_classes_without_a_pixel_are_named_in_one_line_for_each_split(dataset):
     found, _ = inspect(dataset, classes=many_classes())
     assert [len(split.warnings) for split in found.splits] == [1, 1]

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from segnext_pafpn.data.card import IGNORED_ID, Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport
+from segnext_pafpn.errors import counted
 
 _EMPTY = 3  # masks without foreground that are named
 _CHANNELS = 8  # that are shown; the JSON has all
@@ -26,7 +27,8 @@ def check_table(card: Card, reports: Sequence[SplitReport]) -> Table:
         table.add_row(row.name, *(class_share(report, index) for report in reports))
     table.add_section()
     table.add_row("ignored, of all pixels", *(ignored_share(report) for report in reports))
-    table.add_row("pictures", *(str(report.num_samples) for report in reports))
+    samples = "slices" if any(report.slices for report in reports) else "pictures"
+    table.add_row(samples, *(str(report.num_samples) for report in reports))
     table.add_row("width x height", *(describe_counts(report.sizes, 1) for report in reports))
     for name, read in (KINDS | COUNTS).items():
         values = [read(report) for report in reports]
@@ -116,7 +118,8 @@ def _empty(report: SplitReport) -> str:
 def empty_masks(reports: Sequence[SplitReport]) -> list[str]:
     """A line for each split that has masks of one class or none, which names the first of them."""
     return [
-        f"split '{report.name}': {len(report.empty)} masks of one class or none: {', '.join(report.empty[:_EMPTY])}"
+        f"split '{report.name}': {counted(len(report.empty), 'mask')} of one class or none: "
+        + ", ".join(report.empty[:_EMPTY])
         + (f" and {len(report.empty) - _EMPTY} more; --json PATH lists all" if len(report.empty) > _EMPTY else "")
         for report in reports
         if report.empty
