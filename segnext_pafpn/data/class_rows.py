@@ -3,6 +3,8 @@
 Everything here raises :class:`UserError`, naming the card, the row's key, what was found and what was expected.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from segnext_pafpn.errors import UserError, nearest
 
 _ROW_KEYS = ("name", "color", "ids", "mask_colors", "category")
+_TAKEN_FOLDERS = ("color", "overlay")  # which predictions have besides
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,15 @@ def parse_ids(ids: Any, where: str, path: Path) -> list[int]:
     if not isinstance(ids, list) or not all(isinstance(i, int) and 0 <= i < 65536 for i in ids):
         raise UserError(f"{path}: {where}: expected a list of integers of 0 to 65535, found {brief(ids)}.")
     return ids
+
+
+def class_folders(class_names: Sequence[str]) -> list[str]:
+    """The folder of each class's masks, where each has masks of its own: letters, digits, ``-`` and ``_`` of its name.
+
+    Two classes that would share a folder, and names that predictions need, have their number before them.
+    """
+    names = [re.sub(r"[^\w-]+", "_", name) for name in class_names]
+    return [f"{i}_{name}" if names.count(name) > 1 or name in _TAKEN_FOLDERS else name for i, name in enumerate(names)]
 
 
 def _default_color(index: int) -> tuple[int, int, int]:

@@ -1,12 +1,12 @@
 """Masks and pictures as PNG files."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from segnext_pafpn.data.class_rows import class_folders
 from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.files import write_atomic
 
@@ -34,16 +34,8 @@ def with_ids(mask: np.ndarray, class_ids: Sequence[int]) -> np.ndarray:
 
 
 def class_paths(folder: Path, class_names: Sequence[str], stem: str) -> list[Path]:
-    """``folder/CLASS/stem.png`` of each class; of a class's name letters, digits, ``-`` and ``_`` are kept.
-
-    Two classes that would share a folder, and names that predictions need, have their number before them.
-    """
-    names = [re.sub(r"[^\w-]+", "_", name) for name in class_names]
-    taken = {"color", "overlay"}
-    return [
-        folder / (f"{i}_{name}" if names.count(name) > 1 or name in taken else name) / f"{stem}.png"
-        for i, name in enumerate(names)
-    ]
+    """``folder/CLASS/stem.png`` of each class, see :func:`~segnext_pafpn.data.class_rows.class_folders`."""
+    return [folder / name / f"{stem}.png" for name in class_folders(class_names)]
 
 
 def save_layers(layers: np.ndarray, paths: Sequence[Path]) -> None:

@@ -80,7 +80,11 @@ def test_more_folds_than_groups(folder):
         ({"mask_format": "rgba"}, "'rgba' is not known. Did you mean 'rgb'"),
         ({"mask_format": "binary", "threshold": 300}, "expected 0 to 254"),
         ({"threshold": 100}, "needs mask_format: binary or files"),
-        ({"mask_format": "files"}, "mask_format: files and class_suffixes belong together"),
+        ({"mask_format": "files"}, "mask_format: files needs class_suffixes, by which a picture's mask files are told"),
+        (
+            {"class_suffixes": {"yes": "_y"}},
+            "class_suffixes: is for a mask file for each class, found",
+        ),
         ({"mask_format": "files", "class_suffixes": {"yess": "_y"}}, "'yess' is no class. Did you mean 'yes'"),
         ({"masks": "i"}, "images and masks are both 'i/{name}.*'"),
         ({"images": "/data/i"}, "'/data/i': expected a path below the root"),

@@ -182,6 +182,16 @@ def test_a_file_per_class_is_put_together_in_the_cards_order(tmp_path):
     assert np.array_equal(mask_of(tmp_path, classes, {**layout, "allow_missing": True}), disc > 0)
 
 
+def test_the_classes_of_a_pattern_are_folders_by_their_names_and_the_first_needs_none(tmp_path):
+    photo(tmp_path / "i/a.png", seed=0)
+    values = blocks(0, [0, 1, 2])
+    for name, value in (("blood_vessel", 1), ("cup", 2)):
+        save(tmp_path / f"m/{name}/a.png", np.uint8(255) * (values == value))
+    classes = [{"name": "eye"}, {"name": "blood vessel"}, {"name": "cup"}]
+    layout = {"images": "i/{name}.png", "masks": "m/{class}/{name}.png", "mask_format": "files"}
+    assert np.array_equal(mask_of(tmp_path, classes, layout), values)
+
+
 def test_what_no_class_claims_is_ignored_if_all_have_files(tmp_path):
     photo(tmp_path / "i/a.png", seed=0)
     for name, value in (("no", 1), ("yes", 2)):

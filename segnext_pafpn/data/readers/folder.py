@@ -8,6 +8,7 @@ from unicodedata import normalize
 import numpy as np
 
 from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID
+from segnext_pafpn.data.class_rows import class_folders
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
 from segnext_pafpn.data.readers.images import ImageSetReader, by_name
@@ -33,6 +34,8 @@ class FolderReader(ImageSetReader):
         threshold: the highest value of a binary mask that still means the first class.
         class_suffixes: for ``files``: class name to suffix, one mask file each, as in ``{vessel: _vessel}``. Where
             they overlap, the later row of the card wins; what none claims is the card's first class without suffix.
+            With ``{class}`` in ``masks`` by default what ``predict`` calls the classes' folders; of all classes where
+            they may overlap, else of all but the first.
         allow_missing: for ``files``: a class without its file does not occur in the image.
         valid: folder or pattern of files that are 0 where a picture does not count, such as outside a field of view.
     """
@@ -78,19 +81,36 @@ class FolderReader(ImageSetReader):
 
     def _mask_patterns(self) -> dict[int, PathPattern]:
         """One pattern by the index of its class, or the pattern of all classes under -1."""
-        if (self.mask_format == "files") != bool(self.class_suffixes):
-            raise UserError("layout: mask_format: files and class_suffixes belong together. Set both, or neither.")
-        if not self.class_suffixes:
+        if self.mask_format != "files" and not self.class_suffixes:
             return {-1: self._mask_pattern(self.mask_suffix)}
+        suffixes = self._class_suffixes()
         names = self.card.class_names
-        for name in self.class_suffixes:
+        for name in suffixes:
             if name not in names:
                 raise UserError(
                     f"{self.card.path}: layout.class_suffixes: '{name}' is no class.{nearest(name, names)} "
                     f"Known: {', '.join(names)}."
                 )
-        order = sorted(self.class_suffixes, key=names.index)
-        return {names.index(name): self._mask_pattern(self.mask_suffix + self.class_suffixes[name]) for name in order}
+        order = sorted(suffixes, key=names.index)
+        return {names.index(name): self._mask_pattern(self.mask_suffix + suffixes[name]) for name in order}
+
+    def _class_suffixes(self) -> dict[str, str]:
+        where = f"{self.card.path}: layout" if self.card else "layout"
+        if self.mask_format != "files":
+            raise UserError(
+                f"{where}.class_suffixes: is for a mask file for each class, found mask_format: {self.mask_format}. "
+                f"Set mask_format: files, or remove class_suffixes."
+            )
+        if self.class_suffixes:
+            return self.class_suffixes
+        if self.card is None or "{class}" not in self.masks:
+            raise UserError(
+                f"{where}: mask_format: files needs class_suffixes, by which a picture's mask files are told apart, as "
+                f"in {{disc: _disc, cup: _cup}} for a_disc.png and a_cup.png; or {{class}} in masks, as in "
+                f"'masks/{{class}}/{{name}}.png'."
+            )
+        folders = zip(self.card.class_names, class_folders(self.card.class_names), strict=True)
+        return dict(list(folders)[0 if self.card.multi_label else 1 :])
 
     def _mask_pattern(self, suffix: str) -> PathPattern:
         text = self.masks
