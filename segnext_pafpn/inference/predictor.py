@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.arrays import as_image
 from segnext_pafpn.inference.config import MAX_PIXELS
 from segnext_pafpn.inference.forward import Forward
 from segnext_pafpn.inference.windows import blend_rows
@@ -123,16 +124,15 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, image: np.ndarray) -> torch.Tensor:
-        """Image (H, W, C) of any size to float logits (K, H, W) on the device.
+        """Image (H, W, C) of any size, or grey (H, W), to float logits (K, H, W) on the device.
 
         Raises:
-            UserError: if the image has not the model's number of channels.
-            ValueError: if it is not uint8 and the model is for 8-bit RGB, has no pixel or is not three-dimensional.
+            TypeError, ValueError: if it is no such image, see :func:`~segnext_pafpn.inference.arrays.as_image`.
         """
         return self._logits([self._prepare(image)])[0]
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Image (H, W, C) to the most likely class of each pixel, (H, W) uint8.
+        """Image (H, W, C), or grey (H, W), to the most likely class of each pixel, (H, W) uint8.
 
         Of two classes the second is told where its probability exceeds the model's threshold, if it has one. A model
         with one logit gives 1 where its sigmoid exceeds that or 0.5, else 0. Where a pixel may be of several classes,
@@ -199,20 +199,11 @@ class Predictor:
         return self.preprocessing.decision.classes(logits).to(torch.uint8).cpu().numpy()
 
     def _prepare(self, image: np.ndarray) -> _Prepared:
-        self._check(image)
+        image = as_image(image, self.preprocessing)
         size = image.shape[:2]
         if self._normalize is not None:
             image = self._normalize(image)
         return _Prepared(self._resize(image), size)
-
-    def _check(self, image: np.ndarray) -> None:
-        channels = self.preprocessing.channels
-        known = image.dtype == np.uint8 if self._normalize is None else image.dtype.kind in "uif"
-        if not known or image.ndim != 3 or not image.size:
-            expected = "uint8" if self._normalize is None else "numbers"
-            raise ValueError(f"the image is {image.dtype} {image.shape}, expected {expected} (H, W, {channels}).")
-        if image.shape[2] != channels:
-            raise UserError(f"the image has {image.shape[2]} channels, the model was trained on {channels}.")
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
         """Image to ``preprocessing.image_size``, by the same call that the training images went through."""

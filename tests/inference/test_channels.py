@@ -55,7 +55,7 @@ def test_images_are_resized_after_they_are_normalised(channels):
 
 
 def test_another_number_of_channels_is_refused():
-    with pytest.raises(UserError, match="has 3 channels, the model was trained on 2"):
+    with pytest.raises(ValueError, match="has 3 channels, the model was trained on 2"):
         predictor(Intensity(method="zscore", channels=2)).predict(np.zeros((8, 8, 3), np.float32))
     with pytest.raises(ValueError, match="expected uint8"):
         predictor(None).predict(np.zeros((8, 8, 3), np.uint16))

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from PIL import Image
 from torch import nn
 
+from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.predictor import Predictor, choose_device
@@ -149,20 +151,38 @@ def test_flipped_and_read_only_images_are_taken(preprocessing, make_image, recwa
     ("image", "problem"),
     [
         (np.zeros((4, 4, 3), np.float32), "float32"),
-        (np.zeros((4, 4), np.uint8), r"\(4, 4\)"),
+        (np.zeros((4, 4), np.float32), r"\(4, 4\), expected uint8 \(H, W, 3\)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), r"\(1, 4, 4, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
         (np.zeros((4, 4, 4), np.uint8), "4 channels, .* 3"),
+        (np.zeros((3, 9, 10), np.uint8), r"10 channels, .* Channels come last: give image.transpose\(1, 2, 0\)"),
     ],
 )
 def test_what_is_no_image_is_refused(preprocessing, image, problem):
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises(ValueError, match=problem) as error:
         Predictor(Pointwise(), preprocessing).logits(image)
+    assert not isinstance(error.value, UserError)
+
+
+@pytest.mark.parametrize("image", ["a.png", [[0, 0], [0, 0]], torch.zeros(4, 4, 3)])
+def test_what_is_no_array_is_refused_with_how_to_read_one(preprocessing, image):
+    words = rf"is a {type(image).__name__}, expected uint8 \(H, W, 3\) in a numpy array\. Read a file with .*read_rgb"
+    with pytest.raises(TypeError, match=words):
+        Predictor(Pointwise(), preprocessing).predict(image)
+
+
+def test_a_grey_array_is_what_a_grey_file_is(preprocessing, make_image, tmp_path):
+    grey = make_image(8, 10)[..., 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    predictor = Predictor(Pointwise(), preprocessing)
+    np.testing.assert_array_equal(predictor.predict(grey), predictor.predict(read_rgb(tmp_path / "grey.png")))
 
 
 def test_a_grey_model_takes_one_channel():
     model = nn.Conv2d(1, 3, 1)
+    predictor = Predictor(model, sized((4, 5), channels=1))
     image = np.zeros((8, 10, 1), np.uint8)
-    assert Predictor(model, sized((4, 5), channels=1)).predict(image).shape == (8, 10)
+    assert predictor.predict(image).shape == predictor.predict(image[..., 0]).shape == (8, 10)
 
 
 @pytest.mark.parametrize("arguments", [{"overlap": 0.95}, {"overlap": -0.1}, {"overlap": float("nan")}])
