@@ -7,12 +7,13 @@ import torch
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.modules import Activation
-from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from segnext_pafpn.layers import fuse_layers
 from segnext_pafpn.models.any_size import AnySizeModel
+from segnext_pafpn.models.encoder import build_encoder
 from segnext_pafpn.models.head import FuseHead
+from segnext_pafpn.models.number_checks import check_counts, check_dilations, check_odd, check_share
 from segnext_pafpn.models.pafpn import PAFPN
 
 
@@ -64,7 +65,7 @@ class PAFPNeXt(AnySizeModel):
         kwargs: for the encoder (timm's ``tu-`` encoders only, as everywhere in smp).
 
     Raises:
-        ValueError: if the encoder has fewer than three usable levels, or no such weights.
+        ValueError: if the encoder has fewer than three usable levels, or no such weights; for a number that cannot be.
         TypeError: for an argument that nobody takes.
     """
 
@@ -92,9 +93,20 @@ class PAFPNeXt(AnySizeModel):
         super().__init__()
         if kwargs and not encoder_name.startswith("tu-"):
             raise TypeError(f"PAFPNeXt with encoder '{encoder_name}' takes no argument {', '.join(map(repr, kwargs))}.")
-        self.encoder = get_encoder(
-            encoder_name, in_channels=in_channels, depth=encoder_depth, weights=encoder_weights, **kwargs
+        check_counts(
+            {
+                "decoder_channels": decoder_channels,
+                "decoder_depth": decoder_depth,
+                "decoder_expansion": decoder_expansion,
+                "head_channels": head_channels,
+                "in_channels": in_channels,
+                "classes": classes,
+            }
         )
+        check_odd("decoder_kernel_size", decoder_kernel_size)
+        check_dilations("decoder_dilations", decoder_dilations)
+        check_share("head_dropout", head_dropout)
+        self.encoder = build_encoder(encoder_name, in_channels, encoder_depth, encoder_weights, **kwargs)
         widths = self.encoder.out_channels
         levels = [i for i in range(1, len(widths)) if widths[i] > 0][-4:]
         if len(levels) < 3:

@@ -3,9 +3,9 @@
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.modules import Activation
-from segmentation_models_pytorch.encoders import get_encoder
 
 from segnext_pafpn.models.any_size import AnySizeModel
+from segnext_pafpn.models.encoder import build_encoder
 from segnext_pafpn.models.hamburger import HamburgerDecoder
 
 
@@ -50,7 +50,7 @@ class SegNeXt(AnySizeModel):
         aux_params: dict | None = None,
     ):
         super().__init__()
-        self.encoder = get_encoder(encoder_name, in_channels=in_channels, depth=encoder_depth, weights=encoder_weights)
+        self.encoder = build_encoder(encoder_name, in_channels, encoder_depth, encoder_weights)
         widths = self.encoder.out_channels
         levels = range(3, len(widths))  # feature i has stride 2^i
         if not levels or not all(widths[i] > 0 for i in levels):

@@ -9,6 +9,7 @@ from segmentation_models_pytorch.encoders._base import EncoderMixin
 from segnext_pafpn.models.article import ArticleBackbone, Width
 from segnext_pafpn.models.elanext import ELANEXT_VARIANTS, ELANeXt
 from segnext_pafpn.models.mscan import MSCAN, MSCAN_VARIANTS
+from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 QUARTER_WIDTH: Width = (32, 64, 128, 256)
 
@@ -117,7 +118,11 @@ def _check_depth(name: str, depth: int) -> None:
 
 
 class _NoPretrainedWeights(dict):
-    """smp's table of pretrained weights for an encoder that has none: says so instead of raising a bare KeyError."""
+    """smp's table of pretrained weights for an encoder that has none: says so instead of raising a bare KeyError.
+
+    smp asks for the table itself when it builds the encoder, and for its keys when it looks for preprocessing, which it
+    knows of pretrained weights alone.
+    """
 
     def __init__(self, encoder_name: str):
         super().__init__()
@@ -127,6 +132,24 @@ class _NoPretrainedWeights(dict):
         raise ValueError(
             f"encoder_weights={weights!r}: '{self.encoder_name}' has no pretrained weights yet. "
             f"Pass encoder_weights=None to train from scratch."
+        )
+
+    def keys(self) -> "_NoPreprocessing":
+        return _NoPreprocessing(self.encoder_name)
+
+
+class _NoPreprocessing(tuple):
+    """The keys of that table, in which smp finds no preprocessing."""
+
+    def __new__(cls, encoder_name: str) -> "_NoPreprocessing":
+        keys = super().__new__(cls)
+        keys.encoder_name = encoder_name
+        return keys
+
+    def __contains__(self, weights: object) -> bool:
+        raise ValueError(
+            f"'{self.encoder_name}' has no pretrained weights, and so no preprocessing that smp knows. Take that of "
+            f"its training, or ImageNet's: (image / 255 - mean) / std, mean {IMAGENET_MEAN}, std {IMAGENET_STD}."
         )
 
 
@@ -139,4 +162,8 @@ def register_encoders() -> None:
                 "pretrained_settings": _NoPretrainedWeights(name),
                 "params": variant,
             }
-    encoders["article"] = {"encoder": ArticleEncoder, "pretrained_settings": {}, "params": {"width": QUARTER_WIDTH}}
+    encoders["article"] = {
+        "encoder": ArticleEncoder,
+        "pretrained_settings": _NoPretrainedWeights("article"),
+        "params": {"width": QUARTER_WIDTH},
+    }
