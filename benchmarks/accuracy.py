@@ -24,10 +24,10 @@ from pathlib import Path
 import torch
 from environment import describe_environment
 from networks import CHAINS, COMPARISONS
-from result_files import RESULTS, given_command, read
+from result_files import RESULTS, given_command, read, run_main
 from rich.console import Console
 from rich.table import Table
-from rows import load_config, put_fields, put_row, read_rows, recipe_of, with_length
+from rows import load_config, put_fields, put_row, read_rows, recipe_of, refuse_missing_data, with_length
 from speed_paths import train_step
 from training import accuracy_scores, run_of, train
 
@@ -70,6 +70,7 @@ def main() -> None:
         "recipe": recipe_of(base),
         "chain": arguments.compare in CHAINS,
     }
+    refuse_missing_data(base.data, arguments.root)
     rows = read_rows(out, header["recipe"])
     if arguments.time:
         if not out.is_file():
@@ -173,4 +174,4 @@ def _show(rows: list[dict], title: str, chain: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from environment import describe_environment
 from PIL import Image
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -136,4 +136,4 @@ def _measure(ways: dict[str, Callable[[], np.ndarray]], rounds: int) -> tuple[di
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="result file; default results/fast-path-DEVICE.json")
     arguments = parser.parse_args()
+    load_preprocessing(arguments.checkpoint)  # refuses what is none before the pictures are read
     images, truths = _read(arguments)
     predictors = {
         way: Predictor.from_checkpoint(arguments.checkpoint, arguments.device, batch_size=arguments.batch, **WAYS[way])
@@ -122,4 +123,4 @@ def _show(rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from sides import ratios, spread, wait
 from table_sides import fed_table
@@ -141,4 +141,4 @@ def _training_step(
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from roofline import H100_GBPS, H100_TFLOPS, measure_floor
 from speed import NETWORKS
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from environment import describe_environment
 from gpu_train import NETWORKS, base_config
-from result_files import RESULTS, given_command, read, write_result
+from result_files import RESULTS, given_command, read, run_main, write_result
 from rich.console import Console
 from rows import read_rows, recipe_of
 from speed import NETWORKS as TIMED
@@ -223,4 +223,4 @@ def _script(name: str, words: list[str], deadline: Deadline) -> dict | str:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

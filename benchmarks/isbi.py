@@ -23,9 +23,9 @@ from functools import partial
 from pathlib import Path
 
 from networks import named
-from result_files import RESULTS, given_command
+from result_files import RESULTS, given_command, run_main
 from rich.console import Console
-from rows import load_config, put_row, read_rows, recipe_of, with_length
+from rows import load_config, put_row, read_rows, recipe_of, refuse_missing_data, with_length
 from table_scores import isbi_table
 from training import by_class, percent, run_of, train
 
@@ -64,6 +64,7 @@ def main() -> None:
         "data": f"card '{CARD}', {folds} folds, trained on all but one, scored on that one",
         "recipe": recipe_of(base),
     }
+    refuse_missing_data(base.data, arguments.root)
     rows = read_rows(out, header["recipe"])
     done = {(row["network"], row["fold"]) for row in rows}
     for fold in arguments.folds:
@@ -129,4 +130,4 @@ def _in_percent(values: dict[str, float]) -> dict[str, float | None]:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

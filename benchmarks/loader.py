@@ -23,7 +23,7 @@ import torch
 import yaml
 from environment import describe_environment
 from PIL import Image
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -165,4 +165,4 @@ class _PlainDataset(Dataset):
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

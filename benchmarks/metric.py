@@ -16,7 +16,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
 from torchmetrics.classification import MulticlassConfusionMatrix
@@ -114,4 +114,4 @@ def _counters(classes: int, device: torch.device) -> dict[str, Callable]:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

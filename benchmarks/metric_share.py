@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from sides import ratios, spread, take_turns
 from table_sides import metric_share_table
@@ -95,4 +95,4 @@ def _refuse_waiting(update, device: torch.device) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

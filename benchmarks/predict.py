@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from environment import describe_environment
 from PIL import Image
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from sides import ratios, spread, take_turns
 from table_sides import predict_table
@@ -99,6 +99,7 @@ def _measure(
         checkpoint=checkpoint,
         input=str(folder / "images"),
         output=str(folder / "masks"),
+        overwrite=True,
         device=arguments.device,
     )
     reported: list[float] = []
@@ -138,4 +139,4 @@ def _ready(pictures: list[np.ndarray], checkpoint: str, device: str) -> tuple[to
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
 
@@ -101,4 +101,4 @@ def _scores(run: Path) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from networks import NETWORKS
-from result_files import RESULTS, given_command
+from result_files import RESULTS, given_command, run_main
 from rich.console import Console
-from rows import load_config, put_row, read_rows, recipe_of, with_length
+from rows import load_config, put_row, read_rows, recipe_of, refuse_missing_data, with_length
 from table_scores import recipe_table
 from training import accuracy_scores, run_of, train
 
@@ -73,6 +73,7 @@ def main() -> None:
         "network": arguments.network,
         "recipe": recipe_of(base),
     }
+    refuse_missing_data(base.data, arguments.root)
     rows = read_rows(out, header["recipe"])
     done = {(row["change"], row["seed"]) for row in rows}
     for seed in arguments.seeds:
@@ -103,4 +104,4 @@ def _with(part: Any, path: list[str], value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -1,9 +1,11 @@
-"""Result files: where they lie, how they are written, and the command that is filed in them."""
+"""Result files: where they lie, how they are written, the command that is filed in them, and how that ends."""
 
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -24,6 +26,26 @@ def write_result(content: dict, path: Path) -> None:
     text = json.dumps(content, indent=1, allow_nan=False)
     with write_atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def run_main(main: Callable[[], object]) -> NoReturn:
+    """Run a script. What its user can mend is one line on standard error and exit code 2, as on the command line."""
+    try:
+        main()
+    except ValueError as error:
+        from segnext_pafpn.errors import UserError, one_line  # takes seconds; such an error has imported it
+
+        if not isinstance(error, UserError):
+            raise
+        sys.exit(_told(one_line(error)))
+    except SystemExit as stop:
+        sys.exit(_told(stop.code) if isinstance(stop.code, str) else stop.code)
+    sys.exit(0)
+
+
+def _told(line: str) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return 2
 
 
 def given_command() -> str:

@@ -11,6 +11,9 @@ from jsonargparse import ArgumentParser
 from result_files import read, write_result
 
 from segnext_pafpn.arguments import find_config, parse
+from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.training.config import TrainConfig
 
 
@@ -36,6 +39,15 @@ def with_length(config: TrainConfig, epochs: int | None, precision: str | None) 
     if precision is not None:
         trainer = replace(trainer, precision=precision)
     return replace(config, trainer=trainer)
+
+
+def refuse_missing_data(data: DataConfig, root: str) -> None:
+    """Ask whether the data set is in ``root``, before anything is said of results.
+
+    Raises:
+        UserError: if there is no such folder.
+    """
+    build_reader(load_card(data.card), root, data.layout)
 
 
 def recipe_of(config: TrainConfig) -> dict:

@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from scaling_points import data_point, facts, network_point
 from table_kinds import scaling_table
@@ -126,4 +126,4 @@ def _processes(point: dict, arguments: argparse.Namespace, device: str) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

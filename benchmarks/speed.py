@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from environment import describe_environment
 from networks import named
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
 from roofline import H100_GBPS, H100_TFLOPS, measure_floor
@@ -165,4 +165,4 @@ def _show(rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

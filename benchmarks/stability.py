@@ -27,7 +27,7 @@ import torch
 from environment import describe_environment
 from lightning.pytorch.callbacks import Callback
 from networks import AS_PUBLISHED, named
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rows import load_config
 from table_kinds import stability_table
@@ -156,4 +156,4 @@ def _base(arguments: argparse.Namespace) -> TrainConfig:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

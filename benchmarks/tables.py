@@ -1,5 +1,6 @@
 """Write the tables of the README and of docs/ from the results: ``python benchmarks/tables.py``."""
 
+import argparse
 import re
 
 from result_files import RESULTS, read
@@ -20,6 +21,12 @@ def with_tables(text: str) -> str:
     return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the pages that have tables anew."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for page in PAGES:
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

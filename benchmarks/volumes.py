@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from environment import describe_environment
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from scipy import ndimage
 
@@ -86,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

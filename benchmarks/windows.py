@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from table_sides import windows_table
 from windows_sides import WAYS, facts, measure
@@ -97,4 +97,4 @@ def _row(name: str, runs: list[dict]) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)
