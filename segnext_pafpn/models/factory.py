@@ -10,6 +10,7 @@ from segmentation_models_pytorch.encoders import get_encoder_names
 
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.download import describe_failure, quiet_download
 from segnext_pafpn.models.init_from import init_from
 
 log = logging.getLogger(__name__)
@@ -31,16 +32,17 @@ def build_model(config: ModelConfig, classes: int, in_channels: int = 3) -> Segm
     check_encoder_name(config.encoder_name)
     _check_options(config, known[config.arch.lower()])
     try:
-        model = smp.create_model(
-            config.arch,
-            encoder_name=config.encoder_name,
-            encoder_weights=config.encoder_weights,
-            in_channels=in_channels,
-            classes=classes,
-            **config.options,
-        )
+        with quiet_download():
+            model = smp.create_model(
+                config.arch,
+                encoder_name=config.encoder_name,
+                encoder_weights=config.encoder_weights,
+                in_channels=in_channels,
+                classes=classes,
+                **config.options,
+            )
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
-        reason = error.args[0] if error.args else error
+        reason = describe_failure(error, config.encoder_name) or (error.args[0] if error.args else error)
         raise UserError(f"model: {config.arch} with encoder {config.encoder_name}: {reason}") from error
     if config.init_from is not None:
         log.info(init_from(model, config.init_from).summary())
