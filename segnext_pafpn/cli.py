@@ -18,6 +18,7 @@ COMMANDS = {
     "val": ("runs", "score a trained network on a split"),
     "compare": ("runs", "say how far apart two runs are, and whether by chance"),
     "predict": ("predict", "write class-id masks for images"),
+    "export": ("export", "write a trained network as ONNX, torch.export or TorchScript"),
     "check": ("check", "read a data set once and say what is wrong with it"),
     "samples": ("samples", "write pictures and masks of a data set as files"),
     "models": ("about", "print parameters and FLOPs of networks"),
