@@ -26,10 +26,19 @@ _PACKAGES = (
     "safetensors",
     "tensorboard",
 )
+_OPTIONAL = {  # the extra that installs each
+    "nibabel": "medical",
+    "tifffile": "medical",
+    "pycocotools": "coco",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
+    "openvino": "benchmark",
+}
 
 
 def doctor_table() -> tuple[Table, list[str]]:
-    """A table of versions and devices, and a line for everything that is missing."""
+    """A table of versions and devices, and a line for everything that is missing and not optional."""
     problems = []
     table = Table(title=f"segnext-pafpn {__version__}", show_header=False)
     table.add_row("Python", f"{platform.python_version()} on {platform.platform()}")
@@ -39,6 +48,12 @@ def doctor_table() -> tuple[Table, list[str]]:
         except importlib.metadata.PackageNotFoundError:
             table.add_row(package, "missing")
             problems.append(f"{package}: not installed. Install it with: pip install {package}")
+    table.add_section()
+    for package, extra in _OPTIONAL.items():
+        try:
+            table.add_row(package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            table.add_row(package, f'not installed; optional: pip install "segnext-pafpn[{extra}]"')
     table.add_section()
     table.add_row("CPU cores", str(os.cpu_count()))
     for index in range(torch.cuda.device_count()):

@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from configparser import ConfigParser
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from rich.console import Console
 
+from segnext_pafpn import doctor
 from segnext_pafpn.arguments import shipped_configs
 from segnext_pafpn.cli import COMMANDS, load_command, main
 from segnext_pafpn.evaluation.per_image import ImageMatrices, save_images
@@ -189,6 +193,28 @@ def test_print_config_shows_overrides(capsys):
 def test_doctor_names_versions(capsys):
     assert main(["doctor"]) == 0
     assert "torch" in capsys.readouterr().out
+
+
+def test_doctor_lists_optional_packages_with_the_extra_that_has_them(monkeypatch):
+    version = doctor.importlib.metadata.version
+
+    def lacks_some(name: str) -> str:
+        if name in ("tifffile", "onnx"):
+            raise doctor.importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", lacks_some)
+    table, problems = doctor.doctor_table()
+    console = Console(width=250, file=StringIO())
+    console.print(table)
+    out = console.file.getvalue()
+    assert problems == [] and version("nibabel") in out
+    for extra in ("medical", "export"):
+        assert out.count(f'not installed; optional: pip install "segnext-pafpn[{extra}]"') == 1
+    extras = ConfigParser()
+    extras.read(Path(__file__).parent.parent / "setup.cfg")
+    for package, extra in doctor._OPTIONAL.items():
+        assert f"\n{package} >= " in extras["options.extras_require"][extra]
 
 
 def test_check_prints_shares_and_passes_good_data(capsys, dataset):
