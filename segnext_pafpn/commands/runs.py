@@ -36,8 +36,11 @@ def train(argv: list[str]) -> int:
     from segnext_pafpn.data.check import check_split
     from segnext_pafpn.data.source import DataSource
     from segnext_pafpn.training.engine import is_first_process
+    from segnext_pafpn.training.resume import find_resume_point
     from segnext_pafpn.training.run import fit
 
+    if resume:
+        find_resume_point(config)  # refuses what cannot go on, before the data are read
     data = config.data
     train_report = None
     if data.check and is_first_process():

@@ -1,9 +1,8 @@
-"""A run's folder: made, taken up again, and read at the end."""
+"""A run's folder: made, filled, and read at the end."""
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -16,47 +15,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import make_folder, shipped_folder
 from segnext_pafpn.training.config import RunConfig, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
-
-
-@dataclass(frozen=True)
-class ResumePoint:
-    """A checkpoint, and how many epochs and optimizer steps lie behind it."""
-
-    checkpoint: Path
-    epochs: int
-    steps: int
-
-
-def find_resume_point(config: RunConfig, fixed: Sequence[str] = ("optim",)) -> ResumePoint:
-    """The folder's last checkpoint, after a look at whether the configuration may go on from it.
-
-    Args:
-        fixed: groups of settings that may not change, because their state comes from the checkpoint.
-
-    Raises:
-        UserError: if there is none, one of them has changed, or the run is longer already than it is to be.
-    """
-    last = config.run_dir / "checkpoints" / "last.ckpt"
-    if not last.is_file():
-        raise UserError(f"{last}: no such checkpoint, so there is nothing to resume. Start the run without --resume.")
-    saved = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))
-    for group in fixed:
-        for key, value in asdict(getattr(config, group)).items():
-            value = list(value) if isinstance(value, tuple) else value
-            if key in saved[group] and saved[group][key] != value:
-                raise UserError(
-                    f"{group}.{key}: {value} is not the {saved[group][key]} that {config.run_dir} was started with, "
-                    f"and cannot change when resuming. Start a new run from its weights with --weights "
-                    f"{config.run_dir}."
-                )
-    state = torch.load(last, map_location="cpu", weights_only=True)
-    epochs = 1 + state["epoch"]
-    if 0 <= config.trainer.max_epochs < epochs:
-        raise UserError(
-            f"trainer.max_epochs: {config.trainer.max_epochs} is less than the {epochs} epochs that {config.run_dir} "
-            f"has behind it. Resume with {epochs} or more."
-        )
-    return ResumePoint(last, epochs, state["global_step"])
+from segnext_pafpn.training.resume import ResumePoint
 
 
 def absolute_card(name_or_path: str) -> str:

@@ -23,13 +23,7 @@ from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
-from segnext_pafpn.training.folder import (
-    find_resume_point,
-    fit_to_best,
-    found_from_anywhere,
-    prepare_folder,
-    trained_on,
-)
+from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, trained_on
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
@@ -37,6 +31,7 @@ from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
+from segnext_pafpn.training.resume import NoteOfData, find_resume_point, refuse_other_network
 from segnext_pafpn.training.sampling import settle_sampling
 
 log = logging.getLogger(__name__)
@@ -69,6 +64,7 @@ def fit(
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
+    start = find_resume_point(config) if resume else None
     config = replace(config, data=found_from_anywhere(config.data))
     data = SegmentationDataModule(config.data, seed=config.seed)
     refuse_other_mode(config.loss, data.card)
@@ -89,12 +85,13 @@ def fit(
     # a resumed run takes all weights from its checkpoint
     model_config = replace(config.model, init_from=None) if resume else config.model
     model = build_model(model_config, len(data.card.classes), preprocessing.channels)
-    if config.weights is not None:
+    if config.weights is not None and not resume:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
-    start = find_resume_point(config, fixed=("optim", "model")) if resume else None
-    callbacks = build_callbacks(config, network=copied, preprocessing=preprocessing)
+    if start is not None:
+        refuse_other_network(start, module)
+    callbacks = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing)]
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]

@@ -14,11 +14,12 @@ from segnext_pafpn.files import write_json
 from segnext_pafpn.models.classifier import build_classifier
 from segnext_pafpn.models.pretrained import ENCODER_FILE, find_encoder, load_encoder, save_encoder
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
-from segnext_pafpn.training.folder import find_resume_point, fit_to_best, prepare_folder
+from segnext_pafpn.training.folder import fit_to_best, prepare_folder
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
 from segnext_pafpn.training.pretrain.module import ClassificationModule
 from segnext_pafpn.training.pretrain.optim import check_optim, scaled_lr
+from segnext_pafpn.training.resume import find_resume_point, refuse_other_network
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
     trainer = build_trainer(config.trainer, build_callbacks(config, score="val/top1"), root=config.run_dir)
     data.trainer = trainer
     module = _build_module(config, data, trainer, start=not resume)
+    if start is not None:
+        refuse_other_network(start, module)
     prepare_folder(config, resume)
     if is_first_process():
         write_json(data.class_names, config.run_dir / "classes.json")

@@ -1,0 +1,73 @@
+"""Which run may go on, with what, and that a resume that is refused leaves the run as it was."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.conftest import error_of, write_dataset
+from tests.training.small_runs import two_steps
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, Path]:
+    """A card, and a run of two steps on it."""
+    root = tmp_path_factory.mktemp("data")
+    card = write_dataset(root)
+    return card, two_steps(card, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> Path:
+    """A copy of the run, to do as one likes with."""
+    return shutil.copytree(finished[1], tmp_path / "run")
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def refused(capsys, run: Path, *options: object, command: str = "train") -> str:
+    """The line by which the resume is refused, which must leave every file as it was."""
+    before = contents(run)
+    line = error_of(capsys, command, "--resume", run, "--trainer.max_epochs=2", *options)
+    assert contents(run) == before
+    return line
+
+
+CARDS = [
+    (lambda card: card["classes"].pop(), "pole; card 'tiny' has the classes sky, building"),
+    (lambda card: card["classes"].reverse(), "was trained on the classes sky, building"),
+    (lambda card: card.update(image={"channels": 1}), "on images of 3 channel(s); card 'tiny' has images of 1 channel"),
+    (lambda card: card.update(image={"normalize": "zscore"}), "was trained on 8-bit RGB; card 'tiny' has images whose"),
+    (lambda card: card.update(multi_label=True, layout={"reader": "folder", "images": "i", "masks": "{class}"}),
+     "on one class per pixel; card 'tiny' has several labels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), CARDS)
+def test_a_run_does_not_go_on_with_other_classes_or_images(capsys, finished, run, change, words):
+    card = yaml.safe_load(finished[0].read_text())
+    change(card)
+    other = finished[0].with_name("other.yaml")
+    other.write_text(yaml.safe_dump(card))
+    line = refused(capsys, run, "--data", other)
+    assert words in line and f"--weights {run}" in line
+
+
+def test_a_run_of_an_earlier_version_does_not_go_on_with_other_classes(capsys, finished, run):
+    """Its checkpoint has no note of the data, but weights with a shape."""
+    path = run / "checkpoints/last.ckpt"
+    state = torch.load(path, weights_only=True)
+    del state["segnext_pafpn"]
+    torch.save(state, path)
+    card = yaml.safe_load(finished[0].read_text())
+    card["classes"].append({"name": "one more", "color": [1, 2, 3]})
+    other = finished[0].with_name("other.yaml")
+    other.write_text(yaml.safe_dump(card))
+    line = refused(capsys, run, "--data", other)
+    assert f"{path}: does not fit the network: model." in line and "found [8" in line and "expected [9" in line
