@@ -10,6 +10,7 @@ from segnext_pafpn import __version__
 from segnext_pafpn.arguments import rewrite
 from segnext_pafpn.commands.common import console, say
 from segnext_pafpn.errors import UserError, nearest, one_line
+from segnext_pafpn.files import NO_ROOM, cannot_write
 
 # The command's module in commands/, which is imported when it is asked for, and its line in the help.
 COMMANDS = {
@@ -54,6 +55,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"error: {one_line(_of_the_system(error))}", file=sys.stderr)
+        return 2
+
+
+def _of_the_system(error: OSError) -> UserError:
+    """The line for what the system refused; an error that is none of the system's goes on as it is."""
+    if error.errno in NO_ROOM:
+        return cannot_write(error.filename or "output", error)
+    if error.filename is None or error.errno is None:
+        raise error
+    return UserError(
+        f"{error.filename}: cannot be read or written ({error.strerror}). Look at the path and its permissions, or "
+        f"name another."
+    )
 
 
 def _usage() -> str:

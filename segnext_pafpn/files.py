@@ -1,7 +1,9 @@
 """Writing files so that nobody ever sees half of one, and finding the files that travel with the package."""
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +12,26 @@ from importlib.resources import files
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def cannot_write(path: Path | str, error: OSError) -> UserError:
+    """The line for a file or folder that the system did not let us write."""
+    step = "Free some space, or name" if error.errno in NO_ROOM else "Name"
+    reason = error.strerror or " ".join(str(error).split())
+    return UserError(f"{path}: cannot be written ({reason}). {step} another place for the output.")
+
+
+def system_error(error: Exception, path: Path) -> OSError:
+    """The system's error behind that of a library which says it in words, as safetensors does: ``(os error 28)``.
+
+    Args:
+        path: of the file that was written.
+    """
+    found = re.search(r"os error (\d+)", str(error))
+    number = int(found[1]) if found else errno.EIO
+    return OSError(number, os.strerror(number) if found else str(error), str(path))
 
 
 def make_folder(folder: Path) -> None:
@@ -45,7 +67,7 @@ def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` with its suffix; rename it on success, remove it on failure.
 
     Raises:
-        UserError: if there can be no file of this name.
+        UserError: if there can be no file of this name, or no room for it.
     """
     path = Path(path)
     refuse_no_file(path)
@@ -53,22 +75,19 @@ def write_atomic(path: Path) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}). Name another place for the output.") from error
+        raise cannot_write(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o644)
-        _rename(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _rename(temporary: Path, path: Path) -> None:
-    try:
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}). Name another place for the output.") from error
+        if error.filename not in (None, name):  # of another file, which is read meanwhile
+            raise
+        raise cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -77,10 +96,16 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
 
     One rename where there is no ``folder`` yet. No system call that Python has swaps two folders, and to move the old
     one away first would leave a moment without any: so in one that is there each file takes its namesake's place.
+
+    Raises:
+        UserError: if there can be no such folder, or no room for it.
     """
     folder = Path(folder)
     make_folder(folder.parent)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -91,6 +116,10 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
             return
         for path in sorted(temporary.iterdir()):
             os.replace(path, folder / path.name)
+    except OSError as error:
+        if error.filename is not None and not Path(error.filename).is_relative_to(temporary):
+            raise
+        raise cannot_write(folder / Path(error.filename or "").name, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

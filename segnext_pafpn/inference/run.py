@@ -165,10 +165,7 @@ def _predict_volumes(
             report.failed.append(str(error))
             continue
         report.model_seconds += seconds
-        try:
-            save_labels(labels if class_ids is None else with_ids(labels, class_ids), path, like=files[0])
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        save_labels(labels if class_ids is None else with_ids(labels, class_ids), path, like=files[0])
         report.written.append(path)
         report.images += 1
     report.seconds = perf_counter() - begin
@@ -222,14 +219,11 @@ def _write(
     class_ids: tuple[int, ...] | None,
     outputs: _Outputs,
 ) -> None:
-    try:
-        if mask.ndim == 3:
-            save_layers(mask, outputs.masks)
-        else:
-            save_mask(mask if class_ids is None else with_ids(mask, class_ids), outputs.masks[0])
-        if outputs.color is not None:
-            save_rgb(colorize(mask, class_colors), outputs.color)
-        if outputs.overlay is not None:
-            save_rgb(overlay(image, mask, class_colors), outputs.overlay)
-    except OSError as error:
-        raise UserError(f"{outputs.masks[0]}: cannot be written ({error.strerror or error}).") from error
+    if mask.ndim == 3:
+        save_layers(mask, outputs.masks)
+    else:
+        save_mask(mask if class_ids is None else with_ids(mask, class_ids), outputs.masks[0])
+    if outputs.color is not None:
+        save_rgb(colorize(mask, class_colors), outputs.color)
+    if outputs.overlay is not None:
+        save_rgb(overlay(image, mask, class_colors), outputs.overlay)

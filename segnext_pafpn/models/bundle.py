@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_folder_atomic, write_json
+from segnext_pafpn.files import system_error, write_folder_atomic, write_json
 from segnext_pafpn.models.preprocessing import (
     PREPROCESSING_FILE,
     Preprocessing,
@@ -56,7 +56,10 @@ def save_bundle(
     are all that differs.
     """
     with write_folder_atomic(Path(folder)) as temporary:
-        model.save_pretrained(temporary)
+        try:
+            model.save_pretrained(temporary)
+        except SafetensorError as error:  # how it says that the disk is full
+            raise system_error(error, temporary / "model.safetensors") from error
         (temporary / "README.md").write_text(_model_card(model, preprocessing, metrics or {}), encoding="utf-8")
         text = json.dumps(asdict(preprocessing), indent=2) + "\n"
         (temporary / PREPROCESSING_FILE).write_text(text, encoding="utf-8")

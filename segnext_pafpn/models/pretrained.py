@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import system_error, write_atomic
 from segnext_pafpn.models.classifier import encoder_name
 
 ENCODER_FILE = "encoder.safetensors"
@@ -22,7 +22,10 @@ def save_encoder(model: nn.Module, name: str, path: Path) -> None:
     """Write the weights of ``model``, timm's model ``name``; whole or not at all."""
     state = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
     with write_atomic(path) as temporary:
-        save_file(state, temporary, metadata={"format": "pt", "name": name})
+        try:
+            save_file(state, temporary, metadata={"format": "pt", "name": name})
+        except SafetensorError as error:  # how it says that the disk is full
+            raise system_error(error, temporary) from error
 
 
 def find_encoder(path: str | Path) -> Path | None:

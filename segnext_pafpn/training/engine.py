@@ -4,6 +4,7 @@ import csv
 import logging
 import os
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.files import NO_ROOM
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
+from segnext_pafpn.training.checkpoints import WholeCheckpoints
 from segnext_pafpn.training.config import RunConfig, TrainerConfig
 from segnext_pafpn.training.optim import EMAWeights
 from segnext_pafpn.training.progress import EpochBar, ProgressLines
@@ -75,6 +78,7 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
             enable_progress_bar=any(isinstance(c, RichProgressBar) for c in callbacks),
             logger=False,
             callbacks=callbacks,
+            plugins=None if "xla" in config.strategy else [WholeCheckpoints()],
             default_root_dir=root,
         )
     except (
@@ -144,6 +148,8 @@ def build_callbacks(
 
 def build_loggers(folder: Path, steps: int = 0) -> list[Logger]:
     """``metrics.csv`` and TensorBoard in the run's folder; a run with ``steps`` behind it keeps the rows of these."""
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _thread_failed
     rows = _rows_before(folder / "metrics.csv", steps)
     csv_logger = CSVLogger(folder.parent, name=folder.name, version="")
     if is_first_process() and rows:
@@ -159,6 +165,12 @@ def _rows_before(metrics: Path, steps: int) -> list[dict[str, str]]:
     with metrics.open(newline="") as file:
         rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
     return [row for row in rows if int(row["step"]) < steps]
+
+
+def _thread_failed(arguments: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread raises what it met again in the thread of the run, which says that the disk is full."""
+    if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in NO_ROOM):
+        threading.__excepthook__(arguments)
 
 
 def _quiet() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import make_folder, shipped_folder
+from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder, shipped_folder
 from segnext_pafpn.training.config import RunConfig, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 from segnext_pafpn.training.resume import ResumePoint
@@ -71,12 +71,19 @@ def fit_to_best(
 
     Raises:
         KeyboardInterrupt: if the user stopped the run.
+        UserError: if there is no room for what it writes.
     """
     trainer.loggers = build_loggers(folder, steps=start.steps if start else 0)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint if start else None, weights_only=True)
     except SystemExit as error:  # how Lightning ends at Ctrl-C
         raise KeyboardInterrupt from error
+    except OSError as error:
+        if isinstance(error.__context__, UserError):  # Lightning closes the logs of a run that failed, which fails too
+            raise error.__context__ from error
+        if error.errno in NO_ROOM and error.filename is None:  # of the logs
+            raise cannot_write(folder, error) from error
+        raise
     trainer.loggers = []  # the final evaluation is no row of the curves,
     trainer.callbacks = []  # and the averaged weights of the last epoch must not take the best ones' place
     _load_best(module, folder)

@@ -3,6 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation import figures
 from segnext_pafpn.evaluation.figures import picture_sheet, plot_curves
 from segnext_pafpn.evaluation.pictures import SheetRow, colorize
@@ -178,7 +179,7 @@ def test_a_failed_drawing_leaves_the_old_file_and_nothing_else(tmp_path, monkeyp
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", fill_the_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="cannot be written .No space"):
         picture_sheet([row()], NAMES, COLORS, tmp_path / "sheet.png")
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     assert (tmp_path / "sheet.png").read_bytes() == b"old"

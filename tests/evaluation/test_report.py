@@ -7,6 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation import report
 from segnext_pafpn.evaluation.report import scores_table, write_confusion, write_scores
 from segnext_pafpn.evaluation.scores import scores_from_matrix
@@ -119,7 +120,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(scores, tmp_path, m
         raise OSError("No space left on device")
 
     monkeypatch.setattr(report.Path, "write_text", fill_the_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="cannot be written .No space"):
         write_scores(scores_from_matrix(np.eye(3)), NAMES, tmp_path, "test", {})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

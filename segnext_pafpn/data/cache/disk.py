@@ -96,8 +96,4 @@ def _kept(path: Path, read: Callable[[], np.ndarray]) -> np.ndarray:
             np.save(temporary, array)
     except UserError as error:
         raise UserError(f"data.cache_dir: {error}") from error
-    except OSError as error:
-        raise UserError(
-            f"data.cache_dir: {path}: cannot be written ({error.strerror or error}). Make room, or choose another."
-        ) from error
     return array

@@ -80,8 +80,8 @@ class VolumeCache:
             try:
                 with write_atomic(target) as temporary:
                     np.save(temporary, volume)
-            except OSError as error:
-                raise UserError(f"layout.unpack: {target}: cannot be written ({error.strerror or error}).") from error
+            except UserError as error:
+                raise UserError(f"layout.unpack: {error}") from error
         return np.load(target, mmap_mode="r")
 
 
