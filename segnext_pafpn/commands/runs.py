@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import yaml
-
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
-from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig
+from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig, read_config
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
@@ -103,7 +101,7 @@ def val(argv: list[str]) -> int:
     )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
-        config = yaml.safe_load(Path(config_of(Path(folder))).read_text(encoding="utf-8"))
+        config = read_config(Path(config_of(Path(folder))))
         if "card" not in config["data"]:
             raise UserError(f"{folder}: is a run of pretrain, which val cannot score. Give a run of train.")
         parser.set_defaults({"data": config["data"]})
@@ -185,7 +183,9 @@ def _resume(argv: list[str]) -> tuple[bool, list[str]]:
     path = Path(folder)
     if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
         path = path.resolve()
-    return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
+    config = config_of(path)
+    read_config(Path(config))
+    return True, ["--config", config, *argv, "--output_dir", str(path.parent), "--name", path.name]
 
 
 @contextmanager

@@ -2,11 +2,36 @@
 
 from io import BytesIO
 from pathlib import Path
+from pickle import PickleError
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
+
+# what torch raises for files that are no checkpoints, or a part of one
+_UNREADABLE = (OSError, EOFError, PickleError, ValueError, TypeError, AttributeError, LookupError, RuntimeError)
+
+
+def read_checkpoint(path: Path) -> dict:
+    """Lightning's checkpoint of a run, on the CPU.
+
+    Raises:
+        UserError: naming the file, if it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["state_dict"].keys() and state["epoch"] >= 0 and state["global_step"] >= 0:
+            return state
+        raise ValueError("holds no weights")
+    except _UNREADABLE as error:
+        other = path.with_name("best.ckpt" if path.name == "last.ckpt" else "last.ckpt")
+        copy = f"Copy {other} over it to go on from there, or start" if other.is_file() else "Start"
+        raise UserError(
+            f"{path}: is no readable checkpoint: damaged, or cut off at {path.stat().st_size} bytes. {copy} the run "
+            f"anew, without --resume and with --overwrite true."
+        ) from error
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -143,6 +143,24 @@ def save_config(config: RunConfig, path: Path) -> None:
         temporary.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+def read_config(path: Path) -> dict:
+    """What :func:`save_config` wrote into a run's folder.
+
+    Raises:
+        UserError: naming the file, if it is missing or damaged.
+    """
+    restore = "Restore it from a copy, or write it anew from the settings that the run was started with."
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise UserError(f"{path}: is not a readable configuration ({reason}). {restore}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+        found = "nothing" if content is None else repr(content)[:40]
+        raise UserError(f"{path}: expected the settings of a run, data among them, found {found}. {restore}")
+    return content
+
+
 def _plain(value: object) -> object:
     """Tuples to lists, all the way down: YAML's safe form has no tuples."""
     if isinstance(value, dict):

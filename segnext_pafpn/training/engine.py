@@ -159,12 +159,21 @@ def build_loggers(folder: Path, steps: int = 0) -> list[Logger]:
 
 
 def _rows_before(metrics: Path, steps: int) -> list[dict[str, str]]:
-    """The rows of the first ``steps`` optimizer steps; later ones will be logged again."""
+    """The rows of the first ``steps`` optimizer steps; later ones will be logged again.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
     if not steps or not metrics.is_file():
         return []
-    with metrics.open(newline="") as file:
-        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
-    return [row for row in rows if int(row["step"]) < steps]
+    try:
+        with metrics.open(newline="", encoding="utf-8") as file:
+            rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+        return [row for row in rows if int(row["step"]) < steps]
+    except (ValueError, KeyError, csv.Error) as error:  # a text that is not UTF-8 among the first
+        raise UserError(
+            f"{metrics}: is not the log of a run ({error!r}). Remove it to go on without the curves so far."
+        ) from error
 
 
 def _thread_failed(arguments: threading.ExceptHookArgs) -> None:

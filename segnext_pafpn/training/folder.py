@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
-import torch
-import yaml
 from torch import nn
 
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder, shipped_folder
-from segnext_pafpn.training.config import RunConfig, save_config
+from segnext_pafpn.training.checkpoints import read_checkpoint
+from segnext_pafpn.training.config import RunConfig, read_config, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 from segnext_pafpn.training.resume import ResumePoint
 
@@ -37,7 +36,7 @@ def trained_on(folder: Path, card: str) -> bool:
     config = folder / "config.yaml"
     if not config.is_file():
         return True
-    own = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["card"]
+    own = read_config(config)["data"]["card"]
     return absolute_card(own) == absolute_card(card)
 
 
@@ -92,5 +91,4 @@ def fit_to_best(
 def _load_best(module: nn.Module, folder: Path) -> None:
     """The best weights, or the last ones of a run too short to have been evaluated."""
     best, last = (folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
-    checkpoint = torch.load(best if best.is_file() else last, map_location="cpu", weights_only=True)
-    module.load_state_dict(checkpoint["state_dict"])
+    module.load_state_dict(read_checkpoint(best if best.is_file() else last)["state_dict"])

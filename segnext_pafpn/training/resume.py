@@ -6,7 +6,6 @@ from pathlib import Path
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
@@ -14,7 +13,8 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.training.config import RunConfig, TrainConfig
+from segnext_pafpn.training.checkpoints import read_checkpoint
+from segnext_pafpn.training.config import RunConfig, TrainConfig, read_config
 
 _NOTE = "segnext_pafpn"  # in a checkpoint: the images and classes that it is for
 _FIXED = ("optim", "model")  # their state comes from the checkpoint
@@ -54,10 +54,10 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
     last = config.run_dir / "checkpoints" / "last.ckpt"
     if not last.is_file():
         raise UserError(f"{last}: no such checkpoint, so there is nothing to resume. Start the run without --resume.")
-    state = torch.load(last, map_location="cpu", weights_only=True)
+    state = read_checkpoint(last)
     if isinstance(config, TrainConfig):
         _refuse_other_card(config, state.get(_NOTE))
-    saved = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))
+    saved = read_config(config.run_dir / "config.yaml")
     for group in _FIXED:
         for key, value in asdict(getattr(config, group)).items():
             value = list(value) if isinstance(value, tuple) else value

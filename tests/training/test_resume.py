@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from segnext_pafpn.cli import main
 from tests.conftest import error_of, write_dataset
 from tests.training.small_runs import two_steps
 
@@ -71,3 +72,29 @@ def test_a_run_of_an_earlier_version_does_not_go_on_with_other_classes(capsys, f
     other.write_text(yaml.safe_dump(card))
     line = refused(capsys, run, "--data", other)
     assert f"{path}: does not fit the network: model." in line and "found [8" in line and "expected [9" in line
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"", None, b"PK\x03\x04 and no more"])
+def test_a_damaged_checkpoint_is_named_and_the_best_one_takes_its_place(capsys, run, content):
+    best, last = (run / f"checkpoints/{name}.ckpt" for name in ("best", "last"))
+    last.write_bytes(last.read_bytes()[:5000] if content is None else content)
+    line = refused(capsys, run)
+    assert line.startswith(f"error: {last}: is no readable checkpoint: damaged, or cut off at ")
+    assert f"Copy {best} over it" in line
+    if content is None:
+        shutil.copy(best, last)
+        assert main(["train", "--resume", str(run), "--trainer.max_epochs=2"]) == 0
+
+
+@pytest.mark.parametrize("content", ["data: [", "data: 3", "", "\0"])
+def test_a_damaged_configuration_of_a_run_is_named(capsys, run, content):
+    (run / "config.yaml").write_text(content)
+    for line in (refused(capsys, run), error_of(capsys, "val", "--checkpoint", run)):
+        assert line.startswith(f"error: {run}/config.yaml: ") and "Restore it from a copy" in line
+
+
+def test_a_damaged_log_of_a_run_is_named(capsys, run):
+    (run / "metrics.csv").write_text("step,loss\nx,1\n")
+    assert f"{run}/metrics.csv: is not the log of a run" in error_of(
+        capsys, "train", "--resume", run, "--trainer.max_epochs=2"
+    )

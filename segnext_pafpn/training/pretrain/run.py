@@ -119,9 +119,16 @@ def _load_weights(model: torch.nn.Module, weights: str) -> None:
 
 
 def _refuse_other_classes(folder: Path, class_names: list[str]) -> None:
-    known = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+    path = folder / "classes.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: is not a readable list of the run's classes ({error}). Restore it: the names of the class "
+            f"folders, in order."
+        ) from error
     if known != class_names:
         raise UserError(
-            f"{folder / 'classes.json'}: the run was started on {len(known)} classes, data.root now holds "
+            f"{path}: the run was started on {len(known)} classes, data.root now holds "
             f"{len(class_names)} or others. Give the data set it was started on."
         )
