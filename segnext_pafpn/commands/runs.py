@@ -16,7 +16,7 @@ from segnext_pafpn.commands.common import build_parser, config_of, console, say,
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
-from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig, read_config
+from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig, check_trainer, read_config
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
@@ -106,6 +106,7 @@ def val(argv: list[str]) -> int:
             raise UserError(f"{folder}: is a run of pretrain, which val cannot score. Give a run of train.")
         parser.set_defaults({"data": config["data"]})
     arguments = parse(parser, argv)
+    check_trainer(arguments.trainer)
 
     from segnext_pafpn.data.datamodule import SegmentationDataModule
     from segnext_pafpn.training.engine import is_first_process
@@ -172,6 +173,7 @@ def _parse_run(command: str, description: str, config_class: type[_Config], argv
     parser.add_class_arguments(config_class)
     resume, argv = _resume(argv)
     arguments = parse(parser, argv)
+    check_trainer(arguments.trainer)
     return config_class(**{key: arguments[key] for key in config_class.__dataclass_fields__}), resume
 
 

@@ -55,6 +55,33 @@ class TrainerConfig:
     compile: bool = False
 
 
+def check_trainer(config: TrainerConfig) -> None:
+    """Refuse numbers that cannot be.
+
+    Raises:
+        UserError: naming the key.
+    """
+    for key, besides, words in (
+        ("devices", -1, ", or -1 for all"),
+        ("num_nodes", 1, ""),
+        ("max_epochs", -1, ", or -1 for no limit but max_steps"),
+        ("max_steps", -1, ", or -1 for no limit but max_epochs"),
+        ("check_val_every_n_epoch", 1, ""),
+        ("accumulate_grad_batches", 1, ""),
+        ("limit_train_batches", None, ", or null for all"),
+        ("limit_val_batches", None, ", or null for all"),
+        ("log_every_n_steps", 1, ""),
+    ):
+        value = getattr(config, key)
+        if value != besides and value < 1:
+            raise UserError(f"trainer.{key}: found {value}, expected at least 1{words}.")
+    clip = config.gradient_clip_val
+    if clip is not None and not 0 < clip < float("inf"):
+        raise UserError(f"trainer.gradient_clip_val: found {clip}, expected more than 0, or null for no clipping.")
+    if config.max_epochs == config.max_steps == -1:
+        raise UserError("trainer: max_epochs and max_steps are both -1, so the run would never end. Set one of them.")
+
+
 @dataclass(kw_only=True)
 class OptimConfig:
     """How to minimise.

@@ -12,6 +12,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import StrategyRegistry
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
@@ -21,7 +22,7 @@ from segnext_pafpn.files import NO_ROOM
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
 from segnext_pafpn.training.checkpoints import WholeCheckpoints
-from segnext_pafpn.training.config import RunConfig, TrainerConfig
+from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_trainer
 from segnext_pafpn.training.optim import EMAWeights
 from segnext_pafpn.training.progress import EpochBar, ProgressLines
 
@@ -40,14 +41,14 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         UserError: naming the setting that cannot be.
     """
     _quiet()
+    check_trainer(config)
     if config.precision not in _PRECISIONS:
         hint = nearest(config.precision, _PRECISIONS)
         raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(_PRECISIONS)}.")
-    if config.max_epochs < 0 and config.max_steps < 0:
-        raise UserError("trainer: max_epochs and max_steps are both -1, so the run would never end. Set one of them.")
-    for key in ("limit_train_batches", "limit_val_batches", "check_val_every_n_epoch", "accumulate_grad_batches"):
-        if (value := getattr(config, key)) is not None and value < 1:
-            raise UserError(f"trainer.{key}: must be at least 1, found {value}.")
+    strategies = ["auto", *StrategyRegistry.available_strategies()]
+    if config.strategy.lower() not in strategies:
+        hint = nearest(config.strategy, strategies)
+        raise UserError(f"trainer.strategy: '{config.strategy}' is not known.{hint} Known: {', '.join(strategies)}.")
     if config.accelerator in ("gpu", "cuda") and not _has_gpu(config.accelerator):
         raise UserError(
             f"trainer: accelerator {config.accelerator} was asked for, but torch finds no such device here. Use auto "

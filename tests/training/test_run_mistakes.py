@@ -8,6 +8,7 @@ from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.run import fit
+from tests.conftest import error_of
 from tests.training.small_runs import small_config
 
 
@@ -37,11 +38,38 @@ def test_nothing_to_resume_is_said(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("max_epochs 0", "found 0, expected at least 1, or -1 for no limit but max_steps."),
+        ("max_epochs -2", "found -2, expected at least 1, or -1"),
+        ("max_steps 0", "found 0, expected at least 1, or -1 for no limit but max_epochs."),
+        ("max_steps -5", "found -5, expected at least 1, or -1"),
+        ("gradient_clip_val -1", "found -1.0, expected more than 0, or null for no clipping."),
+        ("gradient_clip_val nan", "found nan, expected more than 0"),
+        ("log_every_n_steps 0", "found 0, expected at least 1."),
+        ("devices 0", "found 0, expected at least 1, or -1 for all."),
+        ("num_nodes 0", "found 0, expected at least 1."),
+        ("limit_train_batches 0", "found 0, expected at least 1, or null for all."),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "pretrain", "val"])
+def test_numbers_of_the_trainer_that_cannot_be_are_told_at_once(capsys, tmp_path, monkeypatch, command, option, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("data: {card: streets}")
+    key, value = option.split()
+    start = ["--checkpoint", tmp_path] if command == "val" else []
+    assert f"error: trainer.{key}: {words}" in error_of(capsys, command, *start, f"--trainer.{key}={value}")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
     ("trainer", "words"),
     [
         (TrainerConfig(precision="bf16"), "Did you mean 'bf16-"),
         (TrainerConfig(accelerator="gpu", devices=64), "trainer: .*gpu"),
-        (TrainerConfig(accelerator="cpu", limit_val_batches=0), "limit_val_batches: must be at least 1"),
+        (TrainerConfig(accelerator="cpu", limit_val_batches=0), "limit_val_batches: found 0, expected at least 1"),
+        (TrainerConfig(accelerator="cpu", strategy="foo"), "trainer.strategy: 'foo' is not known. .*auto, .*ddp, "),
+        (TrainerConfig(accelerator="cpu", strategy="dpp"), "Did you mean 'ddp'"),
         (TrainerConfig(max_epochs=-1), "would never end"),
         (TrainerConfig(accelerator="gpux"), "trainer: .*gpux"),
     ],
