@@ -38,6 +38,11 @@ from tests.conftest import SMALL_RUN, error_of
         (["check", "--config", "card.yaml"], "If the file is a card, give it with --data."),
         (["check", "--data", "card.yaml", "--threads", "0"], "threads: found 0, expected at least 1."),
         (["predict", "a.png"], "a.png"),
+        *[
+            ([*command, "--seed", seed], f"error: seed: found {seed}, expected 0 to 4294967295.")
+            for command in (["train"], ["pretrain"], ["compare", "runs/a", "runs/b"])
+            for seed in ("-1", "99999999999")
+        ],
         (["compare", "runs/a"], "expected the folders of two runs, found 1: runs/a."),
         (["compare", "a", "b", "c"], "expected the folders of two runs, found 3: a b c."),
         (

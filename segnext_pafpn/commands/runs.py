@@ -16,7 +16,7 @@ from segnext_pafpn.commands.common import build_parser, config_of, console, say,
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
-from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig, check_trainer, read_config
+from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig, check_seed, check_trainer, read_config
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
@@ -149,6 +149,7 @@ def compare(argv: list[str]) -> int:
         )
     if arguments.resamples < 100:
         raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
+    check_seed(arguments.seed)
     if arguments.json:
         refuse_no_file(Path(arguments.json))
 

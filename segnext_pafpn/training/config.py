@@ -55,6 +55,16 @@ class TrainerConfig:
     compile: bool = False
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a number that is no seed for all that draws: torch's, numpy's and Python's generators.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed: found {seed}, expected 0 to {2**32 - 1}.")
+
+
 def check_trainer(config: TrainerConfig) -> None:
     """Refuse numbers that cannot be.
 
@@ -115,7 +125,7 @@ class RunConfig:
         weights: what to start from, or null.
 
     Raises:
-        UserError: for a name that leads out of output_dir.
+        UserError: for a name that leads out of output_dir, or a number that is no seed.
     """
 
     name: str
@@ -130,6 +140,8 @@ class RunConfig:
                 f"name: '{self.name}' is no name of a folder in output_dir ({self.output_dir}). Give one without "
                 f"slashes, and with --output_dir where it is to lie."
             )
+
+        check_seed(self.seed)
 
     @property
     def run_dir(self) -> Path:
