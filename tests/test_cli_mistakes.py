@@ -90,6 +90,37 @@ def test_unknown_networks_get_one_line(capsys, tmp_path, options, words):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("augment.horizontal_flip 3", "augment.horizontal_flip: expected 0 to 1, found 3.0."),
+        ("augment.vertical_flip -1", "augment.vertical_flip: expected 0 to 1, found -1.0."),
+        ("augment.rotate90 1.5", "augment.rotate90: expected 0 to 1, found 1.5."),
+        ("augment.blur nan", "augment.blur: expected 0 to 1, found nan."),
+        ("augment.noise 2", "augment.noise: expected 0 to 1, found 2.0."),
+        ("augment.color -0.1", "augment.color: expected 0 or more, found -0.1."),
+        ("augment.color inf", "augment.color: expected 0 or more, found inf."),
+        ("augment.scale [0,1]", "augment.scale: expected [smallest, largest] in 0.1 to 10, found [0.0, 1.0]."),
+        ("augment.scale [2,1]", "augment.scale: expected [smallest, largest] in 0.1 to 10, found [2.0, 1.0]."),
+        (
+            "augment.scale [1,1e9]",
+            "augment.scale: expected [smallest, largest] in 0.1 to 10, found [1.0, 1000000000.0].",
+        ),
+        (
+            "crop_size [100000,100000]",
+            "crop_size: found 100000 x 100000, which is 10000000000 pixels, expected",
+        ),
+        ("image_size [100000,1000]", "image_size: found 100000 x 1000, which is 100000000 pixels, expected at most"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_numbers_of_the_data_that_cannot_be_get_one_line(capsys, dataset, tmp_path, command, option, words):
+    key, value = option.split()
+    card = ["--data", dataset / "card.yaml", "--output_dir", tmp_path / "runs"]
+    assert f"error: data.{words}" in error_of(capsys, command, *card, *SMALL_RUN, f"--data.{key}={value}")
+    assert not (tmp_path / "runs").exists()
+
+
 def spoil_value(root):
     Image.fromarray(np.full((48, 64), 34, np.uint8)).save(root / "masks/train/t0.png")
     return "masks/train/t0.png: value 34 is not in the card (known: 0-7). Add to a class's ids, or to ignore."

@@ -14,7 +14,7 @@ class AugmentConfig:
     """What training changes at random, image and mask alike.
 
     Args:
-        scale: smallest and largest zoom factor before cropping.
+        scale: smallest and largest zoom factor before cropping, 0.1 to 10.
         horizontal_flip: probability of mirroring left and right.
         vertical_flip: probability of mirroring top and bottom.
         rotate90: probability of a turn by a multiple of 90 degrees; for pictures without an up.

@@ -5,12 +5,15 @@ from typing import get_args
 import numpy as np
 
 from segnext_pafpn.data.card import Card, load_card
-from segnext_pafpn.data.config import CacheKind, DataConfig
+from segnext_pafpn.data.config import AugmentConfig, CacheKind, DataConfig
 from segnext_pafpn.data.focus import check_focus
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.intensity import Intensity
+
+MAX_PIXELS = 2**26  # of a crop: its floats alone take 0.75 GiB
+MIN_SCALE, MAX_SCALE = 0.1, 10  # zoomed out further small pictures vanish, further in large ones fill the memory
 
 
 class DataSource:
@@ -73,7 +76,6 @@ def _check_config(config: DataConfig) -> None:
         "crop_size": min(config.crop_size),
         "image_size": 1 if config.image_size is None else min(config.image_size),
         "samples_per_epoch": 1 if config.samples_per_epoch is None else config.samples_per_epoch,
-        "augment.scale": config.augment.scale[0],
     }
     for key, value in positive.items():
         if value <= 0:
@@ -90,5 +92,26 @@ def _check_config(config: DataConfig) -> None:
         raise UserError(
             "data.cache: disk needs data.cache_dir, a folder on a fast disk. Runs that name one folder share its files."
         )
-    if config.augment.scale[0] > config.augment.scale[1]:
-        raise UserError(f"data.augment.scale: expected [smallest, largest], found {list(config.augment.scale)}.")
+    _check_augment(config.augment)
+    for key in ("crop_size", "image_size"):
+        height, width = getattr(config, key) or (1, 1)
+        if height * width > MAX_PIXELS:
+            raise UserError(
+                f"data.{key}: found {height} x {width}, which is {height * width} pixels, expected at most "
+                f"{MAX_PIXELS} (8192 x 8192): memory does not hold a batch of such pictures, to which smaller ones are "
+                f"enlarged. Take a size like that of the pictures, or smaller."
+            )
+
+
+def _check_augment(augment: AugmentConfig) -> None:
+    for key in ("horizontal_flip", "vertical_flip", "rotate90", "blur", "noise"):
+        if not 0 <= (value := getattr(augment, key)) <= 1:
+            raise UserError(f"data.augment.{key}: expected 0 to 1, found {value}.")
+    if not 0 <= augment.color < np.inf:
+        raise UserError(f"data.augment.color: expected 0 or more, found {augment.color}.")
+    low, high = augment.scale
+    if not MIN_SCALE <= low <= high <= MAX_SCALE:
+        raise UserError(
+            f"data.augment.scale: expected [smallest, largest] in {MIN_SCALE} to {MAX_SCALE}, found "
+            f"{list(augment.scale)}."
+        )

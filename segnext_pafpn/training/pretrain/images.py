@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from segnext_pafpn.data.datamodule import build_loader, rank_and_world_size
 from segnext_pafpn.data.dataset import EvalBatchSampler, TrainSampler
 from segnext_pafpn.data.readers.files import image_files, read_rgb
+from segnext_pafpn.data.source import MAX_PIXELS
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.training.pretrain.config import ImageFolderConfig
@@ -152,11 +153,16 @@ def _check_config(config: ImageFolderConfig) -> None:
     for key in ("input_size", "batch_size", "val_batch_size"):
         if (value := getattr(config, key)) < 1:
             raise UserError(f"data.{key}: must be at least 1, found {value}.")
+    if config.input_size**2 > MAX_PIXELS:
+        raise UserError(
+            f"data.input_size: found {config.input_size}, expected at most {int(MAX_PIXELS**0.5)}: a batch of such "
+            f"pictures is more than memory holds. ImageNet is trained at 224."
+        )
     for key in ("horizontal_flip", "random_erasing", "label_smoothing"):
         if not 0 <= (value := getattr(augment, key)) <= 1:
             raise UserError(f"data.augment.{key}: expected 0 to 1, found {value}.")
     for key in ("mixup", "cutmix", "color_jitter"):
-        if (value := getattr(augment, key)) < 0:
+        if not 0 <= (value := getattr(augment, key)) < np.inf:
             raise UserError(f"data.augment.{key}: expected 0 or more, found {value}.")
     if not 0 < augment.scale[0] <= augment.scale[1] <= 1:
         raise UserError(f"data.augment.scale: expected [smallest, largest] in 0 to 1, found {list(augment.scale)}.")
