@@ -6,30 +6,29 @@ What needs torch is imported behind the parsing, so that a mistyped option is to
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
+from segnext_pafpn.commands.run_options import parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
-from segnext_pafpn.training.config import RunConfig, TrainConfig, TrainerConfig, check_seed, check_trainer, read_config
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_seed, check_trainer, read_config
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
     from segnext_pafpn.training.run import Result
 
-_Config = TypeVar("_Config", bound=RunConfig)
 _MAX_WARNINGS = 5  # that train prints
 
 
 def train(argv: list[str]) -> int:
     """train a network and fill runs/NAME"""
     text = "Train a network, evaluate it, and fill runs/NAME with all there is to know about it."
-    config, resume = _parse_run("train", text, TrainConfig, argv)
+    config, resume = parse_run("train", text, TrainConfig, argv)
 
     from segnext_pafpn.data.check import check_split
     from segnext_pafpn.data.source import DataSource
@@ -48,7 +47,7 @@ def train(argv: list[str]) -> int:
         _refuse_problems(reports)
         _say_warnings(reports)
         train_report = reports[0]
-    with _said_how_to_go_on("train", config.run_dir):
+    with said_how_to_go_on("train", config.run_dir):
         shown = track if is_first_process() else None
         result = fit(config, resume=resume, train_report=train_report, track=shown)
     if is_first_process():
@@ -69,8 +68,8 @@ def pretrain(argv: list[str]) -> int:
     from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
 
     text = "Train an encoder on a folder of pictures by class, such as ImageNet's."
-    config, resume = _parse_run("pretrain", text, PretrainConfig, argv)
-    with _said_how_to_go_on("pretrain", config.run_dir):
+    config, resume = parse_run("pretrain", text, PretrainConfig, argv)
+    with said_how_to_go_on("pretrain", config.run_dir):
         result = pretrain_encoder(config, resume=resume)
     if is_first_process():
         say(
@@ -164,50 +163,6 @@ def compare(argv: list[str]) -> int:
     if arguments.json:
         write_json(comparison_values(comparison, names), Path(arguments.json))
     return 0
-
-
-def _parse_run(command: str, description: str, config_class: type[_Config], argv: list[str]) -> tuple[_Config, bool]:
-    """A run's configuration from the arguments, and whether it is to go on with an earlier run."""
-    parser = build_parser(command, description)
-    parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
-    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with, as if it had never stopped.")
-    parser.add_class_arguments(config_class)
-    resume, argv = _resume(argv)
-    arguments = parse(parser, argv)
-    check_trainer(arguments.trainer)
-    return config_class(**{key: arguments[key] for key in config_class.__dataclass_fields__}), resume
-
-
-def _resume(argv: list[str]) -> tuple[bool, list[str]]:
-    """Whether a run is to go on, and the arguments with that run's configuration and folder filled in."""
-    folder = value_of("--resume", argv)
-    if folder is None:
-        return False, argv
-    path = Path(folder)
-    if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
-        path = path.resolve()
-    config = config_of(path)
-    read_config(Path(config))
-    return True, ["--config", config, *argv, "--output_dir", str(path.parent), "--name", path.name]
-
-
-@contextmanager
-def _said_how_to_go_on(command: str, run_dir: Path) -> Iterator[None]:
-    """Where the user, or a file that broke, stops a run that has a checkpoint, print what takes it up again."""
-    checkpoint = run_dir / "checkpoints" / "last.ckpt"
-    before = _changed_at(checkpoint)
-    try:
-        yield
-    except (KeyboardInterrupt, UserError) as error:
-        after = _changed_at(checkpoint)
-        if after and (after != before or isinstance(error, KeyboardInterrupt)):
-            say(f"The run goes on with: segnext-pafpn {command} --resume {run_dir}")
-        raise
-
-
-def _changed_at(path: Path) -> int:
-    """When the file was written last, in nanoseconds; 0 if it is not there."""
-    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:

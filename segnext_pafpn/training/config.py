@@ -177,9 +177,10 @@ class TrainConfig(RunConfig):
 
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the resolved configuration as a YAML that ``--config`` reads again."""
-    plain = _plain(asdict(config))
     with write_atomic(path) as temporary:
-        temporary.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        temporary.write_text(
+            yaml.safe_dump(plain_values(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
 
 
 def read_config(path: Path) -> dict:
@@ -198,6 +199,11 @@ def read_config(path: Path) -> dict:
         found = "nothing" if content is None else repr(content)[:40]
         raise UserError(f"{path}: expected the settings of a run, data among them, found {found}. {restore}")
     return content
+
+
+def plain_values(config: RunConfig) -> dict:
+    """The configuration as YAML holds it."""
+    return _plain(asdict(config))
 
 
 def _plain(value: object) -> object:

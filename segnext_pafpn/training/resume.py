@@ -1,8 +1,9 @@
 """Taking a run up again: its last checkpoint, and whether the configuration may go on from it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import lightning as L
 import torch
@@ -14,10 +15,20 @@ from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.checkpoints import read_checkpoint
-from segnext_pafpn.training.config import RunConfig, TrainConfig, read_config
+from segnext_pafpn.training.config import RunConfig, TrainConfig, plain_values, read_config
+from segnext_pafpn.training.loss_config import Balance
 
 _NOTE = "segnext_pafpn"  # in a checkpoint: the images and classes that it is for
-_FIXED = ("optim", "model")  # their state comes from the checkpoint
+_FIXED = ("seed", "weights", "model", "data", "loss", "optim")  # what is learnt depends on them
+_FREE = {  # in data: where and how they are read
+    f"data.{key}" for key in ("card", "root", "val_batch_size", "num_workers", "cache", "cache_dir", "check")
+}
+_WHOLE = {"model.options", "data.layout", "data.crop_focus.classes"}  # mappings of which each key counts
+_FOUND = {  # what stands for numbers that are to be found in the data
+    "loss.class_weights": get_args(Balance),
+    "data.crop_focus.classes": ("rare",),
+    "data.intensity": (None,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +65,10 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
     last = config.run_dir / "checkpoints" / "last.ckpt"
     if not last.is_file():
         raise UserError(f"{last}: no such checkpoint, so there is nothing to resume. Start the run without --resume.")
+    refuse_changes(config)
     state = read_checkpoint(last)
     if isinstance(config, TrainConfig):
         _refuse_other_card(config, state.get(_NOTE))
-    saved = read_config(config.run_dir / "config.yaml")
-    for group in _FIXED:
-        for key, value in asdict(getattr(config, group)).items():
-            value = list(value) if isinstance(value, tuple) else value
-            if key in saved[group] and saved[group][key] != value:
-                raise UserError(
-                    f"{group}.{key}: {value} is not the {saved[group][key]} that {config.run_dir} was started with, "
-                    f"and cannot change when resuming. Start a new run from its weights with --weights "
-                    f"{config.run_dir}."
-                )
     epochs = 1 + state["epoch"]
     if 0 <= config.trainer.max_epochs < epochs:
         raise UserError(
@@ -75,6 +77,41 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
         )
     shapes = {name: tensor.shape for name, tensor in state["state_dict"].items()}
     return ResumePoint(checkpoint=last, epochs=epochs, steps=state["global_step"], shapes=shapes)
+
+
+def refuse_changes(config: RunConfig) -> None:
+    """Compare what is learnt, and how, with the folder's ``config.yaml``.
+
+    Numbers that are still to be found in the data, such as class weights by their name, are passed over.
+
+    Raises:
+        UserError: naming the first setting that has changed.
+    """
+    saved, now = read_config(config.run_dir / "config.yaml"), plain_values(config)
+    for key in _FIXED:
+        if key in saved and key in now:
+            _refuse_change(key, saved[key], now[key], config.run_dir)
+
+
+def _refuse_change(key: str, saved: object, now: object, folder: Path) -> None:
+    """Key by key, where both are mappings; a key that one of them lacks is another version's."""
+    if isinstance(saved, dict) and isinstance(now, dict) and key not in _WHOLE:
+        for part in filter(saved.__contains__, now):
+            _refuse_change(f"{key}.{part}", saved[part], now[part], folder)
+    elif (
+        now != saved
+        and key not in _FREE
+        and not (key in _FOUND and saved is not None and (now is None or isinstance(now, str)))
+    ):
+        raise UserError(
+            f"{key}: {_word(now)} is not the {_word(saved)} that {folder} was started with, and cannot change when "
+            f"resuming. Start a new run from its weights with --weights {folder}."
+        )
+
+
+def _word(value: object) -> str:
+    """As it is written in YAML."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def refuse_other_network(start: ResumePoint, module: nn.Module) -> None:

@@ -31,7 +31,7 @@ from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
-from segnext_pafpn.training.resume import NoteOfData, find_resume_point, refuse_other_network
+from segnext_pafpn.training.resume import NoteOfData, find_resume_point, refuse_changes, refuse_other_network
 from segnext_pafpn.training.sampling import settle_sampling
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ def fit(
     refuse_other_mode(config.loss, data.card)
     config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
     config = settle_sampling(config, data, train_report)
+    if resume:
+        refuse_changes(config)  # again: the numbers are there now
     data.config = config.data
     data.track = track
     L.seed_everything(config.seed, workers=True, verbose=False)

@@ -98,3 +98,41 @@ def test_a_damaged_log_of_a_run_is_named(capsys, run):
     assert f"{run}/metrics.csv: is not the log of a run" in error_of(
         capsys, "train", "--resume", run, "--trainer.max_epochs=2"
     )
+
+
+CHANGES = [
+    "data.batch_size=3 is 2", "data.crop_size=[32, 32] is [32, 48]", "data.image_size=[48, 64] is null",
+    "data.augment.horizontal_flip=0.1 is 0.5", "data.crop_focus.probability=0.5 is 0.0",
+    "data.repeat_threshold=0.5 is null", "data.train_split=val is train", "data.val_split=train is val",
+    "data.samples_per_epoch=4 is null", "data.layout={images: x} is {}", "loss.dice=0.5 is 1.0", "seed=1 is 0",
+    "loss.class_weights=[1, 1, 1, 1, 1, 1, 1, 2] is null", "loss.class_weights=inverse is null",
+    "weights=runs/x is null", "optim.lr=0.1 is 0.001",
+    "model.options={} is {'decoder_channels': 16, 'head_channels': 16}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_run_that_goes_on_does_not_learn_otherwise(capsys, run, change):
+    option, saved = change.split(" is ")
+    line = refused(capsys, run, f"--{option}")
+    assert line.startswith(f"error: {option.split('=')[0]}: ") and f" is not the {saved} that {run} was" in line
+
+
+def test_a_run_that_goes_on_has_its_own_name_place_and_configuration(capsys, run):
+    for option, words in (
+        ("--name=other", f"--name: other is not that of {run}"),
+        ("--output_dir=elsewhere", f"--output_dir: elsewhere is not that of {run}"),
+        ("--overwrite=true", "--overwrite: starts a run anew"),
+        ("--config=quickstart", "quickstart.yaml cannot be taken with --resume"),
+    ):
+        assert words in refused(capsys, run, option)
+
+
+def test_a_run_may_go_on_longer_from_data_that_have_moved(finished, run, tmp_path):
+    card = finished[0]
+    shutil.copytree(card.parent, tmp_path / "moved")
+    options = [f"--data={tmp_path}/moved/card.yaml", f"--data.root={tmp_path}/moved", "--data.cache=ram"]
+    options += ["--data.check=false", "--data.val_batch_size=1", "--trainer.max_epochs=2", "--name=run"]
+    options += ["--loss.dice=1", "--overwrite=false", f"--output_dir={tmp_path}", "--trainer.precision=bf16-mixed"]
+    assert main(["train", "--resume", str(run), *options]) == 0
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == f"{tmp_path}/moved"
