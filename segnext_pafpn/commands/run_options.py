@@ -8,7 +8,7 @@ from typing import TypeVar
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, say, value_of
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.config import RunConfig, check_trainer, read_config
+from segnext_pafpn.training.config import RunConfig, check_trainer, read_config, run_kind
 
 _Config = TypeVar("_Config", bound=RunConfig)
 _RESUME = (
@@ -23,13 +23,24 @@ def parse_run(command: str, description: str, config_class: type[_Config], argv:
     parser.add_argument("--config", action="config", help="a shipped configuration's name, or the path of a YAML file.")
     parser.add_argument("--resume", type=str | None, help=_RESUME)
     parser.add_class_arguments(config_class)
-    resume, argv = _resume(argv)
+    resume, argv = _resume(command, argv)
     arguments = parse(parser, argv)
     check_trainer(arguments.trainer)
     return config_class(**{key: arguments[key] for key in config_class.__dataclass_fields__}), resume
 
 
-def _resume(argv: list[str]) -> tuple[bool, list[str]]:
+def refuse_other_kind(path: Path, kind: str, command: str) -> None:
+    """Ask whether the folder holds a run of ``kind``, train or pretrain.
+
+    Raises:
+        UserError: if it holds one of the other, or a damaged one.
+    """
+    if (found := run_kind(read_config(Path(config_of(path))))) != kind:
+        hint = " Its encoder is a start for train --weights." if found == "pretrain" else ""
+        raise UserError(f"{path}: is a run of {found}, which {command} cannot take. Give a run of {kind}.{hint}")
+
+
+def _resume(command: str, argv: list[str]) -> tuple[bool, list[str]]:
     """Whether a run is to go on, and the arguments with that run's configuration and folder filled in."""
     folder = value_of("--resume", argv)
     if folder is None:
@@ -37,10 +48,9 @@ def _resume(argv: list[str]) -> tuple[bool, list[str]]:
     path = Path(folder)
     if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
         path = path.resolve()
-    config = config_of(path)
-    read_config(Path(config))
+    refuse_other_kind(path, command, f"{command} --resume")
     _refuse_contradictions(path, argv)
-    return True, ["--config", config, *argv, "--output_dir", str(path.parent), "--name", path.name]
+    return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
 
 
 def _refuse_contradictions(path: Path, argv: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
-from segnext_pafpn.commands.run_options import parse_run, said_how_to_go_on
+from segnext_pafpn.commands.run_options import parse_run, refuse_other_kind, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
@@ -100,10 +100,8 @@ def val(argv: list[str]) -> int:
     )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
-        config = read_config(Path(config_of(Path(folder))))
-        if "card" not in config["data"]:
-            raise UserError(f"{folder}: is a run of pretrain, which val cannot score. Give a run of train.")
-        parser.set_defaults({"data": config["data"]})
+        refuse_other_kind(Path(folder), "train", "val")
+        parser.set_defaults({"data": read_config(Path(config_of(Path(folder))))["data"]})
     arguments = parse(parser, argv)
     check_trainer(arguments.trainer)
 
@@ -151,6 +149,9 @@ def compare(argv: list[str]) -> int:
     check_seed(arguments.seed)
     if arguments.json:
         refuse_no_file(Path(arguments.json))
+    for run in arguments.runs:
+        if (Path(run) / "config.yaml").is_file():
+            refuse_other_kind(Path(run), "train", "compare")
 
     from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
     from segnext_pafpn.evaluation.per_image import load_images

@@ -23,6 +23,8 @@ from segnext_pafpn.models.preprocessing import (
     read_preprocessing,
 )
 
+CLASSES_FILE = "classes.json"  # in the folder of a run of pretrain
+
 _CARD = """---
 library_name: segmentation-models-pytorch
 pipeline_tag: image-segmentation
@@ -106,6 +108,11 @@ def _find(path: str | Path) -> Path:
         )
     for name in ("config.json", "model.safetensors", PREPROCESSING_FILE):
         if not (folder / name).is_file():
+            if (folder / CLASSES_FILE).is_file():
+                raise UserError(
+                    f"{folder}: is a run of pretrain, whose network labels no pixels. Give a run of train; the "
+                    f"encoder is a start for train --weights."
+                )
             raise UserError(
                 f"{folder / name}: no such file. --checkpoint takes the folder of a finished run (runs/NAME) "
                 f"or its model/ folder."

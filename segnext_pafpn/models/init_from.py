@@ -22,7 +22,7 @@ from torch import nn
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.layers import ELAN, SPPCSPC, ConvNeXtBlock, Downsample
-from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.bundle import CLASSES_FILE, load_bundle
 from segnext_pafpn.models.timm_convnext import Part, block_kind, convnext_parts, downsample_kind, load_convnext
 
 
@@ -68,6 +68,11 @@ def init_from(model: SegmentationModel, source: str) -> InitReport:
     with torch.random.fork_rng(devices=[]):  # what is drawn after this does not depend on it
         if source.startswith("timm:"):
             return _init_from_convnext(model, source, load_convnext(source))
+        if (Path(source) / CLASSES_FILE).is_file():
+            raise UserError(
+                f"model.init_from: {source}: is a run of pretrain, whose encoder --weights {source} takes whole. Give "
+                f"it there."
+            )
         if not any((Path(source) / name).is_file() for name in ("config.json", "model/config.json")):
             raise UserError(
                 f"model.init_from: {source}/config.json: no such file. Give timm:NAME of a ConvNeXt, "

@@ -201,6 +201,11 @@ def read_config(path: Path) -> dict:
     return content
 
 
+def run_kind(config: dict) -> str:
+    """The command that made the run of this ``config.yaml``: train or pretrain."""
+    return "train" if "card" in config["data"] else "pretrain"
+
+
 def plain_values(config: RunConfig) -> dict:
     """The configuration as YAML holds it."""
     return _plain(asdict(config))

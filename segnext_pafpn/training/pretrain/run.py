@@ -11,6 +11,7 @@ import torch
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_json
+from segnext_pafpn.models.bundle import CLASSES_FILE
 from segnext_pafpn.models.classifier import build_classifier
 from segnext_pafpn.models.pretrained import ENCODER_FILE, find_encoder, load_encoder, save_encoder
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
@@ -57,7 +58,7 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
         refuse_other_network(start, module)
     prepare_folder(config, resume)
     if is_first_process():
-        write_json(data.class_names, config.run_dir / "classes.json")
+        write_json(data.class_names, config.run_dir / CLASSES_FILE)
     fit_to_best(trainer, module, data, config.run_dir, start)
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("top1", "top5", "loss")}
@@ -119,7 +120,7 @@ def _load_weights(model: torch.nn.Module, weights: str) -> None:
 
 
 def _refuse_other_classes(folder: Path, class_names: list[str]) -> None:
-    path = folder / "classes.json"
+    path = folder / CLASSES_FILE
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

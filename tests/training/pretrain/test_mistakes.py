@@ -1,8 +1,10 @@
 """What users get wrong when they pretrain: one line each."""
 
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import error_of, write_image_folder
 from tests.training.pretrain.conftest import settings
@@ -87,3 +89,23 @@ def test_bad_folders_and_pictures_are_named(capsys, tmp_path, spoil):
 def test_mistakes_get_one_line_and_no_folder(capsys, images, tmp_path, options, words):
     assert words in error_of(capsys, "pretrain", *settings(images, tmp_path), *options)
     assert not any(tmp_path.iterdir())
+
+
+def test_runs_of_one_kind_are_not_taken_for_the_other(capsys, finished, tmp_path):
+    """A pretraining run where one of training is wanted, and the other way round."""
+    segmenting = tmp_path / "run"
+    segmenting.mkdir()
+    (segmenting / "config.yaml").write_text("data: {card: streets}")
+    picture = next(Path(yaml.safe_load((finished / "config.yaml").read_text())["data"]["root"]).rglob("*.png"))
+    for arguments in (
+        ["train", "--resume", finished],
+        ["val", "--checkpoint", finished],
+        ["compare", finished, finished],
+        ["predict", "--checkpoint", finished, "-i", picture, "-o", tmp_path / "out"],
+        ["train", "--model.init_from", finished, "--data.check=false", "--output_dir", tmp_path],
+    ):
+        assert f"{finished}: is a run of pretrain, wh" in error_of(capsys, *arguments)
+    line = error_of(capsys, "pretrain", "--resume", segmenting)
+    assert (
+        line == f"error: {segmenting}: is a run of train, which pretrain --resume cannot take. Give a run of pretrain."
+    )
