@@ -1,4 +1,4 @@
-"""What watches a run: bad losses, waiting for data, randomness, a line per evaluation, and the batches of one."""
+"""What watches a run: bad losses, waiting for data, randomness, a line per epoch, and the batches of one."""
 
 import logging
 import random
@@ -118,8 +118,11 @@ class DataWait(Callback):
         self._mark = time.perf_counter()
 
 
-class EvaluationLine(Callback):
-    """Logs one line for every evaluation, for terminals without a progress bar and for log files."""
+class EpochLine(Callback):
+    """Logs one line for every epoch, for terminals without a progress bar and for log files.
+
+    It has the scores where the epoch ends with an evaluation, and the training's loss alone where it does not.
+    """
 
     def __init__(self, score: str = "val/mIoU") -> None:
         self.score = score
@@ -132,17 +135,26 @@ class EvaluationLine(Callback):
         self._losses.append(outputs["loss"].detach())
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        losses, self._losses = self._losses, []
-        if not losses or not trainer.is_global_zero:
-            return
         metrics = trainer.callback_metrics
+        if self._losses:
+            score = f"{self.score.removeprefix('val/')} {100 * metrics[self.score]:.2f} %"
+            self._say(trainer, f"val loss {metrics['val/loss']:.3f}  {score}  ")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._losses:  # no evaluation has said them
+            self._say(trainer, "")
+
+    def _say(self, trainer: L.Trainer, scores: str) -> None:
+        losses, self._losses = self._losses, []
+        if not trainer.is_global_zero:
+            return
         loss = trainer.accumulate_grad_batches * torch.stack(losses).mean()  # Lightning has divided by it
         until = f"step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
         log.info(
-            f"epoch {trainer.current_epoch + 1:>3}  {until}  loss {loss:.3f}  "
-            f"val loss {metrics['val/loss']:.3f}  {self.score.removeprefix('val/')} {100 * metrics[self.score]:.2f} %  "
+            f"epoch {trainer.current_epoch + 1:>3}  {until}  loss {loss:.3f}  {scores}"
             f"lr {max(group['lr'] for group in trainer.optimizers[0].param_groups):.1e}  "
-            f"waiting for data {100 * metrics['data_wait']:.0f} %  {time.perf_counter() - self._start:.0f} s"
+            f"waiting for data {100 * trainer.callback_metrics['data_wait']:.0f} %  "
+            f"{time.perf_counter() - self._start:.0f} s"
         )
 
 

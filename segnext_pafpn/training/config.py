@@ -100,7 +100,8 @@ class OptimConfig:
         lr: highest learning rate.
         weight_decay: of AdamW, on convolution and linear weights alone.
         betas: of AdamW.
-        warmup_steps: optimizer steps over which the learning rate rises linearly.
+        warmup_steps: optimizer steps over which the learning rate rises linearly; in a run that is not twice as long,
+            a tenth of its steps.
         min_lr: learning rate at the end of the cosine.
         ema_decay: of the averaged weights that are evaluated and saved, or null for none.
     """

@@ -20,7 +20,7 @@ from torch import nn
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import NO_ROOM
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochSeed, EvaluationLine, NonFiniteLossGuard
+from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochLine, EpochSeed, NonFiniteLossGuard
 from segnext_pafpn.training.checkpoints import WholeCheckpoints
 from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_trainer
 from segnext_pafpn.training.optim import EMAWeights
@@ -138,7 +138,7 @@ def build_callbacks(
     callbacks += [
         DataWait(),  # after the averaging, which belongs to the step
         ProgressLines(config.run_dir, interval=None if terminal else 30.0),
-        EvaluationLine(score),
+        EpochLine(score),
         best,
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]

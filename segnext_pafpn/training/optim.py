@@ -53,7 +53,7 @@ def warmup_cosine(optimizer: Optimizer, warmup: int, floor: float, total_steps: 
 
 
 def warmup_of(config: OptimConfig, total_steps: int) -> int:
-    """The warmup's steps: as configured, or a tenth of a run that is not twice as long as that.
+    """The warmup's steps, :func:`shortened` for a short run.
 
     Raises:
         UserError: naming a setting that cannot be.
@@ -68,7 +68,22 @@ def warmup_of(config: OptimConfig, total_steps: int) -> int:
     ):
         if not fits:
             raise UserError(f"optim.{key}: found {getattr(config, key)}, expected {expected}.")
-    return config.warmup_steps if 2 * config.warmup_steps <= total_steps else total_steps // 10
+    return shortened(config.warmup_steps, total_steps)
+
+
+def shortened(warmup: int, total_steps: int) -> int:
+    """A warmup of so many steps, or a tenth of a run that is not twice as long as that."""
+    return warmup if 2 * warmup <= total_steps else total_steps // 10
+
+
+def warmup_line(setting: str, warmup: int, total_steps: int) -> str:
+    """What to say where a warmup was shortened to ``warmup`` steps.
+
+    Args:
+        setting: that says how long it should be, and its value.
+    """
+    instead = f"warms up for a tenth of them, {warmup}" if warmup else "does not warm up"
+    return f"{setting} is more than half of the run's {total_steps} steps, so that it {instead}."
 
 
 class EMAWeights(WeightAveraging):

@@ -21,14 +21,14 @@ from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
-from segnext_pafpn.training.engine import build_callbacks, build_trainer, planned_steps
+from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
 from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, trained_on
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
-from segnext_pafpn.training.optim import OptimConfig, warmup_of
+from segnext_pafpn.training.optim import OptimConfig, warmup_line, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
 from segnext_pafpn.training.resume import NoteOfData, find_resume_point, refuse_changes, refuse_other_network
@@ -97,11 +97,12 @@ def fit(
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
-    if (warmup := warmup_of(config.optim, steps)) != config.optim.warmup_steps:
-        log.info(f"optim.warmup_steps: {config.optim.warmup_steps} is long for a run of {steps}: {warmup} are taken.")
+    warmup = warmup_of(config.optim, steps)
     refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume)
+    if warmup != config.optim.warmup_steps and is_first_process():
+        log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
     fit_to_best(trainer, module, data, config.run_dir, start)
     module.keep_images = True
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)

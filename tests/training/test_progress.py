@@ -6,8 +6,11 @@ import sys
 
 import pytest
 
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training import engine
 from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.progress import ProgressLines
 from segnext_pafpn.training.run import fit
 from tests.training.small_runs import small_config
@@ -40,3 +43,26 @@ def test_the_bar_counts_epochs_from_one(dataset, tmp_path, monkeypatch, capsys, 
     trainer = TrainerConfig(accelerator="cpu", max_epochs=limits[0], max_steps=limits[1])
     fit(small_config(dataset, tmp_path, 2, trainer=trainer))
     assert set(re.findall(r"Epoch \d+(?:/-?\d+)?", capsys.readouterr().out)) == shown
+
+
+def test_epochs_without_an_evaluation_have_their_line_too(dataset, tmp_path, caplog):
+    trainer = TrainerConfig(accelerator="cpu", max_epochs=3, check_val_every_n_epoch=2)
+    with caplog.at_level(logging.INFO):
+        fit(small_config(dataset, tmp_path, 3, trainer=trainer))
+    lines = [record.message for record in caplog.records if record.message.startswith("epoch ")]
+    assert [re.match(r"epoch +(\d)  step (\d)/9  loss \d\.\d{3}  (val loss)?", line).groups() for line in lines] == [
+        ("1", "3", None), ("2", "6", "val loss"), ("3", "9", None),
+    ]  # fmt: skip
+
+
+def test_a_warmup_that_is_shortened_is_told_when_training_starts(dataset, tmp_path, caplog):
+    optim = OptimConfig(warmup_steps=50, ema_decay=None)
+    with caplog.at_level(logging.INFO):
+        with pytest.raises(UserError):
+            fit(small_config(dataset, tmp_path, 4, optim=optim, model=ModelConfig(encoder_name="tu-swin_s3_tiny_224")))
+        assert "warmup" not in caplog.text
+        fit(small_config(dataset, tmp_path, 4, optim=optim))
+    assert (
+        "optim.warmup_steps: 50 is more than half of the run's 12 steps, so that it warms up for a tenth of them, 1."
+        in caplog.text
+    )

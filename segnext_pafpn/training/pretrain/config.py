@@ -70,7 +70,8 @@ class PretrainOptimConfig:
             in proportion. Null: take lr as it is.
         weight_decay: of AdamW, on convolution and linear weights alone.
         betas: of AdamW.
-        warmup_epochs: epochs over which the learning rate rises linearly.
+        warmup_epochs: epochs over which the learning rate rises linearly; in a run that is not twice as long, a tenth
+            of its steps.
         min_lr: learning rate at the end of the cosine.
         layer_decay: factor of the learning rate from each layer to the one before it (BEiT, arXiv 2106.08254),
             or null for the same everywhere; for fine-tuning from weights.

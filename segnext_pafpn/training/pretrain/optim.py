@@ -6,7 +6,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.optim import warmup_cosine
+from segnext_pafpn.training.optim import shortened, warmup_cosine
 from segnext_pafpn.training.pretrain.config import PretrainOptimConfig
 
 
@@ -15,23 +15,21 @@ def scaled_lr(config: PretrainOptimConfig, pictures: int) -> float:
     return config.lr if config.lr_batch_size is None else config.lr * pictures / config.lr_batch_size
 
 
-def check_optim(config: PretrainOptimConfig, steps_per_epoch: int, total_steps: int) -> None:
-    """Refuse a schedule that cannot be.
+def warmup_of(config: PretrainOptimConfig, steps_per_epoch: int, total_steps: int) -> int:
+    """The warmup's steps, shortened for a short run as those of train.
 
     Raises:
-        UserError: naming the key.
+        UserError: naming a setting that cannot be.
     """
-    if not 0 <= config.warmup_epochs * steps_per_epoch < total_steps:
-        raise UserError(
-            f"optim.warmup_epochs: {config.warmup_epochs} must be 0 or more, and less than the "
-            f"{total_steps / steps_per_epoch:g} epochs of the run. Lower it, or train longer."
-        )
+    if config.warmup_epochs < 0:
+        raise UserError(f"optim.warmup_epochs: must be 0 or more, found {config.warmup_epochs}.")
     if config.lr <= 0:
         raise UserError(f"optim.lr: must be more than 0, found {config.lr}.")
     if config.lr_batch_size is not None and config.lr_batch_size < 1:
         raise UserError(f"optim.lr_batch_size: must be at least 1 or null, found {config.lr_batch_size}.")
     if config.layer_decay is not None and not 0 < config.layer_decay <= 1:
         raise UserError(f"optim.layer_decay: expected more than 0 and at most 1, found {config.layer_decay}.")
+    return shortened(config.warmup_epochs * steps_per_epoch, total_steps)
 
 
 def parameter_groups(model: nn.Module, config: PretrainOptimConfig, lr: float) -> list[dict]:

@@ -16,10 +16,11 @@ from segnext_pafpn.models.classifier import build_classifier
 from segnext_pafpn.models.pretrained import ENCODER_FILE, find_encoder, load_encoder, save_encoder
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.folder import fit_to_best, prepare_folder
+from segnext_pafpn.training.optim import warmup_line
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
 from segnext_pafpn.training.pretrain.module import ClassificationModule
-from segnext_pafpn.training.pretrain.optim import check_optim, scaled_lr
+from segnext_pafpn.training.pretrain.optim import scaled_lr, warmup_of
 from segnext_pafpn.training.resume import find_resume_point, refuse_other_network
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,11 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
     prepare_folder(config, resume)
     if is_first_process():
         write_json(data.class_names, config.run_dir / CLASSES_FILE)
+        per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
+        epochs = config.optim.warmup_epochs
+        if module.warmup_steps != epochs * per_epoch:
+            setting = f"optim.warmup_epochs: {epochs} ({epochs * per_epoch} steps)"
+            log.info(warmup_line(setting, module.warmup_steps, total))
     fit_to_best(trainer, module, data, config.run_dir, start)
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("top1", "top5", "loss")}
@@ -82,7 +88,7 @@ def _build_module(
 ) -> ClassificationModule:
     """The classifier with its schedule; ``start``: from the configuration's weights, if it has any."""
     per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
-    check_optim(config.optim, per_epoch, total)
+    warmup = warmup_of(config.optim, per_epoch, total)
     pictures = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
     lr = scaled_lr(config.optim, pictures)
     if is_first_process():
@@ -100,7 +106,7 @@ def _build_module(
         augment=config.data.augment,
         optim=config.optim,
         lr=lr,
-        warmup_steps=config.optim.warmup_epochs * per_epoch,
+        warmup_steps=warmup,
         channels_last=config.trainer.channels_last,
     )
     if config.trainer.compile:

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.pretrain.config import (
     ImageAugmentConfig,
     ImageFolderConfig,
@@ -15,7 +14,7 @@ from segnext_pafpn.training.pretrain.config import (
 )
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
 from segnext_pafpn.training.pretrain.module import ClassificationModule
-from segnext_pafpn.training.pretrain.optim import check_optim, parameter_groups, scaled_lr
+from segnext_pafpn.training.pretrain.optim import parameter_groups, scaled_lr, warmup_of
 
 
 def test_learning_rates_fall_by_layer_decay_towards_the_stem():
@@ -96,7 +95,6 @@ def test_augmentation_follows_from_seed_epoch_and_index_alone(images):
     assert one.shape == (3, 32, 32) and one.dtype == torch.uint8
 
 
-def test_a_schedule_in_steps_is_checked_against_epochs():
-    check_optim(PretrainOptimConfig(warmup_epochs=1), steps_per_epoch=10, total_steps=11)
-    with pytest.raises(UserError, match=r"1 must be .* less than the 1 epochs"):
-        check_optim(PretrainOptimConfig(warmup_epochs=1), steps_per_epoch=10, total_steps=10)
+@pytest.mark.parametrize(("epochs", "total_steps", "steps"), [(1, 100, 10), (1, 20, 10), (1, 19, 1), (20, 8, 0)])
+def test_a_short_run_warms_up_for_a_tenth_of_its_steps(epochs, total_steps, steps):
+    assert warmup_of(PretrainOptimConfig(warmup_epochs=epochs), 10, total_steps) == steps
