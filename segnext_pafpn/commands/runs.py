@@ -186,8 +186,11 @@ def _say_warnings(reports: Sequence[SplitReport]) -> None:
 
 
 def _show(result: Result) -> None:
+    from segnext_pafpn.evaluation.one_answer import one_answer_line
     from segnext_pafpn.evaluation.report import scores_table
 
     console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))
     for table in result.tables:
         console.print(table.for_terminal())
+    if (line := one_answer_line(result.scores, result.class_names, result.split)) is not None:
+        say(f"warning: {line}")

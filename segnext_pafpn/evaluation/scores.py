@@ -23,6 +23,7 @@ class Scores:
         dice: 2 TP / (2 TP + FP + FN), (K,).
         accuracy: TP / (TP + FN), the recall of the class, (K,).
         truth_pixels: TP + FN, (K,) int64.
+        predicted_pixels: TP + FP, (K,) int64.
         counted_pixels: all that were counted for the class, TP + FP + FN + TN, (K,) int64.
         num_averaged: number of classes in truth or prediction: those that mIoU and mDice average.
         num_classes: K.
@@ -36,6 +37,7 @@ class Scores:
     dice: np.ndarray
     accuracy: np.ndarray
     truth_pixels: np.ndarray
+    predicted_pixels: np.ndarray
     counted_pixels: np.ndarray
     num_averaged: int
     num_classes: int
@@ -69,6 +71,7 @@ def scores_from_matrix(matrix: np.ndarray) -> Scores:
         dice=dice,
         accuracy=accuracy,
         truth_pixels=truth.astype(np.int64),
+        predicted_pixels=predicted.astype(np.int64),
         counted_pixels=np.broadcast_to(counts.sum(axis=(-2, -1)), len(counts)).astype(np.int64),
         num_averaged=int(np.count_nonzero(truth + predicted)),
         num_classes=len(counts),
