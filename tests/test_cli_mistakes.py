@@ -96,10 +96,10 @@ def test_unknown_networks_get_one_line(capsys, tmp_path, options, words):
         ("augment.horizontal_flip 3", "augment.horizontal_flip: expected 0 to 1, found 3.0."),
         ("augment.vertical_flip -1", "augment.vertical_flip: expected 0 to 1, found -1.0."),
         ("augment.rotate90 1.5", "augment.rotate90: expected 0 to 1, found 1.5."),
-        ("augment.blur nan", "augment.blur: expected 0 to 1, found nan."),
+        ("augment.blur .nan", "augment.blur: expected 0 to 1, found nan."),
         ("augment.noise 2", "augment.noise: expected 0 to 1, found 2.0."),
         ("augment.color -0.1", "augment.color: expected 0 or more, found -0.1."),
-        ("augment.color inf", "augment.color: expected 0 or more, found inf."),
+        ("augment.color .inf", "augment.color: expected 0 or more, found inf."),
         ("augment.scale [0,1]", "augment.scale: expected [smallest, largest] in 0.1 to 10, found [0.0, 1.0]."),
         ("augment.scale [2,1]", "augment.scale: expected [smallest, largest] in 0.1 to 10, found [2.0, 1.0]."),
         (

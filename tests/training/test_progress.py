@@ -15,6 +15,8 @@ from segnext_pafpn.training.progress import ProgressLines
 from segnext_pafpn.training.run import fit
 from tests.training.small_runs import small_config
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def lines_of(caplog, monkeypatch, config, interval: float | None, resume: bool = False) -> list[str]:
     monkeypatch.setattr(engine, "ProgressLines", lambda folder, **_: ProgressLines(folder, interval))
@@ -47,9 +49,9 @@ def test_the_bar_counts_epochs_from_one(dataset, tmp_path, monkeypatch, capsys, 
 
 def test_epochs_without_an_evaluation_have_their_line_too(dataset, tmp_path, caplog):
     trainer = TrainerConfig(accelerator="cpu", max_epochs=3, check_val_every_n_epoch=2)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="segnext_pafpn.training.callbacks"):
         fit(small_config(dataset, tmp_path, 3, trainer=trainer))
-    lines = [record.message for record in caplog.records if record.message.startswith("epoch ")]
+    lines = [record.message for record in caplog.records if record.name == "segnext_pafpn.training.callbacks"]
     assert [re.match(r"epoch +(\d)  step (\d)/9  loss \d\.\d{3}  (val loss)?", line).groups() for line in lines] == [
         ("1", "3", None), ("2", "6", "val loss"), ("3", "9", None),
     ]  # fmt: skip

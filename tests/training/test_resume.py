@@ -45,8 +45,10 @@ CARDS = [
     (lambda card: card["classes"].reverse(), "was trained on the classes sky, building"),
     (lambda card: card.update(image={"channels": 1}), "on images of 3 channel(s); card 'tiny' has images of 1 channel"),
     (lambda card: card.update(image={"normalize": "zscore"}), "was trained on 8-bit RGB; card 'tiny' has images whose"),
-    (lambda card: card.update(multi_label=True, layout={"reader": "folder", "images": "i", "masks": "{class}"}),
-     "on one class per pixel; card 'tiny' has several labels"),
+    (lambda card: card.update(multi_label=True, layout={
+        "reader": "folder", "images": "images/{split}", "masks": "masks/{split}", "mask_format": "files",
+        "class_suffixes": {row["name"]: row["name"] for row in card["classes"]},
+    }), "on one class per pixel; card 'tiny' has several labels"),
 ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_nothing_to_resume_is_said(dataset, tmp_path):
         ("max_steps 0", "found 0, expected at least 1, or -1 for no limit but max_epochs."),
         ("max_steps -5", "found -5, expected at least 1, or -1"),
         ("gradient_clip_val -1", "found -1.0, expected more than 0, or null for no clipping."),
-        ("gradient_clip_val nan", "found nan, expected more than 0"),
+        ("gradient_clip_val .nan", "found nan, expected more than 0"),
         ("log_every_n_steps 0", "found 0, expected at least 1."),
         ("devices 0", "found 0, expected at least 1, or -1 for all."),
         ("num_nodes 0", "found 0, expected at least 1."),

@@ -74,7 +74,7 @@ def test_bad_folders_and_pictures_are_named(capsys, tmp_path, spoil):
         (["--data.batch_size", 100], "data.batch_size: 100 on 1 device(s) is more than the 24 pictures"),
         (["--data.augment.auto_augment", "rnd-m9"], "timm cannot read 'rnd-m9'"),
         (["--data.augment.mixup", -1], "data.augment.mixup: expected 0 or more, found -1"),
-        (["--data.augment.mixup", "nan"], "data.augment.mixup: expected 0 or more, found nan"),
+        (["--data.augment.mixup", ".nan"], "data.augment.mixup: expected 0 or more, found nan"),
         (["--data.input_size", 100000], "data.input_size: found 100000, expected at most 8192"),
         (["--data.interpolation", "bicubc"], "Did you mean 'bicubic'?"),
         (["--model.name", "elanext_nanno"], "Did you mean 'elanext_nano'?"),
