@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from environment import describe_environment
 from networks import named
-from result_files import RESULTS, given_command, write_result
+from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from speed_paths import CLASSES
 from table_rates import depthwise_table
@@ -133,4 +133,4 @@ def _time(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)
