@@ -6,6 +6,7 @@ import platform
 import shutil
 
 import torch
+from rich.markup import escape
 from rich.table import Table
 
 from segnext_pafpn import __version__
@@ -53,7 +54,7 @@ def doctor_table() -> tuple[Table, list[str]]:
         try:
             table.add_row(package, importlib.metadata.version(package))
         except importlib.metadata.PackageNotFoundError:
-            table.add_row(package, f'not installed; optional: pip install "segnext-pafpn[{extra}]"')
+            table.add_row(package, escape(f'not installed; optional: pip install "segnext-pafpn[{extra}]"'))
     table.add_section()
     table.add_row("CPU cores", str(os.cpu_count()))
     for index in range(torch.cuda.device_count()):

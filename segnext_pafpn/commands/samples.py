@@ -1,6 +1,5 @@
 """samples: pictures and masks of a data set as files. Does without torch, to be quick."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,4 +121,4 @@ def _write_image(sample: Sample, stem: str, card: Card, reader: Reader, folder: 
     for i, path in enumerate(files):
         channel = f"_{i:04}" if len(files) > 1 else ""  # as nnU-Net calls them
         with write_atomic(folder / f"{stem}{channel}{suffix_of(path)}") as temporary:
-            shutil.copyfile(path, temporary)
+            temporary.write_bytes(path.read_bytes())

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from segmentation_models_pytorch.base import SegmentationModel
+from torch import nn
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_atomic, write_json
@@ -114,7 +114,7 @@ def _refuse_missing_packages() -> None:
             )
 
 
-def _program(model: SegmentationModel, image: torch.Tensor, any_size: bool) -> torch.export.ExportedProgram:
+def _program(model: nn.Module, image: torch.Tensor, any_size: bool) -> torch.export.ExportedProgram:
     auto = torch.export.Dim.AUTO
     shape = {0: auto, 2: auto, 3: auto} if any_size else {0: auto}
     try:
@@ -123,11 +123,11 @@ def _program(model: SegmentationModel, image: torch.Tensor, any_size: bool) -> t
         raise _refusal(model, "torch.export", error, any_size) from error
 
 
-def _write_program(model: SegmentationModel, image: torch.Tensor, path: Path, any_size: bool) -> None:
+def _write_program(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
     torch.export.save(_program(model, image, any_size), path)
 
 
-def _write_onnx(model: SegmentationModel, image: torch.Tensor, path: Path, any_size: bool) -> None:
+def _write_onnx(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
     program = _program(model, image, any_size)
     try:
         torch.onnx.export(
@@ -144,7 +144,7 @@ def _write_onnx(model: SegmentationModel, image: torch.Tensor, path: Path, any_s
         raise _refusal(model, "ONNX", error, any_size) from error
 
 
-def _write_script(model: SegmentationModel, image: torch.Tensor, path: Path, any_size: bool) -> None:
+def _write_script(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
     if not model._is_torch_scriptable:
         raise UserError(f"{model.name}: TorchScript cannot say this network. Choose onnx or torch_export.")
     try:
@@ -153,7 +153,7 @@ def _write_script(model: SegmentationModel, image: torch.Tensor, path: Path, any
         raise _refusal(model, "TorchScript", error, False) from error
 
 
-def _refusal(model: SegmentationModel, form: str, error: Exception, any_size: bool) -> UserError:
+def _refusal(model: nn.Module, form: str, error: Exception, any_size: bool) -> UserError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     advice = ' Try one size of images, as with --size "[512, 512]".' if any_size else " Choose another format."
     return UserError(f"{model.name}: {form} does not take this network ({reason}).{advice}")
@@ -183,7 +183,7 @@ def _first(logits: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
     return logits[0] if isinstance(logits, tuple) else logits
 
 
-def _difference(model: SegmentationModel, run: Run | None, images: list[torch.Tensor]) -> float | None:
+def _difference(model: nn.Module, run: Run | None, images: list[torch.Tensor]) -> float | None:
     if run is None:
         return None
     largest = 0.0

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.volumes import VolumeFiles, predict_volume
 from segnext_pafpn.intensity import Intensity
@@ -48,5 +47,5 @@ def test_no_voxel_changes_where_slices_are_predicted_together(tmp_path, axis, op
 
 def test_images_of_other_channels_are_refused_in_a_batch_too():
     predictor = predictor_of()
-    with pytest.raises(UserError, match="trained on 1"):
+    with pytest.raises(ValueError, match="trained on 1"):
         predictor.predict_batch([np.zeros((32, 32, 1), np.int16), np.zeros((32, 32, 2), np.int16)])

@@ -226,7 +226,7 @@ def test_other_decoders_take_its_encoder():
         ({"options": {"width": [4, 8, 16, 31]}}, "four even numbers"),
         ({"options": {"heads": "sum"}}, "article has no such argument. Did you mean 'head'?"),
         ({"arch": "deeplabv3plus"}, "depth of 5 and an output stride of 32, found 5 and 16"),
-        ({"arch": "unet", "encoder_weights": "imagenet"}, "Wrong pretrained weights `imagenet` for encoder `article`"),
+        ({"arch": "unet", "encoder_weights": "imagenet"}, "'article' has no pretrained weights yet"),
     ],
 )
 def test_mistakes_get_one_line(changes, words):
