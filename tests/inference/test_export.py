@@ -33,7 +33,7 @@ RUNS = {
 
 
 def test_the_file_gives_the_logits_of_predict_at_any_size(checkpoint, preprocessing, make_image, tmp_path, capsys):
-    """As TorchScript; ONNX of this network is made, and compared, by the README's command and in tests/models."""
+    """As TorchScript; as ONNX this network is made, and compared, by the README's command."""
     name = "network.ts"
     output = tmp_path / "made" / name
     assert main(["export", "--checkpoint", str(checkpoint), "-o", str(output)]) == 0
