@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=11, help="of that network")
     parser.add_argument("--checkpoint", help="folder of a run, in place of random weights")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda if there is one")
+    parser.add_argument("--only", nargs="*", metavar="WAY", choices=list(WAYS), help=f"the named ones, and '{MONAI}'")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, help="result file; default results/windows-DEVICE.json")
     arguments = parser.parse_args()
@@ -49,13 +50,14 @@ def main() -> None:
     options = {
         key: getattr(arguments, key) for key in ("side", "window", "overlap", "encoder", "classes", "checkpoint")
     }
-    runs: dict[str, list[dict]] = {name: [] for name in WAYS}
+    ways = [name for name in WAYS if arguments.only is None or name in (*arguments.only, MONAI)]
+    runs: dict[str, list[dict]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
-        labels = {name: Path(folder) / f"{name}.npy" for name in WAYS}
+        labels = {name: Path(folder) / f"{name}.npy" for name in ways}
         for _ in range(arguments.rounds):
-            for name in WAYS:
+            for name in ways:
                 runs[name].append(_alone(measure, name, device, options, labels[name]))
-        equal = {name: _share_of_equal_labels(labels[name], labels[MONAI]) for name in WAYS}
+        equal = {name: _share_of_equal_labels(labels[name], labels[MONAI]) for name in ways}
     content = {
         "benchmark": "windows",
         "command": given_command(),

@@ -19,13 +19,13 @@ def table(run):
 
 
 def test_both_sides_label_a_large_picture_alike_and_ours_in_less_memory(run, table):
-    content = run("windows", "--side", 640, "--window", 128, "--device", "cpu", "--classes", 8)
+    small = ("--side", 640, "--window", 128, "--device", "cpu", "--classes", 8)
+    content = run("windows", *small, "--only", "segnext_pafpn")
     rows = {row["name"]: row for row in content["rows"]}
     ours, theirs = rows["segnext_pafpn"], rows[content["reference"]]
     assert content["windows"] == 81 and theirs["equal_labels_percent"] == 100
     assert ours["equal_labels_percent"] > 99.9
-    assert rows["MONAI, the network as trained"]["equal_labels_percent"] > 99.9
-    assert rows["segnext_pafpn, bfloat16"]["equal_labels_percent"] > 90
+    assert len(rows) == 2
     assert ours["seconds"] > 0 and ours["grown_mib"] < theirs["grown_mib"]
     assert any("MONAI" in line for line in table(content))
 
