@@ -17,6 +17,7 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.training.callbacks import NonFiniteLossError
 from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.resume import find_resume_point
 from segnext_pafpn.training.run import Result, fit
 
 
@@ -58,7 +59,7 @@ def train(
     environment = describe_environment("cpu" if config.trainer.accelerator == "cpu" else "auto")
     start = time.perf_counter()
     try:
-        result, stopped = fit(config, resume=resume), None
+        result, stopped = fit(config, find_resume_point(config) if resume else None), None
     except NonFiniteLossError as error:
         logging.info(str(error))
         result, stopped, steps = None, f"non-finite loss at step {error.step}", error.step

@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
@@ -88,6 +89,16 @@ def write_atomic(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_through_memory(save: Callable[[BytesIO], object], path: Path) -> None:
+    """Let ``save`` fill a buffer, and write that, so that what the system refuses is the system's error.
+
+    torch, given a file, calls a full disk an error of its archive.
+    """
+    buffer = BytesIO()
+    save(buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 @contextmanager

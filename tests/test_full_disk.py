@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from segnext_pafpn import cli
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.export import export_model
 from segnext_pafpn.models.bundle import save_bundle
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -73,6 +75,17 @@ def test_safetensors_that_do_not_fit_are_named(tmp_path):
         with pytest.raises(UserError, match=r"encoder\.safetensors: cannot be written \(File too large\)\. Free"):
             save_encoder(model.encoder, "elanext_nano", tmp_path / "encoder.safetensors")
     assert not any(tmp_path.iterdir())
+
+
+def test_an_export_that_does_not_fit_is_named_for_what_it_is(tmp_path):
+    model = smp.FPN("resnet18", encoder_weights=None, classes=2)
+    preprocessing = Preprocessing(class_names=("a", "b"), class_colors=((0, 0, 0), (1, 1, 1)))
+    save_bundle(model, preprocessing, tmp_path / "model")
+    for name in ("network.ts", "network.pt2", "network.onnx"):
+        refused = pytest.raises(UserError, match=rf"{name}: cannot be written \(File too large\)")
+        with no_file_above(100_000), refused:
+            export_model(tmp_path / "model", tmp_path / name, size=(64, 64))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_outputs_of_other_commands_are_named(capsys, dataset, tmp_path):

@@ -29,15 +29,17 @@ def parse_run(command: str, description: str, config_class: type[_Config], argv:
     return config_class(**{key: arguments[key] for key in config_class.__dataclass_fields__}), resume
 
 
-def refuse_other_kind(path: Path, kind: str, command: str) -> None:
-    """Ask whether the folder holds a run of ``kind``, train or pretrain.
+def config_of_kind(path: Path, kind: str, command: str) -> dict:
+    """What ``config.yaml`` says in the folder of a run of ``kind``, train or pretrain.
 
     Raises:
-        UserError: if it holds one of the other, or a damaged one.
+        UserError: if it is a run of the other kind, or a damaged one.
     """
-    if (found := run_kind(read_config(Path(config_of(path))))) != kind:
+    config = read_config(Path(config_of(path)))
+    if (found := run_kind(config)) != kind:
         hint = " Its encoder is a start for train --weights." if found == "pretrain" else ""
         raise UserError(f"{path}: is a run of {found}, which {command} cannot take. Give a run of {kind}.{hint}")
+    return config
 
 
 def _resume(command: str, argv: list[str]) -> tuple[bool, list[str]]:
@@ -48,7 +50,7 @@ def _resume(command: str, argv: list[str]) -> tuple[bool, list[str]]:
     path = Path(folder)
     if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
         path = path.resolve()
-    refuse_other_kind(path, command, f"{command} --resume")
+    config_of_kind(path, command, f"{command} --resume")
     _refuse_contradictions(path, argv)
     return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, config_of, console, say, say_cause, track, value_of
-from segnext_pafpn.commands.run_options import parse_run, refuse_other_kind, said_how_to_go_on
+from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track, value_of
+from segnext_pafpn.commands.run_options import config_of_kind, parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_seed, check_trainer, read_config
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_seed, check_trainer
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
@@ -36,8 +36,7 @@ def train(argv: list[str]) -> int:
     from segnext_pafpn.training.resume import find_resume_point
     from segnext_pafpn.training.run import fit
 
-    if resume:
-        find_resume_point(config)  # refuses what cannot go on, before the data are read
+    start = find_resume_point(config) if resume else None  # refuses what cannot go on, before the data are read
     data = config.data
     train_report = None
     if data.check and is_first_process():
@@ -49,7 +48,7 @@ def train(argv: list[str]) -> int:
         train_report = reports[0]
     with said_how_to_go_on("train", config.run_dir):
         shown = track if is_first_process() else None
-        result = fit(config, resume=resume, train_report=train_report, track=shown)
+        result = fit(config, start, train_report=train_report, track=shown)
     if is_first_process():
         _show(result)
         say(
@@ -66,11 +65,12 @@ def pretrain(argv: list[str]) -> int:
     from segnext_pafpn.training.engine import is_first_process
     from segnext_pafpn.training.pretrain.config import PretrainConfig
     from segnext_pafpn.training.pretrain.run import pretrain as pretrain_encoder
+    from segnext_pafpn.training.resume import find_resume_point
 
     text = "Train an encoder on a folder of pictures by class, such as ImageNet's."
     config, resume = parse_run("pretrain", text, PretrainConfig, argv)
     with said_how_to_go_on("pretrain", config.run_dir):
-        result = pretrain_encoder(config, resume=resume)
+        result = pretrain_encoder(config, find_resume_point(config) if resume else None)
     if is_first_process():
         say(
             f"split '{result.split}': top-1 {result.top1:.2f} %  top-5 {result.top5:.2f} %  ({result.images} pictures "
@@ -100,8 +100,7 @@ def val(argv: list[str]) -> int:
     )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
-        refuse_other_kind(Path(folder), "train", "val")
-        parser.set_defaults({"data": read_config(Path(config_of(Path(folder))))["data"]})
+        parser.set_defaults({"data": config_of_kind(Path(folder), "train", "val")["data"]})
     arguments = parse(parser, argv)
     check_trainer(arguments.trainer)
 
@@ -151,7 +150,7 @@ def compare(argv: list[str]) -> int:
         refuse_no_file(Path(arguments.json))
     for run in arguments.runs:
         if (Path(run) / "config.yaml").is_file():
-            refuse_other_kind(Path(run), "train", "compare")
+            config_of_kind(Path(run), "train", "compare")
 
     from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
     from segnext_pafpn.evaluation.per_image import load_images

@@ -5,7 +5,6 @@ through before it stands in a JSON file beside it.
 """
 
 import importlib.util
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +13,14 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.jit.frontend import FrontendError
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import refuse_no_file, write_atomic, write_json
+from segnext_pafpn.files import refuse_no_file, write_atomic, write_json, write_through_memory
 from segnext_pafpn.inference.export_formats import format_of
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import describe_images
+from segnext_pafpn.quiet import errors_alone
 
 TOLERANCE = 1e-3  # of the largest logit, at least of 1
 
@@ -124,33 +125,28 @@ def _program(model: nn.Module, image: torch.Tensor, any_size: bool) -> torch.exp
 
 
 def _write_program(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
-    torch.export.save(_program(model, image, any_size), path)
+    program = _program(model, image, any_size)
+    write_through_memory(lambda buffer: torch.export.save(program, buffer), path)
 
 
 def _write_onnx(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
     program = _program(model, image, any_size)
+    names = dict(input_names=["image"], output_names=["logits"])
     try:
-        torch.onnx.export(
-            program,
-            (),
-            path,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            input_names=["image"],
-            output_names=["logits"],
-        )
+        network = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)
     except Exception as error:  # as above, and onnxscript's
         raise _refusal(model, "ONNX", error, any_size) from error
+    network.save(path, external_data=False)
 
 
 def _write_script(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
     if not model._is_torch_scriptable:
         raise UserError(f"{model.name}: TorchScript cannot say this network. Choose onnx or torch_export.")
     try:
-        torch.jit.save(torch.jit.script(model), path)
-    except (RuntimeError, NotImplementedError) as error:
-        raise _refusal(model, "TorchScript", error, False) from error
+        script = torch.jit.script(model)
+    except (RuntimeError, FrontendError) as error:  # what its compiler refuses, and what its parser does
+        raise _refusal(model, "TorchScript", error, any_size=False) from error
+    write_through_memory(lambda buffer: torch.jit.save(script, buffer), path)
 
 
 def _refusal(model: nn.Module, form: str, error: Exception, any_size: bool) -> UserError:
@@ -204,17 +200,9 @@ def _difference(model: nn.Module, run: Run | None, images: list[torch.Tensor]) -
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what the exporters say of their own doings."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with errors_alone("torch.onnx", "torch.export", "onnxscript", "onnx_ir"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 _WRITERS = {"onnx": _write_onnx, "torch_export": _write_program, "torchscript": _write_script}

@@ -9,6 +9,7 @@ from segnext_pafpn.layers.block import build_block
 from segnext_pafpn.layers.conv import ConvNormAct, Downsample
 from segnext_pafpn.layers.convnext import ConvNeXtBlock, ConvNeXtStage
 from segnext_pafpn.layers.cspnext import CSPNeXtBlock
+from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 from segnext_pafpn.layers.elan import ELAN
 from segnext_pafpn.layers.fuse import fuse_layers
 from segnext_pafpn.layers.norm import LayerNorm2d, build_norm
@@ -23,6 +24,7 @@ __all__ = [
     "ConvNeXtBlock",
     "ConvNeXtStage",
     "ConvNormAct",
+    "DepthwiseConv2d",
     "Downsample",
     "LayerNorm2d",
     "One",

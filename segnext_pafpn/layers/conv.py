@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from segnext_pafpn.layers.act import build_act
+from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 from segnext_pafpn.layers.foldable import Foldable, fold_norm
 from segnext_pafpn.layers.norm import build_norm
 
@@ -29,16 +30,19 @@ class ConvNormAct(Foldable):
         act: str | None = "gelu",
     ):
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=dilation * (kernel_size // 2),
-            dilation=dilation,
-            groups=groups,
-            bias=False,
-        )
+        if groups == in_channels == out_channels and stride == 1:
+            self.conv = DepthwiseConv2d(in_channels, kernel_size, dilation, bias=False)
+        else:
+            self.conv = nn.Conv2d(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride=stride,
+                padding=dilation * (kernel_size // 2),
+                dilation=dilation,
+                groups=groups,
+                bias=False,
+            )
         self.norm = build_norm(norm, out_channels)
         self.act = build_act(act)
 

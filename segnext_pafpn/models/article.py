@@ -17,7 +17,7 @@ Here C1 to C4 are the ``width``, and H, W the image's sides.
 import torch
 from torch import nn
 
-from segnext_pafpn.layers import LayerNorm2d
+from segnext_pafpn.layers import DepthwiseConv2d, LayerNorm2d
 
 __all__ = ["ArticleBackbone", "ArticlePAFPN", "ArticleRepConv", "Elan", "One", "Sppcspc", "Stage"]
 
@@ -37,7 +37,7 @@ class Block(nn.Module):
     def __init__(self, channels: int, kernel_size: int = 7):
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels),
+            DepthwiseConv2d(channels, kernel_size),
             LayerNorm2d(channels),
             nn.Conv2d(channels, 4 * channels, 1),
             nn.GELU(),

@@ -1,6 +1,5 @@
 """Checkpoints on disk: each whole under its name, or not there."""
 
-from io import BytesIO
 from pathlib import Path
 from pickle import PickleError
 
@@ -8,7 +7,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import write_atomic, write_through_memory
 
 # what torch raises for files that are no checkpoints, or a part of one
 _UNREADABLE = (OSError, EOFError, PickleError, ValueError, TypeError, AttributeError, LookupError, RuntimeError)
@@ -45,7 +44,5 @@ class WholeCheckpoints(TorchCheckpointIO):
         Raises:
             UserError: if there is no room for it; the one before is left as it was.
         """
-        buffer = BytesIO()  # into a file torch's error would be one of its archive's, not the system's
-        torch.save(checkpoint, buffer)
         with write_atomic(Path(path)) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+            write_through_memory(lambda buffer: torch.save(checkpoint, buffer), temporary)

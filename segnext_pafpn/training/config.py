@@ -141,7 +141,6 @@ class RunConfig:
                 f"name: '{self.name}' is no name of a folder in output_dir ({self.output_dir}). Give one without "
                 f"slashes, and with --output_dir where it is to lie."
             )
-
         check_seed(self.seed)
 
     @property

@@ -31,7 +31,7 @@ from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig, warmup_line, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
-from segnext_pafpn.training.resume import NoteOfData, find_resume_point, refuse_changes, refuse_other_network
+from segnext_pafpn.training.resume import NoteOfData, ResumePoint, refuse_changes, refuse_other_network
 from segnext_pafpn.training.sampling import settle_sampling
 
 log = logging.getLogger(__name__)
@@ -52,25 +52,28 @@ class Result:
 
 
 def fit(
-    config: TrainConfig, resume: bool = False, train_report: SplitReport | None = None, track: Track | None = None
+    config: TrainConfig,
+    start: ResumePoint | None = None,
+    train_report: SplitReport | None = None,
+    track: Track | None = None,
 ) -> Result:
     """Train, evaluate the best weights, and fill the run's folder.
 
     Args:
-        resume: go on from the folder's last checkpoint, as if the run had never stopped.
+        start: what :func:`.find_resume_point` has found for this configuration, to go on as if it had never
+            stopped.
         train_report: what a check of the training split has found, so that class weights need not read it again.
         track: shows the filling of a cache in memory; see :meth:`.RamCache.fill`.
 
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
-    start = find_resume_point(config) if resume else None
     config = replace(config, data=found_from_anywhere(config.data))
     data = SegmentationDataModule(config.data, seed=config.seed)
     refuse_other_mode(config.loss, data.card)
     config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
     config = settle_sampling(config, data, train_report)
-    if resume:
+    if start is not None:
         refuse_changes(config)  # again: the numbers are there now
     data.config = config.data
     data.track = track
@@ -85,9 +88,9 @@ def fit(
         class_ids=data.card.class_ids,
     )
     # a resumed run takes all weights from its checkpoint
-    model_config = replace(config.model, init_from=None) if resume else config.model
+    model_config = config.model if start is None else replace(config.model, init_from=None)
     model = build_model(model_config, len(data.card.classes), preprocessing.channels)
-    if config.weights is not None and not resume:
+    if config.weights is not None and start is None:
         _load_weights(model, config.weights)
     copied = copy.deepcopy(model)
     module = _build_module(model, preprocessing, config.loss, config.optim, config.trainer)
@@ -100,7 +103,7 @@ def fit(
     warmup = warmup_of(config.optim, steps)
     refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     data.first_epoch = start.epochs if start else 0
-    prepare_folder(config, resume)
+    prepare_folder(config, resume=start is not None)
     if warmup != config.optim.warmup_steps and is_first_process():
         log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
     fit_to_best(trainer, module, data, config.run_dir, start)

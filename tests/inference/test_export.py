@@ -127,3 +127,23 @@ def test_what_torchscript_cannot_say_is_refused(preprocessing, tmp_path):
     save_bundle(network, preprocessing, tmp_path / "model")
     with pytest.raises(UserError, match="segnext-mscan_tiny: TorchScript cannot say this network. Choose onnx or"):
         export_model(tmp_path / "model", tmp_path / "network.ts")
+
+
+def _with_try(x):
+    try:
+        return x
+    except ValueError:
+        return -x
+
+
+def _with_unknown_call(x):
+    return x.no_such_method()
+
+
+@pytest.mark.parametrize("function", [_with_try, _with_unknown_call])
+def test_what_torchscripts_parser_or_compiler_refuses_is_one_line(checkpoint, tmp_path, monkeypatch, function):
+    script = torch.jit.script
+    monkeypatch.setattr(torch.jit, "script", lambda model: script(function))
+    with pytest.raises(UserError, match=r"pafpnext-elanext_nano: TorchScript does not take this network \("):
+        export_model(checkpoint, tmp_path / "network.ts")
+    assert not list(tmp_path.iterdir())

@@ -13,7 +13,8 @@ from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.callbacks import EpochSeed
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.optim import OptimConfig
-from segnext_pafpn.training.run import fit
+from segnext_pafpn.training.resume import find_resume_point
+from segnext_pafpn.training.run import Result, fit
 from tests.conftest import SMALL_RUN, single_thread
 
 TWO_STEPS = ["--data.val_batch_size=2", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
@@ -57,6 +58,11 @@ def two_steps(card: Path, folder: Path, *options: str) -> Path:
     assert main([*arguments, *options]) == 0
     assert (folder / "run/metrics_val.json").is_file()
     return folder / "run"
+
+
+def go_on(config: TrainConfig) -> Result:
+    """Take the configuration's run up again."""
+    return fit(config, find_resume_point(config))
 
 
 @contextmanager

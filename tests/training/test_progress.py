@@ -13,7 +13,7 @@ from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.progress import ProgressLines
 from segnext_pafpn.training.run import fit
-from tests.training.small_runs import small_config
+from tests.training.small_runs import go_on, small_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,7 @@ def lines_of(caplog, monkeypatch, config, interval: float | None, resume: bool =
     monkeypatch.setattr(engine, "ProgressLines", lambda folder, **_: ProgressLines(folder, interval))
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="segnext_pafpn.training.progress"):
-        fit(config, resume=resume)
+        go_on(config) if resume else fit(config)
     return [record.message for record in caplog.records if record.name == "segnext_pafpn.training.progress"]
 
 

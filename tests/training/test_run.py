@@ -21,7 +21,7 @@ from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.run import evaluate, fit
 from tests.conftest import SMALL_RUN, run_cli, write_dataset
-from tests.training.small_runs import broken_off, small_config
+from tests.training.small_runs import broken_off, go_on, small_config
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path, workers
     with broken_off(epoch=2):
         fit(config)
     torch.manual_seed(12345)  # whatever happened in between
-    fit(config, resume=True)
+    go_on(config)
 
     resumed = tmp_path / "run"
     for key in ("state_dict", "current_model_state"):
@@ -172,8 +172,8 @@ def test_a_resumed_run_can_be_made_longer_but_not_learn_otherwise(finished, tmp_
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     with pytest.raises(UserError, match=r"optim\.lr: 0\.5 is not the 0\.001.*--weights"):
-        fit(small_config(root, tmp_path, 6, optim=OptimConfig(lr=0.5, warmup_steps=1, ema_decay=0.9)), resume=True)
-    fit(small_config(root, tmp_path, 6), resume=True)
+        go_on(small_config(root, tmp_path, 6, optim=OptimConfig(lr=0.5, warmup_steps=1, ema_decay=0.9)))
+    go_on(small_config(root, tmp_path, 6))
     rows = [row for row in csv.DictReader((copy / "metrics.csv").open()) if row["val/mIoU"]]
     assert [row["epoch"] for row in rows] == list("012345")
     state = weights_of(copy)
@@ -191,7 +191,7 @@ def test_a_resume_that_cannot_be_changes_nothing(finished, tmp_path):
         ({"trainer": TrainerConfig(accelerator="cpu", max_epochs=2)}, "trainer.max_epochs: 2 is less than the 4"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):
-            fit(small_config(root, tmp_path, 6, **changes), resume=True)
+            go_on(small_config(root, tmp_path, 6, **changes))
     assert (copy / "config.yaml").read_text() == before
 
 

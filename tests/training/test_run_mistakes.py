@@ -9,7 +9,7 @@ from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.run import fit
 from tests.conftest import error_of
-from tests.training.small_runs import small_config
+from tests.training.small_runs import go_on, small_config
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_files(dataset, tmp_path):
@@ -34,7 +34,7 @@ def test_a_network_that_cannot_take_the_batches_is_refused_before_anything_is_wr
 
 def test_nothing_to_resume_is_said(dataset, tmp_path):
     with pytest.raises(UserError, match="nothing to resume"):
-        fit(small_config(dataset, tmp_path, 1), resume=True)
+        go_on(small_config(dataset, tmp_path, 1))
 
 
 @pytest.mark.parametrize(

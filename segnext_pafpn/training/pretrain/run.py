@@ -21,7 +21,7 @@ from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
 from segnext_pafpn.training.pretrain.module import ClassificationModule
 from segnext_pafpn.training.pretrain.optim import scaled_lr, warmup_of
-from segnext_pafpn.training.resume import find_resume_point, refuse_other_network
+from segnext_pafpn.training.resume import ResumePoint, refuse_other_network
 
 log = logging.getLogger(__name__)
 
@@ -38,33 +38,33 @@ class PretrainResult:
     num_classes: int
 
 
-def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
+def pretrain(config: PretrainConfig, start: ResumePoint | None = None) -> PretrainResult:
     """Train a classifier, evaluate the best weights, and fill the run's folder.
 
     Args:
-        resume: go on from the folder's last checkpoint, as if the run had never stopped.
+        start: what :func:`.find_resume_point` has found for this configuration, to go on as if it had never
+            stopped.
 
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
-    start = find_resume_point(config) if resume else None
     data = ImageFolderDataModule(config.data, seed=config.seed)
     if start is not None:
         _refuse_other_classes(config.run_dir, data.class_names)
         data.first_epoch = start.epochs
     trainer = build_trainer(config.trainer, build_callbacks(config, score="val/top1"), root=config.run_dir)
     data.trainer = trainer
-    module = _build_module(config, data, trainer, start=not resume)
+    per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
+    warmup, asked = warmup_of(config.optim, per_epoch, total), config.optim.warmup_epochs * per_epoch
+    module = _build_module(config, data, trainer, per_epoch, warmup, from_weights=start is None)
     if start is not None:
         refuse_other_network(start, module)
-    prepare_folder(config, resume)
+    prepare_folder(config, resume=start is not None)
     if is_first_process():
         write_json(data.class_names, config.run_dir / CLASSES_FILE)
-        per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
-        epochs = config.optim.warmup_epochs
-        if module.warmup_steps != epochs * per_epoch:
-            setting = f"optim.warmup_epochs: {epochs} ({epochs * per_epoch} steps)"
-            log.info(warmup_line(setting, module.warmup_steps, total))
+        if warmup != asked:
+            setting = f"optim.warmup_epochs: {config.optim.warmup_epochs} ({asked} steps)"
+            log.info(warmup_line(setting, warmup, total))
     fit_to_best(trainer, module, data, config.run_dir, start)
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("top1", "top5", "loss")}
@@ -84,11 +84,20 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> PretrainResult:
 
 
 def _build_module(
-    config: PretrainConfig, data: ImageFolderDataModule, trainer: L.Trainer, start: bool
+    config: PretrainConfig,
+    data: ImageFolderDataModule,
+    trainer: L.Trainer,
+    per_epoch: int,
+    warmup: int,
+    from_weights: bool,
 ) -> ClassificationModule:
-    """The classifier with its schedule; ``start``: from the configuration's weights, if it has any."""
-    per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
-    warmup = warmup_of(config.optim, per_epoch, total)
+    """The classifier with its schedule.
+
+    Args:
+        per_epoch: optimizer steps of an epoch.
+        warmup: optimizer steps over which the learning rate rises.
+        from_weights: start from the configuration's weights, if it has any.
+    """
     pictures = config.data.batch_size * trainer.world_size * config.trainer.accumulate_grad_batches
     lr = scaled_lr(config.optim, pictures)
     if is_first_process():
@@ -98,7 +107,7 @@ def _build_module(
         )
     L.seed_everything(config.seed, workers=True, verbose=False)
     model = build_classifier(config.model, num_classes=len(data.class_names))
-    if config.weights is not None and start:
+    if config.weights is not None and from_weights:
         _load_weights(model, config.weights)
     module = ClassificationModule(
         model,
