@@ -247,8 +247,10 @@ def test_every_shipped_configuration_pretrains(tmp_path, name):
 def test_every_shipped_configuration_trains(tmp_path, name):
     config = CONFIGS[name]
     root = tmp_path / "data"
-    # not smaller: torch's bf16 gradient of a dense 7x7 kernel on 2x3 pixels is not finite on one CPU thread
     arguments = ["--data.crop_size=[64, 96]"]
+    if config["model"].get("arch") == "article":
+        # torch's bf16 weight gradient of a dense 7x7 kernel on 2x3 pixels reads memory nobody wrote, on one CPU thread
+        arguments.append("--trainer.precision=32-true")
     if maker := MAKERS.get(config["data"]["card"]):
         maker(root)
         arguments.append(f"--data.root={root}")
