@@ -25,7 +25,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 bench: .venv/installed-test
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[benchmark]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[benchmark]"
 	$(BIN)/python benchmarks/quickstart.py
 	$(BIN)/python benchmarks/floor.py
 	$(BIN)/python benchmarks/depthwise.py
@@ -42,9 +42,9 @@ bench: .venv/installed-test
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
