@@ -21,7 +21,7 @@ from rows import load_config, put_row, recipe_of, with_length
 from training import accuracy_scores, run_of, train
 
 from segnext_pafpn.training.config import TrainConfig
-from segnext_pafpn.training.run import evaluate
+from segnext_pafpn.training.evaluate import evaluate
 
 NETWORKS = named(
     "PAFPNeXt elanext_tiny",

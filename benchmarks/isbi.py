@@ -34,7 +34,7 @@ from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, segments_from_boundaries
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.training.config import TrainConfig
-from segnext_pafpn.training.run import Result
+from segnext_pafpn.training.evaluate import Result
 
 CARD = "isbi2012-folds"
 NETWORKS = named("PAFPNeXt elanext_nano", "Unet resnet18", "UnetPlusPlus resnet18")

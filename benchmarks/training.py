@@ -17,8 +17,9 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.training.callbacks import NonFiniteLossError
 from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.evaluate import Result
 from segnext_pafpn.training.resume import find_resume_point
-from segnext_pafpn.training.run import Result, fit
+from segnext_pafpn.training.run import fit
 
 
 def run_of(

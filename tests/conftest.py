@@ -16,8 +16,10 @@ from PIL import Image
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.synthetic import street_scene
 
-# Test processes fight over the cores if each takes all of them.
-torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))))
+# Test processes fight over the cores if each takes all of them; so would those that they start.
+_THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+torch.set_num_threads(_THREADS)
+os.environ["OMP_NUM_THREADS"] = str(_THREADS)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.config import TrainerConfig
-from segnext_pafpn.training.run import evaluate
+from segnext_pafpn.training.evaluate import evaluate
 from tests.conftest import SMALL_RUN
 from tests.data.deep_images import KINDS, write_deep
 from tests.training.small_runs import two_steps

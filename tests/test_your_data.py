@@ -65,7 +65,7 @@ def shop(root: Path) -> None:
 
 
 def clinic(root: Path) -> None:
-    for patient in range(5):
+    for patient in range(7, 12):
         for i in range(1, 3):
             stem = root / f"patient{patient:02}/scan_{i}"
             photo(stem.with_suffix(".png"), seed=patient + i)
@@ -125,4 +125,5 @@ def test_the_commands_of_the_page_run(folder):
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
     assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee", "eyes-rare"}
     assert len(list((folder / "masks").glob("*.png"))) == 5
+    assert sorted(path.name for path in (folder / "tumours").iterdir()) == ["scan_1.png", "scan_2.png"]
     assert [path.name for path in (folder / "predictions").iterdir()] == ["case_005.nii.gz"]

@@ -20,7 +20,7 @@ from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_seed
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
-    from segnext_pafpn.training.run import Result
+    from segnext_pafpn.training.evaluate import Result
 
 _MAX_WARNINGS = 5  # that train prints
 
@@ -98,6 +98,9 @@ def val(argv: list[str]) -> int:
         action="store_true",
         help="first find the best thresholds of two classes or of several labels per pixel, on the val split.",
     )
+    parser.add_argument(
+        "--tta", type=str, default="none", help="test-time augmentation: none, flip, flips or multi-scale; see predict."
+    )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
         parser.set_defaults({"data": config_of_kind(Path(folder), "train", "val")["data"]})
@@ -106,8 +109,8 @@ def val(argv: list[str]) -> int:
 
     from segnext_pafpn.data.datamodule import SegmentationDataModule
     from segnext_pafpn.training.engine import is_first_process
+    from segnext_pafpn.training.evaluate import evaluate
     from segnext_pafpn.training.fields import build_metrics
-    from segnext_pafpn.training.run import evaluate
     from segnext_pafpn.training.tune import tune_thresholds
 
     split = arguments.split or arguments.data.val_split
@@ -117,7 +120,13 @@ def val(argv: list[str]) -> int:
         if is_first_process():
             console.print(tuned.table().for_terminal())
     result = evaluate(
-        arguments.checkpoint, arguments.data, split, arguments.trainer, arguments.report, arguments.metrics
+        arguments.checkpoint,
+        arguments.data,
+        split,
+        arguments.trainer,
+        arguments.report,
+        arguments.metrics,
+        arguments.tta,
     )
     if is_first_process():
         _show(result)

@@ -18,6 +18,7 @@ from torch.jit.frontend import FrontendError
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_atomic, write_json, write_through_memory
 from segnext_pafpn.inference.export_formats import format_of
+from segnext_pafpn.models.any_size import required_stride
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import describe_images
 from segnext_pafpn.quiet import errors_alone
@@ -74,7 +75,7 @@ def export_model(
     model, preprocessing = load_bundle(checkpoint)
     if hasattr(model, "fuse"):
         model.fuse()
-    stride = int(model.encoder.output_stride) if model.requires_divisible_input_shape else 1
+    stride = required_stride(model)
     if size is not None and (min(size) < 1 or any(side % stride for side in size)):
         raise UserError(f"--size: found {list(size)}, expected a height and width that are multiples of {stride}.")
     images = _images(preprocessing.channels, size, stride)

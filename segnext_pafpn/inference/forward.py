@@ -2,14 +2,16 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.models.test_time import VIEWS, View, mean_over_views
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -24,6 +26,7 @@ class Forward:
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, Lightning's names.
         fuse: call ``model.fuse()`` where the model has it, which ends its days in training.
         compile: run it through ``torch.compile``, which takes up to minutes at the first image of a size.
+        views: of each image, over which logits are averaged.
 
     Raises:
         UserError: naming a precision that is none, or the compiler that is missing.
@@ -37,6 +40,7 @@ class Forward:
         precision: str = "32-true",
         fuse: bool = True,
         compile: bool = False,
+        views: Sequence[View] = VIEWS["none"],
     ):
         if precision not in PRECISIONS:
             raise UserError(f"precision: found '{precision}', expected one of: {', '.join(PRECISIONS)}.")
@@ -50,23 +54,19 @@ class Forward:
         self.device = device
         self._run = torch.compile(self.model) if compile else self.model
         self._dtype = PRECISIONS[precision]
-        self._stride = model.encoder.output_stride if getattr(model, "requires_divisible_input_shape", False) else 1
+        self._stride = required_stride(model)
+        self._views = views
         self._normalized = preprocessing.intensity is not None
         self._mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
         self._std = torch.tensor(preprocessing.std, device=device)[:, None, None]
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:
         """Images (B, H, W, C), uint8 or normalised floats, to float logits (B, K, H, W) on the device."""
-        height, width = images.shape[1:3]
         x = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
         if not self._normalized:
             x = (x.float() / 255 - self._mean) / self._std
-        x = F.pad(x, [0, -width % self._stride, 0, -height % self._stride], mode="replicate")
         with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
-            logits = self._run(x)
-        if isinstance(logits, tuple):  # models with a second head for the label of the whole image
-            logits = logits[0]
-        return logits[..., :height, :width].float()
+            return mean_over_views(lambda x: padded_logits(self._run, x, self._stride), x, self._views)
 
 
 def _refuse_missing_compiler(device: torch.device) -> None:

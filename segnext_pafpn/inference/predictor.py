@@ -17,13 +17,24 @@ from torch import nn
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.arrays import as_image
 from segnext_pafpn.inference.config import MAX_PIXELS
+from segnext_pafpn.inference.device import choose_device
 from segnext_pafpn.inference.forward import Forward
 from segnext_pafpn.inference.windows import blend_rows
 from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.ensemble import load_ensemble
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.models.test_time import find_views
 
 MAX_OVERLAP = 0.9
 WINDOW = (768, 768)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The mask of an image, and the classes' probabilities (K, H, W) float16 where they were asked for."""
+
+    mask: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +65,12 @@ class Predictor:
         compile: run the network through ``torch.compile``, which takes up to minutes at the first image of a size.
         batch_size: images of equal size, or windows, that go through the network at once, unless they have more than
             ``max_pixels`` together.
+        tta: test-time augmentation: ``none``, ``flip``, ``flips`` or ``multi-scale``, see
+            :mod:`~segnext_pafpn.models.test_time`.
 
     Raises:
-        UserError: naming the device, the overlap, the precision or the number of pixels that cannot be.
+        UserError: naming the device, the overlap, the precision, the augmentation or the number of pixels that cannot
+            be.
     """
 
     def __init__(
@@ -71,6 +85,7 @@ class Predictor:
         precision: str = "32-true",
         compile: bool = False,
         batch_size: int = 4,
+        tta: str = "none",
     ):
         if not 0 <= overlap <= MAX_OVERLAP:
             raise UserError(f"overlap: found {overlap}, expected a fraction of the window, 0 to {MAX_OVERLAP}.")
@@ -84,13 +99,13 @@ class Predictor:
         self.window = window
         self.overlap = overlap
         self.batch_size = batch_size
-        self._forward = Forward(model, preprocessing, self.device, precision, fuse, compile)
+        self._forward = Forward(model, preprocessing, self.device, precision, fuse, compile, find_views(tta))
         self._normalize = preprocessing.intensity
 
     @classmethod
     def from_checkpoint(
         cls,
-        path: str | Path,
+        path: str | Path | Sequence[str | Path],
         device: str | torch.device = "auto",
         max_pixels: int = MAX_PIXELS,
         window: tuple[int, int] = WINDOW,
@@ -99,14 +114,16 @@ class Predictor:
         precision: str = "32-true",
         compile: bool = False,
         batch_size: int = 4,
+        tta: str = "none",
     ) -> "Predictor":
-        """Read the bundle in ``path``, see :func:`~segnext_pafpn.models.bundle.load_bundle`.
+        """Read the bundle in ``path``, see :func:`~segnext_pafpn.models.bundle.load_bundle`; of several, such as the
+        runs on all folds, the logits are averaged.
 
         Raises:
             UserError: naming the file that is missing or broken, or the argument that cannot be.
         """
-        model, preprocessing = load_bundle(path)
-        return cls(model, preprocessing, device, max_pixels, window, overlap, fuse, precision, compile, batch_size)
+        model, preprocessing = load_bundle(path) if isinstance(path, str | Path) else load_ensemble(path)
+        return cls(model, preprocessing, device, max_pixels, window, overlap, fuse, precision, compile, batch_size, tta)
 
     @property
     def model(self) -> nn.Module:
@@ -140,20 +157,30 @@ class Predictor:
         """
         return self.predict_batch([image])[0]
 
-    @torch.inference_mode()
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Images (H, W, C) of any sizes to their masks, see :meth:`predict`.
 
         Neighbours of equal size go through the network together.
         """
-        masks: list[np.ndarray] = []
+        return [answer.mask for answer in self.answers(images)]
+
+    @torch.inference_mode()
+    def answers(self, images: Sequence[np.ndarray], probabilities: bool = False) -> list[Answer]:
+        """The same, and the classes' probabilities if wanted, which are held as a whole however large an image is."""
+        answers: list[Answer] = []
         for group in self._groups([self._prepare(image) for image in images]):
             first = group[0]
-            if first.pixels > self.max_pixels and first.image.shape[:2] == first.size:
-                masks.append(self._mask_by_rows(first.image))
+            if not probabilities and first.pixels > self.max_pixels and first.image.shape[:2] == first.size:
+                answers.append(Answer(self._mask_by_rows(first.image)))
+                continue
+            logits = self._logits(group)
+            masks = self._decide(logits)
+            if probabilities:
+                shares = self.preprocessing.decision.probabilities(logits).half().cpu().numpy()
+                answers += [Answer(mask, share) for mask, share in zip(masks, shares, strict=True)]
             else:
-                masks.extend(self._decide(self._logits(group)))
-        return masks
+                answers += map(Answer, masks)
+        return answers
 
     def _groups(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
         """Neighbours that go through the network at once."""
@@ -213,22 +240,3 @@ class Predictor:
         height, width = size
         resized = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
         return resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
-
-
-def choose_device(name: str | torch.device) -> torch.device:
-    """The device called ``name``; for ``auto`` cuda if there is one, else mps, else cpu.
-
-    Raises:
-        UserError: naming a device that is unknown or cannot be used, and those that can.
-    """
-    usable = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    usable += ["mps"] if torch.backends.mps.is_available() else []
-    usable += ["cpu"]
-    if name == "auto":
-        return torch.device(usable[0].split(":")[0])
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).cpu()  # a name may be known without there being such a device
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device: '{name}' cannot be used. Choose auto, or one of: {', '.join(usable)}.") from error
-    return device

@@ -10,15 +10,19 @@ from time import perf_counter
 import numpy as np
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.inference.config import PredictConfig
 from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
+from segnext_pafpn.inference.outputs import Outputs, outputs_of, probabilities_path, refuse_outputs, write_outputs
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
-from segnext_pafpn.inference.writer import class_paths, overlay, save_layers, save_mask, save_rgb, with_ids
+from segnext_pafpn.inference.writer import (
+    save_probabilities,
+    with_ids,
+)
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.bundle import load_preprocessing
+from segnext_pafpn.models.ensemble import ensemble_preprocessing
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
 
@@ -44,18 +48,6 @@ class PredictReport:
     model_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """Where the outputs of one image go; None for one that is not asked for."""
-
-    masks: list[Path]
-    color: Path | None
-    overlay: Path | None
-
-    def paths(self) -> list[Path]:
-        return self.masks + [path for path in (self.color, self.overlay) if path is not None]
-
-
 def predict_files(config: PredictConfig, track: Track | None = None) -> PredictReport:
     """Write a mask in an image's own size for each image of ``config.input``.
 
@@ -69,15 +61,16 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
             a file cannot be written.
     """
     refuse_missing(config.input)
-    preprocessing = load_preprocessing(config.checkpoint)
+    runs = config.checkpoint
+    preprocessing = load_preprocessing(runs) if isinstance(runs, str) else ensemble_preprocessing(runs)
     class_ids = _class_ids(config, preprocessing) if config.ids else None
     if preprocessing.slicing is not None:
         return _predict_volumes(config, preprocessing.slicing, class_ids, track)
     predictor = _load(config)
     inputs = find_inputs(config.input, preprocessing)
     classes = preprocessing.class_names if preprocessing.multi_label else None
-    jobs = [(files, _outputs(files[0], config, classes)) for files in inputs]
-    _check_outputs(jobs, config)
+    jobs = [(files, outputs_of(files[0], config, classes)) for files in inputs]
+    refuse_outputs(jobs, config)
     waiting = max(config.num_workers, config.batch_size)  # images, before the network and behind it
     report = PredictReport()
     begin = perf_counter()
@@ -86,13 +79,14 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
         writing: deque[Future] = deque()
         for batch in _batches(images if track is None else track(images, len(jobs), "predict"), config, report):
             model_begin = perf_counter()
-            masks = predictor.predict_batch([image for _, image in batch])
+            answers = predictor.answers([image for _, image in batch], config.save_probabilities)
             report.model_seconds += perf_counter() - model_begin
             while len(writing) > waiting:
                 writing.popleft().result()
-            for (outputs, image), mask in zip(batch, masks, strict=True):
+            for (outputs, image), answer in zip(batch, answers, strict=True):
                 picture = viewable(image, preprocessing.intensity) if config.overlay else image
-                writing.append(writers.submit(_write, picture, mask, predictor.class_colors, class_ids, outputs))
+                what = (picture, answer, predictor.class_colors, class_ids)
+                writing.append(writers.submit(write_outputs, *what, outputs))
                 report.written += outputs.masks
                 report.images += 1
         for future in writing:
@@ -122,14 +116,15 @@ def _load(config: PredictConfig) -> Predictor:
         precision=config.precision,
         compile=config.compile,
         batch_size=config.batch_size,
+        tta=config.tta,
     )
 
 
 def _batches(
     images: Iterable[tuple[tuple, np.ndarray | UserError]], config: PredictConfig, report: PredictReport
-) -> Iterator[list[tuple[_Outputs, np.ndarray]]]:
+) -> Iterator[list[tuple[Outputs, np.ndarray]]]:
     """The images that could be read, as many at a time as go through the network at once; the others are reported."""
-    batch: list[tuple[_Outputs, np.ndarray]] = []
+    batch: list[tuple[Outputs, np.ndarray]] = []
     for (_, outputs), image in images:
         if isinstance(image, UserError):
             report.failed.append(str(image))
@@ -151,79 +146,26 @@ def _predict_volumes(
     if not isinstance(config.input, str):
         raise UserError(f"input: {config.input}: expected one volume or folder; channels are found by their names.")
     predictor = _load(config)
+    folder = Path(config.output)
     jobs = [
-        (volume, Path(config.output) / volume.output_name, volume.files)
+        (volume, Outputs([folder / volume.output_name], probabilities=probabilities_path(config, volume.name)))
         for volume in find_volumes(config.input, slicing)
     ]
-    _check_outputs([(files, _Outputs([path], None, None)) for _, path, files in jobs], config)
+    refuse_outputs([(volume.files, outputs) for volume, outputs in jobs], config)
     report = PredictReport()
     begin = perf_counter()
-    for volume, path, files in jobs if track is None else track(jobs, len(jobs), "predict"):
+    for volume, outputs in jobs if track is None else track(jobs, len(jobs), "predict"):
         try:
-            labels, seconds = predict_volume(predictor, volume)
+            answer = predict_volume(predictor, volume, config.save_probabilities)
         except UserError as error:
             report.failed.append(str(error))
             continue
-        report.model_seconds += seconds
-        save_labels(labels if class_ids is None else with_ids(labels, class_ids), path, like=files[0])
-        report.written.append(path)
+        report.model_seconds += answer.seconds
+        labels = answer.labels if class_ids is None else with_ids(answer.labels, class_ids)
+        save_labels(labels, outputs.masks[0], like=volume.files[0])
+        if answer.probabilities is not None:
+            save_probabilities(answer.probabilities, outputs.probabilities)
+        report.written += outputs.masks
         report.images += 1
     report.seconds = perf_counter() - begin
     return report
-
-
-def _outputs(source: Path, config: PredictConfig, classes: tuple[str, ...] | None) -> _Outputs:
-    """``classes`` are those that have a mask each, or None for one mask."""
-    folder, name = Path(config.output), f"{source.stem}.png"
-    return _Outputs(
-        masks=[folder / name] if classes is None else class_paths(folder, classes, source.stem),
-        color=folder / "color" / name if config.color else None,
-        overlay=folder / "overlay" / name if config.overlay else None,
-    )
-
-
-def _check_outputs(jobs: list[tuple[tuple[Path, ...], _Outputs]], config: PredictConfig) -> None:
-    """Refuse outputs below a file, among the inputs, where the next reader would take them for images, and in place
-    of files that nobody allowed to replace.
-    """
-    folder = Path(config.output)
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not existing.is_dir():
-        raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
-    folders = {path.parent.resolve(): path.parent for _, outputs in jobs for path in outputs.paths()}
-    replaced: list[Path] = []
-    for files, outputs in jobs:
-        for source in files:
-            if taken := folders.get(source.parent.resolve()):
-                raise UserError(
-                    f"{taken}: the masks would lie among the images ({source}). Choose another folder for the output."
-                )
-        for path in outputs.paths():
-            if not path.is_file():
-                continue
-            # of a link among the inputs; stems are unique, so that no output has the name of another image's input
-            if any(source.exists() and path.samefile(source) for source in files):
-                raise UserError(f"{path}: this output would overwrite its input. Choose another output folder.")
-            replaced.append(path)
-    if replaced and not config.overwrite:
-        raise UserError(
-            f"{folder}: holds {len(replaced)} of the files that would be written already, the first of them "
-            f"{replaced[0]}. Replace them with --overwrite true, or choose another folder for the output."
-        )
-
-
-def _write(
-    image: np.ndarray,
-    mask: np.ndarray,
-    class_colors: tuple[tuple[int, int, int], ...],
-    class_ids: tuple[int, ...] | None,
-    outputs: _Outputs,
-) -> None:
-    if mask.ndim == 3:
-        save_layers(mask, outputs.masks)
-    else:
-        save_mask(mask if class_ids is None else with_ids(mask, class_ids), outputs.masks[0])
-    if outputs.color is not None:
-        save_rgb(colorize(mask, class_colors), outputs.color)
-    if outputs.overlay is not None:
-        save_rgb(overlay(image, mask, class_colors), outputs.overlay)

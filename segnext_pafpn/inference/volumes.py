@@ -17,11 +17,20 @@ from segnext_pafpn.data.readers.volume.header import describe_grid_difference
 from segnext_pafpn.data.readers.volume.tiff import spacing_beside
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
-from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.inference.predictor import Answer, Predictor
 from segnext_pafpn.inference.writer import save_mask
 from segnext_pafpn.slicing import Slicing, stack_along
 
 _SPARE_BYTES = 2**30  # for the channels of the volume at hand
+
+
+@dataclass(frozen=True)
+class VolumeAnswer:
+    """Class ids (D, H, W) uint8, probabilities (K, D, H, W) float16 or None, and the seconds that the model took."""
+
+    labels: np.ndarray
+    probabilities: np.ndarray | None
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,8 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
     return volumes
 
 
-def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarray, float]:
-    """Class ids (D, H, W) uint8, some slices at a time, and the seconds that the model took.
+def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: bool = False) -> VolumeAnswer:
+    """Predict a volume, some slices at a time.
 
     Raises:
         UserError: naming a file that cannot be read, whose shape or place is not that of the first, or whose values
@@ -92,7 +101,7 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarra
         form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
     axis = 0 if headers[0].is_picture else slicing.axis
-    masks: list[np.ndarray] = []
+    answers: list[Answer] = []
     seconds = 0.0
     depth = headers[0].shape[axis]
     for first in range(0, depth, predictor.batch_size):
@@ -102,9 +111,11 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles) -> tuple[np.ndarra
         ]
         images = [form.check(image, str(volume.files[0]), "model") for image in images]
         begin = perf_counter()
-        masks += predictor.predict_batch(images)
+        answers += predictor.answers(images, probabilities)
         seconds += perf_counter() - begin
-    return stack_along(masks, axis), seconds
+    labels = stack_along([answer.mask for answer in answers], axis)
+    shares = stack_along([answer.probabilities for answer in answers], 1 + axis) if probabilities else None
+    return VolumeAnswer(labels, shares, seconds)
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:

@@ -48,6 +48,12 @@ def save_layers(layers: np.ndarray, paths: Sequence[Path]) -> None:
         save_mask(np.where(layer == 1, 255, 0).astype(np.uint8), path)
 
 
+def save_probabilities(probabilities: np.ndarray, path: Path) -> None:
+    """Write probabilities (K, H, W), or (K, D, H, W) of a volume, as the ``probabilities`` of an npz file."""
+    with write_atomic(path) as temporary, temporary.open("wb") as file:  # of a name, numpy would make another
+        np.savez_compressed(file, probabilities=probabilities)
+
+
 def save_rgb(image: np.ndarray, path: Path) -> None:
     """Write a picture (H, W, 3) uint8 as a PNG.
 

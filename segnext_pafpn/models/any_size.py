@@ -1,8 +1,30 @@
-"""What our networks share: images of any size, padded for the encoder, and logits of the image's size."""
+"""Images of any size: what our networks share to take them, and what other networks need around them."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.base import SegmentationModel
+from torch import nn
+
+Logits = torch.Tensor | tuple[torch.Tensor, ...]
+
+
+def required_stride(model: nn.Module) -> int:
+    """What an image's sides must be multiples of; 1 for a network that pads by itself."""
+    return int(model.encoder.output_stride) if getattr(model, "requires_divisible_input_shape", False) else 1
+
+
+def padded_logits(run: Callable[[torch.Tensor], Logits], x: torch.Tensor, stride: int) -> torch.Tensor:
+    """Images (B, C, H, W) to logits (B, K, H, W) by a network that needs sides divisible by ``stride``.
+
+    Of a network with a second head, for the label of the whole image, the first output.
+    """
+    height, width = x.shape[-2:]
+    if stride > 1:
+        x = F.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
+    logits = run(x)
+    return (logits[0] if isinstance(logits, tuple) else logits)[..., :height, :width]
 
 
 class AnySizeModel(SegmentationModel):

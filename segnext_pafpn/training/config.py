@@ -93,7 +93,26 @@ def check_trainer(config: TrainerConfig) -> None:
 
 
 @dataclass(kw_only=True)
-class OptimConfig:
+class AdamWConfig:
+    """How every run minimises: AdamW, linear warmup, cosine, averaged weights.
+
+    Args:
+        lr: highest learning rate.
+        weight_decay: of AdamW, on convolution and linear weights alone.
+        betas: of AdamW.
+        min_lr: learning rate at the end of the cosine.
+        ema_decay: of the averaged weights that are evaluated and saved, or null for none.
+    """
+
+    lr: float
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    min_lr: float = 0.0
+    ema_decay: float | None = 0.999
+
+
+@dataclass(kw_only=True)
+class OptimConfig(AdamWConfig):
     """How to minimise.
 
     Args:
@@ -107,11 +126,7 @@ class OptimConfig:
     """
 
     lr: float = 1e-3
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
     warmup_steps: int = 50
-    min_lr: float = 0.0
-    ema_decay: float | None = 0.999
 
 
 @dataclass(kw_only=True)

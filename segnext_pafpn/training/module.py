@@ -7,7 +7,9 @@ from torch import nn
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, LayerMatrices, count_each_image
 from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
+from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.models.test_time import VIEWS, mean_over_views
 from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
 from segnext_pafpn.training.optim import OptimConfig, build_optimizer
 
@@ -46,6 +48,7 @@ class SegmentationModule(L.LightningModule):
         multi_label = self.decision.multi_label
         self.confusion = LayerMatrices(num_classes) if multi_label else ConfusionMatrix(num_classes)
         self.matrix: torch.Tensor | None = None
+        self.views = VIEWS["none"]  # of each image; an evaluation may have more
         self.keep_images = False  # also count each image of an evaluation by itself
         self._counted: list[tuple[list[str], torch.Tensor]] = []
         self.images: tuple[list[str], torch.Tensor] | None = None
@@ -61,12 +64,8 @@ class SegmentationModule(L.LightningModule):
 
         Sides are padded where the network needs it.
         """
-        height, width = image.shape[-2:]
-        x = self.normalize(image)
-        if getattr(self.model, "requires_divisible_input_shape", False):
-            stride = self.model.encoder.output_stride
-            x = nn.functional.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
-        return self.model(x)[..., :height, :width]
+        stride = required_stride(self.model)
+        return mean_over_views(lambda x: padded_logits(self.model, x, stride), self.normalize(image), self.views)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         auxiliary: list[torch.Tensor] = []

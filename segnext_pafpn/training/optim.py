@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.config import OptimConfig
+from segnext_pafpn.training.config import AdamWConfig, OptimConfig
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
@@ -58,17 +58,33 @@ def warmup_of(config: OptimConfig, total_steps: int) -> int:
     Raises:
         UserError: naming a setting that cannot be.
     """
-    for key, fits, expected in (
-        ("lr", config.lr > 0, "more than 0"),
-        ("min_lr", 0 <= config.min_lr <= config.lr, f"0 to lr, which is {config.lr}"),
-        ("weight_decay", config.weight_decay >= 0, "0 or more"),
-        ("betas", len(config.betas) == 2 and all(0 <= b < 1 for b in config.betas), "two numbers of 0 to below 1"),
+    refuse_unfit(
+        config,
+        ("min_lr", config.min_lr <= config.lr, f"0 to lr, which is {config.lr}"),
         ("warmup_steps", config.warmup_steps >= 0, "0 or more"),
+    )
+    return shortened(config.warmup_steps, total_steps)
+
+
+def refuse_unfit(config: AdamWConfig, *further: tuple[str, bool, str]) -> None:
+    """Refuse numbers that no optimizer takes.
+
+    Args:
+        further: what else must hold: a key, whether its number fits, what is expected of it.
+
+    Raises:
+        UserError: naming the first setting that cannot be.
+    """
+    for key, fits, expected in (
+        ("lr", 0 < config.lr < math.inf, "more than 0"),
+        ("min_lr", 0 <= config.min_lr < math.inf, "0 or more"),
+        ("weight_decay", 0 <= config.weight_decay < math.inf, "0 or more"),
+        ("betas", len(config.betas) == 2 and all(0 <= b < 1 for b in config.betas), "two numbers of 0 to below 1"),
         ("ema_decay", config.ema_decay is None or 0 <= config.ema_decay < 1, "0 to below 1, or null"),
+        *further,
     ):
         if not fits:
             raise UserError(f"optim.{key}: found {getattr(config, key)}, expected {expected}.")
-    return shortened(config.warmup_steps, total_steps)
 
 
 def shortened(warmup: int, total_steps: int) -> int:

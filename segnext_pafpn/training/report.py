@@ -99,6 +99,7 @@ def write_report(
     tables: Sequence[FieldTable] = (),
     metrics: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
+    tta: str = "none",
 ) -> Path:
     """``<stem>.html``, with ``tables`` after the classes.
 
@@ -107,6 +108,7 @@ def write_report(
     Args:
         metrics: names of the metrics of a field that were asked for.
         preprocessing: of the run's ``model/``, whose thresholds are named; None: it has none.
+        tta: test-time augmentation that the scores are with.
     """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
     cases = images.by_case()
@@ -122,6 +124,7 @@ def write_report(
     curves, config = folder / "curves.png", folder / "config.yaml"
     path = folder / f"{stem}.html"
     tuned = preprocessing is not None and preprocessing.thresholds is not None
+    options = (["--metrics", *metrics] if metrics else []) + ([] if tta == "none" else ["--tta", tta])
     write_run_page(
         RunReport(
             title=f"{folder.name} on {data.card.title or data.card.name}",
@@ -132,7 +135,7 @@ def write_report(
             curves=curves if curves.is_file() else None,
             config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
             environment=describe_environment(module.device),
-            commands=_commands(folder, images.split, data.config.val_split, metrics, tuned),
+            commands=_commands(folder, images.split, data.config.val_split, options, tuned),
             csv=f"{stem}_images.csv",
             sections=[table.for_page() for table in tables],
             notes=_notes(folder, stem, metrics, preprocessing),
@@ -184,15 +187,15 @@ def _notes(folder: Path, stem: str, metrics: Sequence[str], preprocessing: Prepr
     return notes
 
 
-def _commands(folder: Path, split: str, val_split: str, metrics: Sequence[str], tuned: bool) -> list[str]:
+def _commands(folder: Path, split: str, val_split: str, options: Sequence[str], tuned: bool) -> list[str]:
     run = shlex.quote(str(folder))
     tune = " --tune-threshold" if tuned else ""
     before = [f"segnext-pafpn val --checkpoint {run} --split {val_split}{tune}"] if tuned and split != val_split else []
-    options = (f" --metrics {' '.join(metrics)}" if metrics else "") + (tune if split == val_split else "")
+    words = "".join(f" {option}" for option in options) + (tune if split == val_split else "")
     again = shlex.quote(f"{folder.name}-again")
     return [
         f"segnext-pafpn train --config {shlex.quote(str(folder / 'config.yaml'))} --name {again}",
         *before,
-        f"segnext-pafpn val --checkpoint {run} --split {split} --report{options}",
+        f"segnext-pafpn val --checkpoint {run} --split {split} --report{words}",
         f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS",
     ]

@@ -69,14 +69,18 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
     state = read_checkpoint(last)
     if isinstance(config, TrainConfig):
         _refuse_other_card(config, state.get(_NOTE))
-    epochs = 1 + state["epoch"]
-    if 0 <= config.trainer.max_epochs < epochs:
-        raise UserError(
-            f"trainer.max_epochs: {config.trainer.max_epochs} is less than the {epochs} epochs that {config.run_dir} "
-            f"has behind it. Resume with {epochs} or more."
-        )
+    epochs, steps = 1 + state["epoch"], state["global_step"]
+    for unit, limit, done in (
+        ("epochs", config.trainer.max_epochs, epochs),
+        ("steps", config.trainer.max_steps, steps),
+    ):
+        if 0 <= limit < done:
+            raise UserError(
+                f"trainer.max_{unit}: {limit} is less than the {done} {unit} that {config.run_dir} has behind it. "
+                f"Resume with {done} or more."
+            )
     shapes = {name: tensor.shape for name, tensor in state["state_dict"].items()}
-    return ResumePoint(checkpoint=last, epochs=epochs, steps=state["global_step"], shapes=shapes)
+    return ResumePoint(checkpoint=last, epochs=epochs, steps=steps, shapes=shapes)
 
 
 def refuse_changes(config: RunConfig) -> None:

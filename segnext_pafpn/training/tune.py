@@ -21,7 +21,7 @@ from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.callbacks import BatchGatherer
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.engine import build_trainer
-from segnext_pafpn.training.run import EvalLoader, open_run
+from segnext_pafpn.training.evaluate import EvalLoader, open_run
 
 log = logging.getLogger(__name__)
 

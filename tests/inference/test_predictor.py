@@ -8,7 +8,8 @@ from torch import nn
 from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.inference.predictor import Predictor, choose_device
+from segnext_pafpn.inference.device import choose_device
+from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
 

@@ -40,7 +40,7 @@ def test_no_voxel_changes_where_slices_are_predicted_together(tmp_path, axis, op
     volume = intensities(labels(3), 3)
     save_nifti(tmp_path / "a.nii.gz", volume)
     predictor = predictor_of(axis=axis, **options)
-    found, _ = predict_volume(predictor, VolumeFiles("a", (tmp_path / "a.nii.gz",)))
+    found = predict_volume(predictor, VolumeFiles("a", (tmp_path / "a.nii.gz",))).labels
     one_by_one = [predictor.predict(take_slice(volume[..., None], axis, i)) for i in range(SHAPE[axis])]
     assert np.array_equal(found, stack_along(one_by_one, axis)) and len(np.unique(found)) > 1
 

@@ -56,8 +56,11 @@ def test_the_labels_of_the_slices_are_the_labels_of_the_volume(tmp_path, axis):
     many = Intensity(method="none", channels=6, mean=(0.0,) * 6, std=(1.0,) * 6)
     preprocessing = Preprocessing.of_images(many, ("background", "organ"), ((0, 0, 0), (1, 1, 1)), None, slicing)
     (case,) = find_volumes(str(tmp_path), slicing)
-    found, seconds = predict_volume(Predictor(AboveMinus400(), preprocessing, batch_size=3), case)
-    assert np.array_equal(found, volume > -400) and found.any() and not found.all() and seconds > 0
+    answer = predict_volume(Predictor(AboveMinus400(), preprocessing, batch_size=3), case, probabilities=True)
+    found = answer.labels
+    assert np.array_equal(found, volume > -400) and found.any() and not found.all() and answer.seconds > 0
+    assert np.array_equal(answer.probabilities[1] > 0.5, found)
+    assert np.allclose(answer.probabilities.sum(0), 1, atol=1e-3) and answer.probabilities.shape == (2, *SHAPE)
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])

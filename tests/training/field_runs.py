@@ -14,9 +14,9 @@ from segnext_pafpn.data.readers import FolderReader, Listing, Sample
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.evaluate import build_module
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.optim import OptimConfig
-from segnext_pafpn.training.run import _build_module
 
 SPACING = (3.0, 0.5, 0.75)
 
@@ -61,7 +61,7 @@ def picture_of(layers: np.ndarray, seed: int) -> np.ndarray:
 def logits_of(run: Path, card: Path, split: str = "val", **changes) -> tuple[SegmentationDataModule, list, list]:
     """The data, the split's samples, and the logits (K, H, W) of each by the run's model, as ``val`` has them."""
     model, preprocessing = load_bundle(run)
-    module = _build_module(model, preprocessing, LossConfig(), OptimConfig(), TrainerConfig())
+    module = build_module(model, preprocessing, LossConfig(), OptimConfig(), TrainerConfig())
     data = SegmentationDataModule(DataConfig(card=str(card), intensity=preprocessing.intensity, **changes))
     samples = data.samples(split)
     pictures = data.dataset(samples, eval_transform())

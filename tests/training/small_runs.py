@@ -12,9 +12,10 @@ from segnext_pafpn.data.config import AugmentConfig, DataConfig
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.callbacks import EpochSeed
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.evaluate import Result
 from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.resume import find_resume_point
-from segnext_pafpn.training.run import Result, fit
+from segnext_pafpn.training.run import fit
 from tests.conftest import SMALL_RUN, single_thread
 
 TWO_STEPS = ["--data.val_batch_size=2", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]

@@ -26,9 +26,9 @@ from segnext_pafpn.evaluation.streets import BoundaryIoU, merge_classes
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.evaluate import evaluate
 from segnext_pafpn.training.fields import FieldScores, build_metrics
 from segnext_pafpn.training.optim import OptimConfig
-from segnext_pafpn.training.run import evaluate
 from tests.conftest import write_card, write_pair
 from tests.strict_html import read_page
 from tests.training.field_runs import SPACING, NumberedReader, discs, logits_of, picture_of, score, values_of, write_png

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,16 @@ import torch
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import load_images
 from segnext_pafpn.files import write_folder_atomic
+from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files
-from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
-from segnext_pafpn.training.run import evaluate, fit
+from segnext_pafpn.training.evaluate import evaluate
+from segnext_pafpn.training.run import fit
 from tests.conftest import SMALL_RUN, write_dataset
 from tests.strict_html import read_page
 from tests.training.small_runs import small_config
@@ -94,6 +98,27 @@ def test_val_writes_a_page_when_asked_and_not_otherwise(runs):
     assert len(load_images(folder / "two/metrics_train_images.npz").names) == 6
     assert main([*arguments, "--report"]) == 0
     read_page(folder / "two/metrics_train.html")
+
+
+def test_scores_with_test_time_augmentation_are_those_of_predict_and_lie_beside_the_others(runs, tmp_path):
+    root, folder = runs
+    run = shutil.copytree(folder / "two", tmp_path / "run")
+    network, preprocessing = load_bundle(run)
+    for parameter in network.parameters():  # large random weights, so that classes differ from pixel to pixel
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    save_bundle(network, preprocessing, run / "model")
+    before = (run / "metrics_val.json").read_bytes()
+    assert main(["val", "--checkpoint", str(run), "--trainer.accelerator=cpu", "--tta", "flip", "--report"]) == 0
+    assert (run / "metrics_val.json").read_bytes() == before
+    assert json.loads((run / "metrics_val_flip.json").read_text())["tta"] == "flip"
+    assert "--report --tta flip" in (run / "metrics_val_flip.html").read_text()
+    images = load_images(run / "metrics_val_flip_images.npz")
+    plain, flipped = (Predictor.from_checkpoint(run, device="cpu", tta=tta, fuse=False) for tta in ("none", "flip"))
+    for name, matrix in zip(images.names, images.matrices, strict=True):
+        picture = read_rgb(root / f"images/val/{name}.png")
+        found = [np.bincount(one.predict(picture).ravel(), minlength=8) for one in (plain, flipped)]
+        assert np.abs(found[1] - matrix.sum(axis=0)).max() <= 2 < np.abs(found[0] - matrix.sum(axis=0)).max()
 
 
 def test_two_runs_are_compared(runs, capsys, tmp_path):

@@ -136,5 +136,5 @@ def test_a_run_may_go_on_longer_from_data_that_have_moved(finished, run, tmp_pat
     options = [f"--data={tmp_path}/moved/card.yaml", f"--data.root={tmp_path}/moved", "--data.cache=ram"]
     options += ["--data.check=false", "--data.val_batch_size=1", "--trainer.max_epochs=2", "--name=run"]
     options += ["--loss.dice=1", "--overwrite=false", f"--output_dir={tmp_path}", "--trainer.precision=bf16-mixed"]
-    assert main(["train", "--resume", str(run), *options]) == 0
+    assert main(["train", "--resume", str(run / "model"), *options]) == 0  # the run whose model this is
     assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == f"{tmp_path}/moved"

@@ -18,8 +18,9 @@ from segnext_pafpn.evaluation.per_image import load_images
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.evaluate import evaluate
 from segnext_pafpn.training.optim import OptimConfig
-from segnext_pafpn.training.run import evaluate, fit
+from segnext_pafpn.training.run import fit
 from tests.conftest import SMALL_RUN, run_cli, write_dataset
 from tests.training.small_runs import broken_off, go_on, small_config
 
@@ -189,6 +190,7 @@ def test_a_resume_that_cannot_be_changes_nothing(finished, tmp_path):
     for changes, message in (
         ({"model": replace(model, encoder_name="elanext_tiny")}, "model.encoder_name: elanext_tiny is not the"),
         ({"trainer": TrainerConfig(accelerator="cpu", max_epochs=2)}, "trainer.max_epochs: 2 is less than the 4"),
+        ({"trainer": TrainerConfig(accelerator="cpu", max_steps=3)}, "trainer.max_steps: 3 is less than the 12 steps"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             go_on(small_config(root, tmp_path, 6, **changes))

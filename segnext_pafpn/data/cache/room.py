@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segnext_pafpn.data.pairs import FilePairs
 from segnext_pafpn.data.readers import Sample
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, counted
 
 _SHARED = Path("/dev/shm")  # where Linux keeps memory that processes share
 _CGROUP = Path("/sys/fs/cgroup")
@@ -33,8 +33,8 @@ def refuse_lack(kind: str, needed: int, free: float, where: str, count: int) -> 
     if needed > (1 - _KEPT_FREE) * free:
         other = "disk, or none" if kind == "ram" else "another data.cache_dir, or none"
         raise UserError(
-            f"data.cache: {kind}: {count} pictures to keep take {_size(needed)} decoded, but only {_size(free)} are "
-            f"free ({where}), a tenth of which is left alone. Choose {other}."
+            f"data.cache: {kind}: {counted(count, 'picture')} would take {_size(needed)} decoded, but only "
+            f"{_size(free)} are free ({where}), a tenth of which is left alone. Choose {other}."
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from segnext_pafpn.models.classifier import ClassifierConfig
-from segnext_pafpn.training.config import RunConfig, TrainerConfig
+from segnext_pafpn.training.config import AdamWConfig, RunConfig, TrainerConfig
 
 
 @dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class ImageFolderConfig:
 
 
 @dataclass(kw_only=True)
-class PretrainOptimConfig:
+class PretrainOptimConfig(AdamWConfig):
     """How to minimise: AdamW, linear warmup, cosine.
 
     Args:
@@ -80,8 +80,6 @@ class PretrainOptimConfig:
 
     lr: float = 4e-3
     lr_batch_size: int | None = 4096
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
     warmup_epochs: int = 20
     min_lr: float = 1e-6
     layer_decay: float | None = None

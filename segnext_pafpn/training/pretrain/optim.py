@@ -5,8 +5,7 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.optim import shortened, warmup_cosine
+from segnext_pafpn.training.optim import refuse_unfit, shortened, warmup_cosine
 from segnext_pafpn.training.pretrain.config import PretrainOptimConfig
 
 
@@ -21,14 +20,13 @@ def warmup_of(config: PretrainOptimConfig, steps_per_epoch: int, total_steps: in
     Raises:
         UserError: naming a setting that cannot be.
     """
-    if config.warmup_epochs < 0:
-        raise UserError(f"optim.warmup_epochs: must be 0 or more, found {config.warmup_epochs}.")
-    if config.lr <= 0:
-        raise UserError(f"optim.lr: must be more than 0, found {config.lr}.")
-    if config.lr_batch_size is not None and config.lr_batch_size < 1:
-        raise UserError(f"optim.lr_batch_size: must be at least 1 or null, found {config.lr_batch_size}.")
-    if config.layer_decay is not None and not 0 < config.layer_decay <= 1:
-        raise UserError(f"optim.layer_decay: expected more than 0 and at most 1, found {config.layer_decay}.")
+    batch, decay = config.lr_batch_size, config.layer_decay
+    refuse_unfit(
+        config,
+        ("warmup_epochs", config.warmup_epochs >= 0, "0 or more"),
+        ("lr_batch_size", batch is None or batch >= 1, "at least 1, or null"),
+        ("layer_decay", decay is None or 0 < decay <= 1, "more than 0 and at most 1, or null"),
+    )
     return shortened(config.warmup_epochs * steps_per_epoch, total_steps)
 
 

@@ -81,8 +81,11 @@ def test_bad_folders_and_pictures_are_named(capsys, tmp_path, spoil):
         (["--model.drop_path_rate", 1.5], "model.drop_path_rate: expected 0 or more and less than 1"),
         (["--model.options", "{kernel: 3}"], "timm cannot build elanext_nano"),
         (["--model.options", "{num_classes: 3}"], "model.options.num_classes: is not set here"),
-        (["--optim.warmup_epochs", -1], "optim.warmup_epochs: must be 0 or more, found -1"),
-        (["--optim.layer_decay", 1.5], "optim.layer_decay: expected more than 0 and at most 1"),
+        (["--optim.warmup_epochs", -1], "optim.warmup_epochs: found -1, expected 0 or more"),
+        (["--optim.lr_batch_size", 0], "optim.lr_batch_size: found 0, expected at least 1, or null"),
+        (["--optim.layer_decay", 1.5], "optim.layer_decay: found 1.5, expected more than 0 and at most 1, or null"),
+        (["--optim.min_lr", -1], "optim.min_lr: found -1.0, expected 0 or more"),
+        (["--optim.ema_decay", 1], "optim.ema_decay: found 1.0, expected 0 to below 1, or null"),
         (["--resume", "nowhere"], "nowhere/config.yaml: no such file"),
     ],
 )

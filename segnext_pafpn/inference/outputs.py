@@ -1,0 +1,107 @@
+"""Which files come of an image, whether they may be written, and their writing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.pictures import colorize
+from segnext_pafpn.inference.config import PredictConfig
+from segnext_pafpn.inference.predictor import Answer
+from segnext_pafpn.inference.writer import (
+    class_paths,
+    overlay,
+    save_layers,
+    save_mask,
+    save_probabilities,
+    save_rgb,
+    with_ids,
+)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the outputs of one image go; None for one that is not asked for."""
+
+    masks: list[Path]
+    color: Path | None = None
+    overlay: Path | None = None
+    probabilities: Path | None = None
+
+    def paths(self) -> list[Path]:
+        """All of them."""
+        further = (self.color, self.overlay, self.probabilities)
+        return self.masks + [path for path in further if path is not None]
+
+
+def outputs_of(source: Path, config: PredictConfig, classes: tuple[str, ...] | None) -> Outputs:
+    """Those of an image of pictures' files; ``classes`` are those that have a mask each, or None for one mask."""
+    folder, name = Path(config.output), f"{source.stem}.png"
+    return Outputs(
+        masks=[folder / name] if classes is None else class_paths(folder, classes, source.stem),
+        color=folder / "color" / name if config.color else None,
+        overlay=folder / "overlay" / name if config.overlay else None,
+        probabilities=probabilities_path(config, source.stem),
+    )
+
+
+def probabilities_path(config: PredictConfig, stem: str) -> Path | None:
+    """The file of the probabilities of what is called ``stem``; None if they are not asked for."""
+    return Path(config.output) / "probabilities" / f"{stem}.npz" if config.save_probabilities else None
+
+
+def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: PredictConfig) -> None:
+    """Refuse outputs below a file, among the inputs, where the next reader would take them for images, and in place
+    of files that nobody allowed to replace.
+    """
+    folder = Path(config.output)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
+    folders = {path.parent.resolve(): path.parent for _, outputs in jobs for path in outputs.paths()}
+    replaced: list[Path] = []
+    for files, outputs in jobs:
+        for source in files:
+            if taken := folders.get(source.parent.resolve()):
+                raise UserError(
+                    f"{taken}: the masks would lie among the images ({source}). Choose another folder for the output."
+                )
+        for path in outputs.paths():
+            if not path.is_file():
+                continue
+            # of a link among the inputs; stems are unique, so that no output has the name of another image's input
+            if any(source.exists() and path.samefile(source) for source in files):
+                raise UserError(f"{path}: this output would overwrite its input. Choose another output folder.")
+            replaced.append(path)
+    if replaced and not config.overwrite:
+        raise UserError(
+            f"{folder}: holds {len(replaced)} of the files that would be written already, the first of them "
+            f"{replaced[0]}. Replace them with --overwrite true, or choose another folder for the output."
+        )
+
+
+def write_outputs(
+    image: np.ndarray,
+    answer: Answer,
+    class_colors: tuple[tuple[int, int, int], ...],
+    class_ids: tuple[int, ...] | None,
+    outputs: Outputs,
+) -> None:
+    """Write what was asked for of one image.
+
+    Args:
+        image: as a picture, for the overlay.
+        class_ids: to write in the mask in place of the classes' places in the card, or None.
+    """
+    mask = answer.mask
+    if mask.ndim == 3:
+        save_layers(mask, outputs.masks)
+    else:
+        save_mask(mask if class_ids is None else with_ids(mask, class_ids), outputs.masks[0])
+    if answer.probabilities is not None:
+        save_probabilities(answer.probabilities, outputs.probabilities)
+    if outputs.color is not None:
+        save_rgb(colorize(mask, class_colors), outputs.color)
+    if outputs.overlay is not None:
+        save_rgb(overlay(image, mask, class_colors), outputs.overlay)

@@ -1,0 +1,165 @@
+"""The evaluation of a finished run."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning as L
+from torch import nn
+from torch.utils.data import DataLoader
+
+from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.fields import FieldTable
+from segnext_pafpn.evaluation.scores import Scores
+from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.models.test_time import find_views
+from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.engine import build_trainer
+from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
+from segnext_pafpn.training.folder import trained_on
+from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.module import SegmentationModule
+from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluation found, the names its rows go by, its page where one was written, its JSON, and the tables of
+    regions and of its field.
+    """
+
+    scores: Scores
+    class_names: tuple[str, ...]
+    split: str
+    page: Path | None = None
+    json: Path | None = None
+    tables: Sequence[FieldTable] = ()
+
+
+def evaluate(
+    checkpoint: str,
+    data_config: DataConfig,
+    split: str,
+    trainer_config: TrainerConfig,
+    report: bool = False,
+    metrics: Sequence[str] = (),
+    tta: str = "none",
+) -> Result:
+    """Score a finished run's ``model/`` on a split; writes ``metrics_<split>.json`` and ``.csv`` into its folder.
+
+    Scores of a part of the split, as ``limit_val_batches`` gives, are called ``metrics_<split>_partial``, those with
+    test-time augmentation ``metrics_<split>_<tta>``, so that they do not take the place of those of the whole as it is.
+
+    Args:
+        report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures.
+        metrics: names of metrics of a field, see :func:`~segnext_pafpn.training.fields.build_metrics`; each is written
+            to ``metrics_<split>_<metric>.json``.
+        tta: test-time augmentation, see :mod:`~segnext_pafpn.models.test_time`.
+
+    Raises:
+        UserError: if the augmentation is not known, the model has not as many classes as the card, or the data cannot
+            give a metric.
+    """
+    views = find_views(tta)
+    module, data, preprocessing = open_run(checkpoint, data_config, trainer_config)
+    module.views = views
+    fields = build_metrics(metrics, data, split)
+    watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
+    trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
+    module.keep_images = True
+    trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
+    images = image_scores(module, data, split)
+    folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
+    stem = f"metrics_{split}" if trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+    if tta != "none":
+        stem += f"_{tta}"
+    extra = {"checkpoint": str(checkpoint), "tta": tta, **what_was_scored(data, images, trainer_config)}
+    scored, there = extra["images"], extra["images_in_split"]
+    if scored < there:
+        if trainer.is_global_zero:
+            log.info(f"{scored} of {there} images of split '{split}' were scored, so {stem}.json is left as it is.")
+        stem += "_partial"
+    result = Result(
+        module.scores(),
+        data.card.class_names,
+        split,
+        folder / f"{stem}.html" if report else None,
+        folder / f"{stem}.json",
+    )
+    if trainer.is_global_zero:
+        if module.decision.thresholds is not None:
+            extra["thresholds"] = list(module.decision.thresholds)
+        tables = write_evaluation(module, data, images, folder, stem, extra)
+        result = replace(result, tables=tables + write_fields(fields, folder, stem, extra))
+        if report:
+            device = trainer.strategy.root_device
+            write_report(module, data, images, folder, stem, device, result.tables, metrics, preprocessing, tta)
+    return result
+
+
+def open_run(
+    checkpoint: str, data_config: DataConfig, trainer_config: TrainerConfig
+) -> tuple[SegmentationModule, SegmentationDataModule, Preprocessing]:
+    """A finished run's ``model/`` and the data to score it on.
+
+    Raises:
+        UserError: if the model's classes, or the images it takes, are not the card's.
+    """
+    model, preprocessing = load_bundle(checkpoint)
+    data = SegmentationDataModule(replace(data_config, intensity=preprocessing.intensity))
+    if preprocessing.intensity is None and not data.card.image.is_rgb8:
+        raise UserError(
+            f"{checkpoint}: the model was trained on 8-bit RGB; card '{data.card.name}' says image.normalize: "
+            f"{data.card.image.normalize}. Give a card of images like those it was trained on."
+        )
+    names = data.card.class_names
+    if names != preprocessing.class_names:
+        raise UserError(
+            f"{checkpoint}: the model knows the classes {', '.join(preprocessing.class_names)}; the card "
+            f"'{data.card.name}' has {', '.join(names)}. Give a card with the same classes in the same order."
+        )
+    if data.card.multi_label != preprocessing.multi_label:
+        raise UserError(
+            f"{checkpoint}: the model was trained with multi_label: {str(preprocessing.multi_label).lower()}; the card "
+            f"'{data.card.name}' has {str(data.card.multi_label).lower()}. Give a card like the one of its training."
+        )
+    loss = LossConfig(mode="sigmoid" if preprocessing.multi_label else "softmax")
+    return build_module(model, preprocessing, loss, OptimConfig(), trainer_config), data, preprocessing
+
+
+def build_module(
+    model: nn.Module, preprocessing: Preprocessing, loss: LossConfig, optim: OptimConfig, trainer: TrainerConfig
+) -> SegmentationModule:
+    """A network with its loss, optimizer and score, in the layout of the trainer, and compiled if it says so."""
+    module = SegmentationModule(
+        model,
+        num_classes=len(preprocessing.class_names),
+        loss=loss,
+        optim=optim,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        channels_last=trainer.channels_last,
+        decision=preprocessing.decision,
+    )
+    if trainer.compile:
+        module.model.compile()
+    return module
+
+
+class EvalLoader(L.LightningDataModule):
+    """The one split that is to be scored, as the trainer's validation data."""
+
+    def __init__(self, data: SegmentationDataModule, split: str):
+        super().__init__()
+        self.data = data
+        self.split = split
+
+    def val_dataloader(self) -> DataLoader:
+        self.data.trainer = self.trainer
+        return self.data.eval_dataloader(self.split)
