@@ -19,7 +19,7 @@ quickstart-cells: .venv/installed
 	@echo "Look at runs/quickstart-cells/predictions.png and metrics_val.html"
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

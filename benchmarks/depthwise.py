@@ -28,7 +28,8 @@ from torch import nn
 from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 from segnext_pafpn.models.factory import build_model
 
-LAYERS = [  # channels, height, width, kernel size; of elanext_nano and mscan_tiny at 224x160
+LAYERS = [  # channels, height, width, kernel size; of elanext_nano and mscan_tiny, the first at 480x352
+    (64, 88, 120, (7, 7)),
     (64, 40, 56, (7, 7)),
     (40, 40, 56, (7, 7)),
     (64, 20, 28, (7, 7)),

@@ -78,6 +78,7 @@ def main() -> None:
     if unknown := [name for name in arguments.only or () if name not in known]:
         parser.error(f"--only: {arguments.part} has no network '{unknown[0]}'. Known: {', '.join(known)}.")
     arguments.out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in the background, children would ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does, end what was started
     {"accuracy": accuracy, "speed": speed, "cuda": cuda}[arguments.part](arguments, Deadline(arguments.minutes))
 

@@ -25,7 +25,7 @@ def test_what_is_on_the_disk_already_needs_no_room(dataset, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage(2**20, 2**20, 0))
     assert build_cache("disk", files, samples, str(dataset / "cache")).holds(samples[0])
-    with pytest.raises(UserError, match="1 pictures"):
+    with pytest.raises(UserError, match="1 picture would take"):
         build_cache("disk", files, [*samples, replace(samples[0], slice=1)], str(dataset / "cache"))
 
 

@@ -47,6 +47,17 @@ def test_values_and_gradients_are_pytorchs(batch, channels, height, width, kerne
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(64, 64), (64, 65), (70, 91)])
+def test_large_maps_have_the_same_gradients(size, layout):
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(3, 7, dilation=2).double()
+    x = torch.randn(2, 3, *size, dtype=torch.double).contiguous(memory_format=layout)
+    upstream = torch.randn_like(x)
+    for found, expected in zip(step(conv, x, upstream), step(plain(conv), x, upstream), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 def test_the_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
     conv = DepthwiseConv2d(2, (3, 5), 2).double()
