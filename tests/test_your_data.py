@@ -124,6 +124,6 @@ def test_the_commands_of_the_page_run(folder):
     run_together(folder, *runs)
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
     assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee", "eyes-rare"}
-    assert len(list((folder / "masks").glob("*.png"))) == 5
+    assert sorted(path.name for path in (folder / "masks").glob("*.png")) == [f"p{i:02}.png" for i in range(1, 6)]
     assert sorted(path.name for path in (folder / "tumours").iterdir()) == ["scan_1.png", "scan_2.png"]
     assert [path.name for path in (folder / "predictions").iterdir()] == ["case_005.nii.gz"]

@@ -17,9 +17,9 @@ class PredictConfig:
         input: also -i: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have
             a file for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for
             a model of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
-        output: also -o: folder for the masks, PNGs of class ids named like their images; label volumes in the
-            volumes' form. Where a pixel may be of several classes, black and white PNGs in a folder for each class.
-            Not the folder of the images.
+        output: also -o: folder for the masks, PNGs of class ids named like their images ({name} of those with a file
+            for each channel); label volumes in the volumes' form. Where a pixel may be of several classes, black and
+            white PNGs in a folder for each class. Not the folder of the images.
         overwrite: replace files that are there already, which otherwise are left and refused.
         device: auto, cpu, cuda, cuda:1 or mps.
         ids: write the ids that the data's own masks have for the classes, the first of each class's `ids` in the card

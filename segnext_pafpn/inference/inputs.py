@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -60,11 +61,13 @@ def refuse_missing(pattern: str | list[str]) -> None:
         )
 
 
-def find_channel_files(patterns: Sequence[str]) -> list[tuple[Path, ...]]:
-    """The files of images that have several, one for each pattern, sorted; ``{name}`` says which belong together.
+def find_channel_files(patterns: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """The files of images that have several, one for each pattern, by what ``{name}`` is, sorted.
+
+    Further fields of a file's name are part of the image's, with ``_`` between them.
 
     Raises:
-        UserError: naming a pattern without ``{name}``, and the file that one image lacks.
+        UserError: naming a pattern without ``{name}``, the file that one image lacks, and two images of one name.
     """
     found = []
     for text in patterns:
@@ -85,13 +88,17 @@ def find_channel_files(patterns: Sequence[str]) -> list[tuple[Path, ...]]:
         for text, files in zip(patterns, found, strict=True):
             if name not in files:
                 raise UserError(f"{text.replace('{name}', name)}: no such file, but another channel of it is there.")
-    images = [tuple(Path(files[name]) for files in found) for name in names]
-    _refuse_same_stems([files[0] for files in images])
+    images: dict[str, tuple[Path, ...]] = {}
+    for name in names:
+        files = tuple(Path(one[name]) for one in found)
+        first = images.setdefault(name.replace("/", "_"), files)
+        if first is not files:
+            _refuse_same_name(first[0], files[0], name.replace("/", "_"))
     return images
 
 
-def find_inputs(pattern: str | list[str], preprocessing: Preprocessing) -> list[tuple[Path, ...]]:
-    """The files of each image.
+def find_inputs(pattern: str | list[str], preprocessing: Preprocessing) -> dict[str, tuple[Path, ...]]:
+    """The files of each image, by the name that its outputs are to have.
 
     Raises:
         UserError: see :func:`find_images` and :func:`find_channel_files`.
@@ -102,7 +109,7 @@ def find_inputs(pattern: str | list[str], preprocessing: Preprocessing) -> list[
         return find_channel_files(pattern)
     pattern = pattern[0] if isinstance(pattern, list) and pattern else pattern
     suffixes = IMAGE_SUFFIXES if preprocessing.intensity is None else PIXEL_SUFFIXES
-    return [(path,) for path in find_images(str(pattern), suffixes)]
+    return {path.stem: (path,) for path in find_images(str(pattern), suffixes)}
 
 
 def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndarray:
@@ -126,7 +133,11 @@ def _refuse_same_stems(paths: Sequence[Path]) -> None:
     for path in paths:
         first = by_stem.setdefault(path.stem, path)
         if first is not path:
-            raise UserError(
-                f"{first} and {path}: the masks of both would be named {path.stem}.png. "
-                f"Rename one, or predict them into different folders."
-            )
+            _refuse_same_name(first, path, path.stem)
+
+
+def _refuse_same_name(first: Path, second: Path, name: str) -> NoReturn:
+    raise UserError(
+        f"{first} and {second}: the masks of both would be named {name}.png. "
+        f"Rename one, or predict them into different folders."
+    )

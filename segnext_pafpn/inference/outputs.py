@@ -35,20 +35,20 @@ class Outputs:
         return self.masks + [path for path in further if path is not None]
 
 
-def outputs_of(source: Path, config: PredictConfig, classes: tuple[str, ...] | None) -> Outputs:
-    """Those of an image of pictures' files; ``classes`` are those that have a mask each, or None for one mask."""
-    folder, name = Path(config.output), f"{source.stem}.png"
+def outputs_of(name: str, config: PredictConfig, classes: tuple[str, ...] | None) -> Outputs:
+    """Those of the picture of this name; ``classes`` are those that have a mask each, or None for one mask."""
+    folder, file = Path(config.output), f"{name}.png"
     return Outputs(
-        masks=[folder / name] if classes is None else class_paths(folder, classes, source.stem),
-        color=folder / "color" / name if config.color else None,
-        overlay=folder / "overlay" / name if config.overlay else None,
-        probabilities=probabilities_path(config, source.stem),
+        masks=[folder / file] if classes is None else class_paths(folder, classes, name),
+        color=folder / "color" / file if config.color else None,
+        overlay=folder / "overlay" / file if config.overlay else None,
+        probabilities=probabilities_path(config, name),
     )
 
 
-def probabilities_path(config: PredictConfig, stem: str) -> Path | None:
-    """The file of the probabilities of what is called ``stem``; None if they are not asked for."""
-    return Path(config.output) / "probabilities" / f"{stem}.npz" if config.save_probabilities else None
+def probabilities_path(config: PredictConfig, name: str) -> Path | None:
+    """The file of the probabilities of what is called ``name``; None if they are not asked for."""
+    return Path(config.output) / "probabilities" / f"{name}.npz" if config.save_probabilities else None
 
 
 def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: PredictConfig) -> None:

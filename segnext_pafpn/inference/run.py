@@ -69,7 +69,7 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
     predictor = _load(config)
     inputs = find_inputs(config.input, preprocessing)
     classes = preprocessing.class_names if preprocessing.multi_label else None
-    jobs = [(files, outputs_of(files[0], config, classes)) for files in inputs]
+    jobs = [(files, outputs_of(name, config, classes)) for name, files in inputs.items()]
     refuse_outputs(jobs, config)
     waiting = max(config.num_workers, config.batch_size)  # images, before the network and behind it
     report = PredictReport()

@@ -51,11 +51,20 @@ class AnySizeModel(SegmentationModel):
 
     def _pad(self, x: torch.Tensor) -> torch.Tensor:
         bottom, right = self._margin(x)
+        if not torch.jit.is_scripting() and self._is_whole(bottom, right):
+            return x
         return F.pad(x, [0, right, 0, bottom], mode="replicate")
+
+    @torch.jit.unused
+    def _is_whole(self, bottom: int, right: int) -> bool:
+        """Whether nothing is missing, so that no pixel need be copied; of a graph for all sizes it is not asked."""
+        return not (torch.jit.is_tracing() or torch.compiler.is_compiling()) and bottom == right == 0
 
     def _resize(self, logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Logits of any resolution, of the padded image, to the size of ``x``."""
         bottom, right = self._margin(x)
         size = (x.shape[-2] + bottom, x.shape[-1] + right)
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        if not torch.jit.is_scripting() and self._is_whole(bottom, right):
+            return logits
         return F.pad(logits, [0, -right, 0, -bottom])  # slicing would tie torch.export to sizes that need cropping

@@ -68,8 +68,9 @@ def test_files_of_one_image_are_found_by_their_name(tmp_path):
             save_any(tmp_path / f"t{c}/{name}_{c}.png", np.full((4, 5), 100 * c + 1, np.uint16))
     patterns = [f"{tmp_path}/t0/{{name}}_0.png", f"{tmp_path}/t1/{{name}}_1.*"]
     found = find_inputs(patterns, preprocessing)
-    assert [[path.name for path in files] for files in found] == [["a_0.png", "a_1.png"], ["b_0.png", "b_1.png"]]
-    assert read_input(found[0], preprocessing)[0, 0].tolist() == [1, 101]
+    names = {name: [path.name for path in files] for name, files in found.items()}
+    assert names == {"a": ["a_0.png", "a_1.png"], "b": ["b_0.png", "b_1.png"]}
+    assert read_input(found["a"], preprocessing)[0, 0].tolist() == [1, 101]
     (tmp_path / "t1/b_1.png").unlink()
     with pytest.raises(UserError, match="b_1.* no such file, but another channel of it is there"):
         find_inputs(patterns, preprocessing)
