@@ -71,6 +71,9 @@ def clinic(root: Path) -> None:
             photo(stem.with_suffix(".png"), seed=patient + i)
             save(stem.with_name(f"scan_{i}_label.png"), blocks(i, [0, 255]))
 
+    for i in range(1, 3):
+        photo(root.parent / f"new-patient/scan_{i}.png", seed=i)
+
 
 def brain(root: Path) -> None:
     for i in range(1, 6):

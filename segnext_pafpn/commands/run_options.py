@@ -51,7 +51,8 @@ def _resume(command: str, argv: list[str]) -> tuple[bool, list[str]]:
     if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
         path = path.resolve()
     config_of_kind(path, command, f"{command} --resume")
-    path = Path(config_of(path)).parent  # of the run, where its model/ was given
+    if path.name == "model" and not (path / "config.yaml").is_file():
+        path = path.parent
     _refuse_contradictions(path, argv)
     return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
 

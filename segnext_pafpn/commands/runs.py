@@ -106,6 +106,11 @@ def val(argv: list[str]) -> int:
         parser.set_defaults({"data": config_of_kind(Path(folder), "train", "val")["data"]})
     arguments = parse(parser, argv)
     check_trainer(arguments.trainer)
+    if arguments.tune_threshold and arguments.tta != "none":
+        raise UserError(
+            "--tta: thresholds are tuned for the network as it is. Leave --tune-threshold or --tta out; --tta keeps to "
+            "thresholds that are there already."
+        )
 
     from segnext_pafpn.data.datamodule import SegmentationDataModule
     from segnext_pafpn.training.engine import is_first_process
@@ -124,9 +129,9 @@ def val(argv: list[str]) -> int:
         arguments.data,
         split,
         arguments.trainer,
-        arguments.report,
-        arguments.metrics,
-        arguments.tta,
+        report=arguments.report,
+        metrics=arguments.metrics,
+        tta=arguments.tta,
     )
     if is_first_process():
         _show(result)
@@ -143,6 +148,7 @@ def compare(argv: list[str]) -> int:
     )
     parser.add_argument("runs", type=str, nargs="+", help="folders of two runs that val has scored on the split.")
     parser.add_argument("--split", type=str, default="val", help="split to compare on.")
+    parser.add_argument("--tta", type=str, default="none", help="compare what val --tta has scored.")
     parser.add_argument("--resamples", type=int, default=2000, help="of the cases, for the interval.")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
     parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
@@ -162,9 +168,9 @@ def compare(argv: list[str]) -> int:
             config_of_kind(Path(run), "train", "compare")
 
     from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
-    from segnext_pafpn.evaluation.per_image import load_images
+    from segnext_pafpn.evaluation.per_image import load_images_of_run
 
-    first, second = (load_images(Path(run) / f"metrics_{arguments.split}_images.npz") for run in arguments.runs)
+    first, second = (load_images_of_run(Path(run), arguments.split, arguments.tta) for run in arguments.runs)
     comparison = compare_images(first, second, arguments.resamples, arguments.seed)
     names = (arguments.runs[0], arguments.runs[1])
     console.print(comparison_table(comparison, names))
@@ -197,7 +203,7 @@ def _show(result: Result) -> None:
     from segnext_pafpn.evaluation.one_answer import one_answer_line
     from segnext_pafpn.evaluation.report import scores_table
 
-    console.print(scores_table(result.scores, result.class_names, title=f"split '{result.split}'"))
+    console.print(scores_table(result.scores, result.class_names, title=result.title))
     for table in result.tables:
         console.print(table.for_terminal())
     if (line := one_answer_line(result.scores, result.class_names, result.split)) is not None:

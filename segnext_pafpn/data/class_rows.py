@@ -12,7 +12,7 @@ from typing import Any
 from segnext_pafpn.errors import UserError, nearest
 
 _ROW_KEYS = ("name", "color", "ids", "mask_colors", "category")
-_TAKEN_FOLDERS = ("color", "overlay")  # which predictions have besides
+_TAKEN_FOLDERS = ("color", "overlay", "probabilities")  # which predictions have besides
 
 
 @dataclass(frozen=True)

@@ -118,10 +118,7 @@ def load_images(path: Path) -> ImageMatrices:
         UserError: naming a file that is missing or is not such a file.
     """
     if not Path(path).is_file():
-        raise UserError(
-            f"{path}: no such file, expected the scores of every image. Write it with: "
-            f"segnext-pafpn val --checkpoint {Path(path).parent} --split {_split_of(path)}"
-        )
+        raise UserError(f"{path}: no such file, expected the scores of every image. Write it with segnext-pafpn val.")
     try:
         with np.load(path, allow_pickle=False) as file:
             return ImageMatrices(
@@ -138,8 +135,20 @@ def load_images(path: Path) -> ImageMatrices:
         ) from error
 
 
-def _split_of(path: Path) -> str:
-    return Path(path).stem.removeprefix("metrics_").removesuffix("_images")
+def load_images_of_run(run: Path, split: str, tta: str = "none") -> ImageMatrices:
+    """What val has counted in each image of a split, with test-time augmentation or without.
+
+    Raises:
+        UserError: if it has not, with the command that does, or as :func:`load_images`.
+    """
+    suffix, option = ("", "") if tta == "none" else (f"_{tta}", f" --tta {tta}")
+    path = run / f"metrics_{split}{suffix}_images.npz"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file, expected the scores of every image. Write it with: segnext-pafpn val --checkpoint "
+            f"{run} --split {split}{option}"
+        )
+    return load_images(path)
 
 
 def image_rows(images: ImageMatrices) -> list[Sequence[object]]:

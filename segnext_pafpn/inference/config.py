@@ -13,7 +13,7 @@ class PredictConfig:
 
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder; of a list of them, such as the runs on
-            all folds, "[runs/a-0, runs/a-1]", the logits are averaged.
+            all folds, "[runs/a-0, runs/a-1]", the logits are averaged, and tuned thresholds.
         input: also -i: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have
             a file for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for
             a model of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
@@ -27,11 +27,12 @@ class PredictConfig:
             above 255.
         color: also write the masks in their classes' colours, to OUTPUT/color; not for volumes.
         overlay: also write the images under those colours, to OUTPUT/overlay; not for volumes.
-        save_probabilities: also write the classes' probabilities, float16 (K, H, W), or (K, D, H, W) of a volume, to
-            OUTPUT/probabilities as NAME.npz, under the key 'probabilities'.
+        save_probabilities: also write the classes' probabilities to OUTPUT/probabilities/NAME.npz, as
+            'probabilities', float16, in the card's order of classes: (K, H, W), or (K, D, H, W) of a volume, NIfTI's
+            axes in reverse.
         tta: test-time augmentation, over which logits are averaged: none; flip, the image and its mirror image (2
-            times the work); flips, mirrored along both sides (4 times); multi-scale, six sizes from half to 1.75
-            times and their mirror images (20 times). Not flips where left and right are classes.
+            times the work); flips, mirrored left to right, top to bottom and both (4 times); multi-scale, six sizes
+            from half to 1.75 times and their mirror images (17 times). None of them where left and right are classes.
         overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
         max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
         precision: 32-true, bf16-mixed or 16-mixed. The halves are faster where the device has them: GPUs, and CPUs

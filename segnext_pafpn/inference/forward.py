@@ -11,7 +11,7 @@ from torch import nn
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.models.test_time import VIEWS, View, mean_over_views
+from segnext_pafpn.models.tta import VIEWS, View, mean_over_views
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

@@ -70,7 +70,7 @@ def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: Predict
         for path in outputs.paths():
             if not path.is_file():
                 continue
-            # of a link among the inputs; stems are unique, so that no output has the name of another image's input
+            # a link to its input
             if any(source.exists() and path.samefile(source) for source in files):
                 raise UserError(f"{path}: this output would overwrite its input. Choose another output folder.")
             replaced.append(path)
@@ -99,7 +99,7 @@ def write_outputs(
         save_layers(mask, outputs.masks)
     else:
         save_mask(mask if class_ids is None else with_ids(mask, class_ids), outputs.masks[0])
-    if answer.probabilities is not None:
+    if outputs.probabilities is not None:
         save_probabilities(answer.probabilities, outputs.probabilities)
     if outputs.color is not None:
         save_rgb(colorize(mask, class_colors), outputs.color)

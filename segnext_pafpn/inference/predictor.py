@@ -23,7 +23,7 @@ from segnext_pafpn.inference.windows import blend_rows
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.ensemble import load_ensemble
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.models.test_time import find_views
+from segnext_pafpn.models.tta import find_views
 
 MAX_OVERLAP = 0.9
 WINDOW = (768, 768)
@@ -66,7 +66,7 @@ class Predictor:
         batch_size: images of equal size, or windows, that go through the network at once, unless they have more than
             ``max_pixels`` together.
         tta: test-time augmentation: ``none``, ``flip``, ``flips`` or ``multi-scale``, see
-            :mod:`~segnext_pafpn.models.test_time`.
+            :mod:`~segnext_pafpn.models.tta`.
 
     Raises:
         UserError: naming the device, the overlap, the precision, the augmentation or the number of pixels that cannot
@@ -99,7 +99,9 @@ class Predictor:
         self.window = window
         self.overlap = overlap
         self.batch_size = batch_size
-        self._forward = Forward(model, preprocessing, self.device, precision, fuse, compile, find_views(tta))
+        views = find_views(tta)
+        self._growth = max(view.scale for view in views) ** 2  # of an image's pixels in the largest view
+        self._forward = Forward(model, preprocessing, self.device, precision, fuse, compile, views)
         self._normalize = preprocessing.intensity
 
     @classmethod
@@ -170,16 +172,12 @@ class Predictor:
         answers: list[Answer] = []
         for group in self._groups([self._prepare(image) for image in images]):
             first = group[0]
-            if not probabilities and first.pixels > self.max_pixels and first.image.shape[:2] == first.size:
-                answers.append(Answer(self._mask_by_rows(first.image)))
+            if first.pixels > self.max_pixels and first.image.shape[:2] == first.size:
+                answers.append(self._answer_by_rows(first.image, probabilities))
                 continue
             logits = self._logits(group)
-            masks = self._decide(logits)
-            if probabilities:
-                shares = self.preprocessing.decision.probabilities(logits).half().cpu().numpy()
-                answers += [Answer(mask, share) for mask, share in zip(masks, shares, strict=True)]
-            else:
-                answers += map(Answer, masks)
+            shares = self._shares(logits) if probabilities else [None] * len(group)
+            answers += map(Answer, self._decide(logits), shares)
         return answers
 
     def _groups(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
@@ -189,7 +187,7 @@ class Predictor:
             if group and (
                 (item.image.shape, item.size) != (group[0].image.shape, group[0].size)
                 or len(group) == self.batch_size
-                or (len(group) + 1) * item.pixels > self.max_pixels
+                or (len(group) + 1) * item.pixels * self._growth > self.max_pixels
             ):
                 yield group
                 group = []
@@ -213,14 +211,27 @@ class Predictor:
             logits = F.interpolate(logits, size=first.size, mode="bilinear", align_corners=False)
         return logits
 
-    def _mask_by_rows(self, image: np.ndarray) -> np.ndarray:
-        """The mask of an image that needs windows; its logits are never held as a whole."""
-        return np.concatenate([self._decide(logits) for _, logits in self._rows(image)], axis=-2)
+    def _answer_by_rows(self, image: np.ndarray, probabilities: bool) -> Answer:
+        """That of an image that needs windows; its logits are never held as a whole."""
+        masks: list[np.ndarray] = []
+        shares = None
+        for rows, logits in self._rows(image):
+            masks.append(self._decide(logits))
+            if probabilities:
+                part = self._shares(logits)
+                if shares is None:
+                    shares = np.empty((len(part), *image.shape[:2]), part.dtype)
+                shares[:, rows] = part
+        return Answer(np.concatenate(masks, axis=-2), shares)
 
     def _rows(self, image: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         window = min(self.window[0], image.shape[0]) * min(self.window[1], image.shape[1])
-        batch_size = max(1, min(self.batch_size, self.max_pixels // window))
+        batch_size = max(1, min(self.batch_size, int(self.max_pixels / (window * self._growth))))
         return blend_rows(image, self._forward, self.window, self.overlap, batch_size)
+
+    def _shares(self, logits: torch.Tensor) -> np.ndarray:
+        """Probabilities of the classes, float16."""
+        return self.preprocessing.decision.probabilities(logits).half().cpu().numpy()
 
     def _decide(self, logits: torch.Tensor) -> np.ndarray:
         return self.preprocessing.decision.classes(logits).to(torch.uint8).cpu().numpy()

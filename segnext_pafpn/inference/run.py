@@ -85,8 +85,8 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
                 writing.popleft().result()
             for (outputs, image), answer in zip(batch, answers, strict=True):
                 picture = viewable(image, preprocessing.intensity) if config.overlay else image
-                what = (picture, answer, predictor.class_colors, class_ids)
-                writing.append(writers.submit(write_outputs, *what, outputs))
+                colors = predictor.class_colors
+                writing.append(writers.submit(write_outputs, picture, answer, colors, class_ids, outputs))
                 report.written += outputs.masks
                 report.images += 1
         for future in writing:
@@ -100,8 +100,9 @@ def _class_ids(config: PredictConfig, preprocessing: Preprocessing) -> tuple[int
         raise UserError("ids: is for one mask per image, and the model writes one for each class. Leave it out.")
     if preprocessing.class_ids is None:
         raise UserError(
-            f"ids: {config.checkpoint}: its preprocessing.json has no class_ids: the card it was trained by gives a "
-            f"class no ids, or an earlier version has written it. Leave ids out, or add them there, one per class."
+            f"ids: {config.checkpoint}: no class_ids in preprocessing.json, or others in each run: the card of the "
+            f"training gives a class no ids, or an earlier version has written it. Leave ids out, or add them there, "
+            f"one per class."
         )
     ids = preprocessing.class_ids
     return ids if len(ids) > 1 else (0, *ids)  # one class beside nothing, which is 0

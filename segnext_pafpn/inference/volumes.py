@@ -17,7 +17,7 @@ from segnext_pafpn.data.readers.volume.header import describe_grid_difference
 from segnext_pafpn.data.readers.volume.tiff import spacing_beside
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
-from segnext_pafpn.inference.predictor import Answer, Predictor
+from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.writer import save_mask
 from segnext_pafpn.slicing import Slicing, stack_along
 
@@ -101,7 +101,8 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
         form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
     axis = 0 if headers[0].is_picture else slicing.axis
-    answers: list[Answer] = []
+    masks: list[np.ndarray] = []
+    shares = None
     seconds = 0.0
     depth = headers[0].shape[axis]
     for first in range(0, depth, predictor.batch_size):
@@ -111,11 +112,14 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
         ]
         images = [form.check(image, str(volume.files[0]), "model") for image in images]
         begin = perf_counter()
-        answers += predictor.answers(images, probabilities)
+        answers = predictor.answers(images, probabilities)
         seconds += perf_counter() - begin
-    labels = stack_along([answer.mask for answer in answers], axis)
-    shares = stack_along([answer.probabilities for answer in answers], 1 + axis) if probabilities else None
-    return VolumeAnswer(labels, shares, seconds)
+        masks += [answer.mask for answer in answers]
+        for number, answer in enumerate(answers if probabilities else (), start=first):
+            if shares is None:
+                shares = np.empty((len(answer.probabilities), *headers[0].shape), answer.probabilities.dtype)
+            shares[(slice(None),) * (1 + axis) + (number,)] = answer.probabilities
+    return VolumeAnswer(stack_along(masks, axis), shares, seconds)
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:

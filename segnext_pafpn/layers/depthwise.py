@@ -102,7 +102,7 @@ def _weight_gradient(
     batch, channels, height, width = x.shape
     if batch > 1 and height * width > _LARGE and x.is_contiguous(memory_format=torch.channels_last):
         pairs = zip(x.split(1), gradient.split(1), strict=True)
-        return sum(_weight_gradient(*pair, kernel_size, padding, dilation) for pair in pairs)
+        return torch.stack([_weight_gradient(*pair, kernel_size, padding, dilation) for pair in pairs]).sum(0)
     if x.is_contiguous(memory_format=torch.channels_last):  # so are the planes, and no pixel is moved twice
         planes = x.permute(2, 3, 0, 1).reshape(1, height, width, batch * channels).permute(0, 3, 1, 2)
     else:

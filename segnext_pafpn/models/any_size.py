@@ -57,8 +57,9 @@ class AnySizeModel(SegmentationModel):
 
     @torch.jit.unused
     def _is_whole(self, bottom: int, right: int) -> bool:
-        """Whether nothing is missing, so that no pixel need be copied; of a graph for all sizes it is not asked."""
-        return not (torch.jit.is_tracing() or torch.compiler.is_compiling()) and bottom == right == 0
+        """Whether nothing is missing, so that no pixel need be copied; a graph for all sizes never says so."""
+        is_graph = torch.jit.is_tracing() or torch.compiler.is_compiling() or not isinstance(bottom, int)
+        return not is_graph and bottom == right == 0
 
     def _resize(self, logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Logits of any resolution, of the padded image, to the size of ``x``."""

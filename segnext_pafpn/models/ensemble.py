@@ -14,7 +14,7 @@ from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.bundle import load_bundle, load_preprocessing
 from segnext_pafpn.models.preprocessing import Preprocessing
 
-_ALIKE = ("class_names", "class_ids", "multi_label", "channels", "image_size", "slicing", "mean", "std")
+_ALIKE = ("class_names", "multi_label", "channels", "image_size", "slicing", "mean", "std")
 
 
 class Ensemble(nn.Module):
@@ -39,8 +39,10 @@ class Ensemble(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         count = len(self.members)
         parts = [x] * count if self.shared else x.chunk(count, dim=1)
-        answers = (padded_logits(m, part, required_stride(m)) for m, part in zip(self.members, parts, strict=True))
-        return sum(answers) / count
+        total = torch.zeros((), device=x.device)
+        for member, part in zip(self.members, parts, strict=True):
+            total = total + padded_logits(member, part, required_stride(member)).float()
+        return total / count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,8 @@ def ensemble_preprocessing(paths: Sequence[str | Path]) -> Preprocessing:
                     f"{path}: its {key} {found} are not those of {paths[0]}, {expected}, so that the two cannot "
                     f"answer together. Give runs on the same card and images."
                 )
-    return replace(first, intensity=_intensities(every), **_thresholds(every))
+    ids = first.class_ids if all(one.class_ids == first.class_ids for one in every) else None
+    return replace(first, class_ids=ids, intensity=_intensities(every), **_thresholds(every))
 
 
 def _intensities(every: Sequence[Preprocessing]) -> Intensity | None:

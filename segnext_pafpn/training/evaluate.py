@@ -15,7 +15,7 @@ from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.models.test_time import find_views
+from segnext_pafpn.models.tta import find_views
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, the names its rows go by, its page where one was written, its JSON, and the tables of
-    regions and of its field.
+    """What an evaluation found, the names its rows go by, its page where one was written, its JSON, the tables of
+    regions and of its field, and its test-time augmentation.
     """
 
     scores: Scores
@@ -40,6 +40,12 @@ class Result:
     page: Path | None = None
     json: Path | None = None
     tables: Sequence[FieldTable] = ()
+    tta: str = "none"
+
+    @property
+    def title(self) -> str:
+        """Of the table of scores."""
+        return f"split '{self.split}'" + ("" if self.tta == "none" else f", test-time augmentation {self.tta}")
 
 
 def evaluate(
@@ -60,15 +66,15 @@ def evaluate(
         report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures.
         metrics: names of metrics of a field, see :func:`~segnext_pafpn.training.fields.build_metrics`; each is written
             to ``metrics_<split>_<metric>.json``.
-        tta: test-time augmentation, see :mod:`~segnext_pafpn.models.test_time`.
+        tta: test-time augmentation, see :mod:`~segnext_pafpn.models.tta`.
 
     Raises:
         UserError: if the augmentation is not known, the model has not as many classes as the card, or the data cannot
             give a metric.
     """
-    views = find_views(tta)
+    find_views(tta)  # refuses
     module, data, preprocessing = open_run(checkpoint, data_config, trainer_config)
-    module.views = views
+    module.tta = tta
     fields = build_metrics(metrics, data, split)
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
@@ -79,7 +85,7 @@ def evaluate(
     stem = f"metrics_{split}" if trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
     if tta != "none":
         stem += f"_{tta}"
-    extra = {"checkpoint": str(checkpoint), "tta": tta, **what_was_scored(data, images, trainer_config)}
+    extra = {"checkpoint": str(checkpoint), **what_was_scored(module, data, images, trainer_config)}
     scored, there = extra["images"], extra["images_in_split"]
     if scored < there:
         if trainer.is_global_zero:
@@ -91,6 +97,7 @@ def evaluate(
         split,
         folder / f"{stem}.html" if report else None,
         folder / f"{stem}.json",
+        tta=tta,
     )
     if trainer.is_global_zero:
         if module.decision.thresholds is not None:
@@ -98,8 +105,17 @@ def evaluate(
         tables = write_evaluation(module, data, images, folder, stem, extra)
         result = replace(result, tables=tables + write_fields(fields, folder, stem, extra))
         if report:
-            device = trainer.strategy.root_device
-            write_report(module, data, images, folder, stem, device, result.tables, metrics, preprocessing, tta)
+            write_report(
+                module,
+                data,
+                images,
+                folder,
+                stem,
+                trainer.strategy.root_device,
+                tables=result.tables,
+                metrics=metrics,
+                preprocessing=preprocessing,
+            )
     return result
 
 

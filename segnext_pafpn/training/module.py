@@ -9,7 +9,7 @@ from segnext_pafpn.evaluation.metrics import ConfusionMatrix, LayerMatrices, cou
 from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.decision import Decision
-from segnext_pafpn.models.test_time import VIEWS, mean_over_views
+from segnext_pafpn.models.tta import VIEWS, mean_over_views
 from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
 from segnext_pafpn.training.optim import OptimConfig, build_optimizer
 
@@ -48,7 +48,7 @@ class SegmentationModule(L.LightningModule):
         multi_label = self.decision.multi_label
         self.confusion = LayerMatrices(num_classes) if multi_label else ConfusionMatrix(num_classes)
         self.matrix: torch.Tensor | None = None
-        self.views = VIEWS["none"]  # of each image; an evaluation may have more
+        self.tta = "none"  # test-time augmentation, which an evaluation may have
         self.keep_images = False  # also count each image of an evaluation by itself
         self._counted: list[tuple[list[str], torch.Tensor]] = []
         self.images: tuple[list[str], torch.Tensor] | None = None
@@ -65,7 +65,7 @@ class SegmentationModule(L.LightningModule):
         Sides are padded where the network needs it.
         """
         stride = required_stride(self.model)
-        return mean_over_views(lambda x: padded_logits(self.model, x, stride), self.normalize(image), self.views)
+        return mean_over_views(lambda x: padded_logits(self.model, x, stride), self.normalize(image), VIEWS[self.tta])
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         auxiliary: list[torch.Tensor] = []

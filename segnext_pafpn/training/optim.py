@@ -76,9 +76,9 @@ def refuse_unfit(config: AdamWConfig, *further: tuple[str, bool, str]) -> None:
         UserError: naming the first setting that cannot be.
     """
     for key, fits, expected in (
-        ("lr", 0 < config.lr < math.inf, "more than 0"),
-        ("min_lr", 0 <= config.min_lr < math.inf, "0 or more"),
-        ("weight_decay", 0 <= config.weight_decay < math.inf, "0 or more"),
+        ("lr", 0 < config.lr < math.inf, "more than 0, and finite"),
+        ("min_lr", 0 <= config.min_lr < math.inf, "0 or more, and finite"),
+        ("weight_decay", 0 <= config.weight_decay < math.inf, "0 or more, and finite"),
         ("betas", len(config.betas) == 2 and all(0 <= b < 1 for b in config.betas), "two numbers of 0 to below 1"),
         ("ema_decay", config.ema_decay is None or 0 <= config.ema_decay < 1, "0 to below 1, or null"),
         *further,

@@ -44,8 +44,10 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split, cases)
 
 
-def what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig) -> dict[str, object]:
-    """For the JSON: which pictures the scores are of, and whether they are all of the split."""
+def what_was_scored(
+    module: SegmentationModule, data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig
+) -> dict[str, object]:
+    """For the JSON: which pictures the scores are of, whether they are all of the split, and how they were seen."""
     return {
         "split": images.split,
         "card": data.config.card,
@@ -53,6 +55,7 @@ def what_was_scored(data: SegmentationDataModule, images: ImageMatrices, trainer
         "images": len(images.names),
         "images_in_split": len(data.samples(images.split)),
         "limit_val_batches": trainer.limit_val_batches,
+        "tta": module.tta,
     }
 
 
@@ -99,7 +102,6 @@ def write_report(
     tables: Sequence[FieldTable] = (),
     metrics: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
-    tta: str = "none",
 ) -> Path:
     """``<stem>.html``, with ``tables`` after the classes.
 
@@ -108,7 +110,6 @@ def write_report(
     Args:
         metrics: names of the metrics of a field that were asked for.
         preprocessing: of the run's ``model/``, whose thresholds are named; None: it has none.
-        tta: test-time augmentation that the scores are with.
     """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
     cases = images.by_case()
@@ -124,7 +125,6 @@ def write_report(
     curves, config = folder / "curves.png", folder / "config.yaml"
     path = folder / f"{stem}.html"
     tuned = preprocessing is not None and preprocessing.thresholds is not None
-    options = (["--metrics", *metrics] if metrics else []) + ([] if tta == "none" else ["--tta", tta])
     write_run_page(
         RunReport(
             title=f"{folder.name} on {data.card.title or data.card.name}",
@@ -135,10 +135,10 @@ def write_report(
             curves=curves if curves.is_file() else None,
             config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
             environment=describe_environment(module.device),
-            commands=_commands(folder, images.split, data.config.val_split, options, tuned),
+            commands=_commands(folder, images.split, data.config.val_split, metrics, tuned, module.tta),
             csv=f"{stem}_images.csv",
             sections=[table.for_page() for table in tables],
-            notes=_notes(folder, stem, metrics, preprocessing),
+            notes=_notes(folder, stem, metrics, preprocessing, module.tta),
         ),
         path,
     )
@@ -172,9 +172,9 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _notes(folder: Path, stem: str, metrics: Sequence[str], preprocessing: Preprocessing | None) -> list[str]:
-    """What a reader must know of these scores: the thresholds behind them, and which others lie beside the page."""
-    notes = []
+def _notes(folder: Path, stem: str, metrics: Sequence[str], preprocessing: Preprocessing | None, tta: str) -> list[str]:
+    """What a reader must know of these scores: how they came about, and which others lie beside the page."""
+    notes = [] if tta == "none" else [f"With test-time augmentation: {tta}."]
     if preprocessing is not None and preprocessing.thresholds is not None:
         names = preprocessing.class_names if preprocessing.multi_label else preprocessing.class_names[1:]
         found = ", ".join(f"{n} {t:g}" for n, t in zip(names, preprocessing.thresholds, strict=True))
@@ -183,19 +183,26 @@ def _notes(folder: Path, stem: str, metrics: Sequence[str], preprocessing: Prepr
     others = [name for name in METRICS if name not in shown and (folder / f"{stem}_{name}.json").is_file()]
     if others:
         files = ", ".join(f"{stem}_{name}.json" for name in others)
-        notes.append(f"Of an earlier val, not on this page: {files}. val --metrics {' '.join(others)} scores anew.")
+        again = f"val --metrics {' '.join(others)}{_tta_option(tta)}"
+        notes.append(f"Of an earlier val, not on this page: {files}. {again} scores anew.")
     return notes
 
 
-def _commands(folder: Path, split: str, val_split: str, options: Sequence[str], tuned: bool) -> list[str]:
+def _tta_option(tta: str) -> str:
+    return "" if tta == "none" else f" --tta {tta}"
+
+
+def _commands(folder: Path, split: str, val_split: str, metrics: Sequence[str], tuned: bool, tta: str) -> list[str]:
     run = shlex.quote(str(folder))
     tune = " --tune-threshold" if tuned else ""
-    before = [f"segnext-pafpn val --checkpoint {run} --split {val_split}{tune}"] if tuned and split != val_split else []
-    words = "".join(f" {option}" for option in options) + (tune if split == val_split else "")
+    first = tuned and (split != val_split or tta != "none")  # thresholds are found for the network as it is
+    before = [f"segnext-pafpn val --checkpoint {run} --split {val_split}{tune}"] if first else []
+    seen = _tta_option(tta)
+    options = (f" --metrics {' '.join(metrics)}" if metrics else "") + (seen or (tune if split == val_split else ""))
     again = shlex.quote(f"{folder.name}-again")
     return [
         f"segnext-pafpn train --config {shlex.quote(str(folder / 'config.yaml'))} --name {again}",
         *before,
-        f"segnext-pafpn val --checkpoint {run} --split {split} --report{words}",
-        f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS",
+        f"segnext-pafpn val --checkpoint {run} --split {split} --report{options}",
+        f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS{seen}",
     ]

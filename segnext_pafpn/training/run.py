@@ -97,7 +97,7 @@ def fit(
     )
     if trainer.is_global_zero:
         network = module.model.cpu().eval()
-        scored = what_was_scored(data, images, config.trainer)
+        scored = what_was_scored(module, data, images, config.trainer)
         tables = write_evaluation(module, data, images, config.run_dir, stem, scored)
         result = replace(result, tables=tables)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})

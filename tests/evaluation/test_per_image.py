@@ -6,7 +6,7 @@ import torch
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, count_each_image
-from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, load_images, save_images
+from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, load_images, load_images_of_run, save_images
 from segnext_pafpn.evaluation.scores import scores_from_matrix
 
 
@@ -73,8 +73,11 @@ def test_saved_images_are_read_back(tmp_path):
 
 
 def test_missing_and_broken_files_are_named_with_what_to_do(tmp_path):
-    with pytest.raises(UserError, match=r"metrics_test_images\.npz: no such file.* --split test"):
-        load_images(tmp_path / "metrics_test_images.npz")
+    for tta, words in (("none", r"metrics_test_images\.npz: .* --split test$"), ("flip", r"test_flip_.* --tta flip$")):
+        with pytest.raises(UserError, match=words):
+            load_images_of_run(tmp_path, "test", tta)
+    with pytest.raises(UserError, match=r"x\.npz: no such file, expected the scores of every image"):
+        load_images(tmp_path / "x.npz")
     for content in (b"", b"not a zip", b"PK\x03\x04 broken"):
         (tmp_path / "x.npz").write_bytes(content)
         with pytest.raises(UserError, match=r"x\.npz: not a readable file of per-image scores.*run segnext-pafpn val"):

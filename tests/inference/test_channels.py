@@ -74,6 +74,11 @@ def test_files_of_one_image_are_found_by_their_name(tmp_path):
     (tmp_path / "t1/b_1.png").unlink()
     with pytest.raises(UserError, match="b_1.* no such file, but another channel of it is there"):
         find_inputs(patterns, preprocessing)
+    for name in ("a_b-c", "a-b_c"):  # the fields that come of them are joined again
+        for c in range(2):
+            save_any(tmp_path / f"twice/{name}_{c}.png", np.ones((4, 5), np.uint16))
+    with pytest.raises(UserError, match=r"the masks of both would be named a_b_c\.png"):
+        find_inputs([f"{tmp_path}/twice/{{case}}-{{name}}_{c}.png" for c in range(2)], preprocessing)
     with pytest.raises(UserError, match="expected a pattern with {name}"):
         find_inputs([str(tmp_path / "t0"), str(tmp_path / "t1")], preprocessing)
 

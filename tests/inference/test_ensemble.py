@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from segnext_pafpn.cli import main
@@ -99,6 +100,36 @@ def test_the_command_writes_masks_and_probabilities_of_several_runs(runs, folder
         assert (probabilities.argmax(0) == mask).mean() > 0.99
     assert main(command) == 2  # nothing is replaced unless one says so
     assert main([*command, "--overwrite", "true"]) == 0
+
+
+def test_networks_of_smp_that_need_padding_and_half_precision_go_together(tmp_path, make_image):
+    preprocessing = Preprocessing(class_names=("no", "yes"), class_colors=COLORS)
+    folders = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        save_bundle(smp.FPN("resnet18", encoder_weights=None, classes=2), preprocessing, tmp_path / f"{seed}/model")
+        folders.append(tmp_path / f"{seed}/model")
+    image = make_image(40, 57)
+    single = [predictor(folder, precision="bf16-mixed").logits(image) for folder in folders]
+    together = predictor(folders, precision="bf16-mixed").logits(image)
+    assert together.dtype == torch.float32
+    torch.testing.assert_close(together, (single[0] + single[1]) / 2, atol=1e-6, rtol=0)
+
+
+def test_several_labels_per_pixel_have_a_threshold_and_a_probability_each(tmp_path, make_image):
+    layers = Preprocessing(class_names=("a", "b"), class_colors=COLORS, multi_label=True)
+    folders = [
+        bundle(tmp_path / f"{seed}/model", replace(layers, thresholds=thresholds), seed)
+        for seed, thresholds in ((1, (0.2, 0.4)), (2, None))
+    ]
+    image = make_image(33, 40)
+    together = predictor(folders)
+    assert together.preprocessing.thresholds == pytest.approx((0.35, 0.45))
+    (answer,) = together.answers([image], probabilities=True)
+    assert answer.mask.shape == answer.probabilities.shape == (2, 33, 40)
+    expected = together.logits(image).sigmoid().numpy()
+    np.testing.assert_allclose(answer.probabilities, expected, atol=1e-3)
+    assert (answer.mask == (expected > np.float32([0.35, 0.45])[:, None, None])).mean() > 0.999
 
 
 def test_probabilities_of_an_image_in_windows_are_of_the_whole_image(runs, make_image):

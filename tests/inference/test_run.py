@@ -78,7 +78,7 @@ def test_ids_are_those_of_the_datas_own_masks(folder, checkpoint, preprocessing,
 
 
 def test_ids_that_the_model_does_not_know_are_refused(folder, checkpoint, preprocessing, tmp_path):
-    with pytest.raises(UserError, match=r"preprocessing\.json has no class_ids"):
+    with pytest.raises(UserError, match=r"no class_ids in preprocessing\.json"):
         predict_files(config(checkpoint, folder, tmp_path / "out", ids=True))
     layers = copytree(checkpoint, tmp_path / "model")
     save_preprocessing(replace(preprocessing, multi_label=True), layers)

@@ -58,6 +58,18 @@ def test_large_maps_have_the_same_gradients(size, layout):
         torch.testing.assert_close(found, expected)
 
 
+def test_bfloat16_is_not_rounded_from_image_to_image():
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(4, 7)
+    x = torch.randn(16, 4, 70, 70).contiguous(memory_format=torch.channels_last)
+    upstream = torch.randn_like(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = step(conv, x, upstream)[2].float()
+    conv.zero_grad()
+    expected = step(plain(conv).double(), x.double(), upstream.double())[2].float()
+    torch.testing.assert_close(found, expected, atol=0.01 * expected.abs().max().item(), rtol=0)
+
+
 def test_the_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
     conv = DepthwiseConv2d(2, (3, 5), 2).double()

@@ -26,7 +26,7 @@ from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.evaluate import evaluate
 from segnext_pafpn.training.run import fit
-from tests.conftest import SMALL_RUN, write_dataset
+from tests.conftest import SMALL_RUN, error_of, write_dataset
 from tests.strict_html import read_page
 from tests.training.small_runs import small_config
 
@@ -100,7 +100,7 @@ def test_val_writes_a_page_when_asked_and_not_otherwise(runs):
     read_page(folder / "two/metrics_train.html")
 
 
-def test_scores_with_test_time_augmentation_are_those_of_predict_and_lie_beside_the_others(runs, tmp_path):
+def test_scores_with_test_time_augmentation_are_those_of_predict_and_lie_beside_the_others(runs, tmp_path, capsys):
     root, folder = runs
     run = shutil.copytree(folder / "two", tmp_path / "run")
     network, preprocessing = load_bundle(run)
@@ -112,13 +112,29 @@ def test_scores_with_test_time_augmentation_are_those_of_predict_and_lie_beside_
     assert main(["val", "--checkpoint", str(run), "--trainer.accelerator=cpu", "--tta", "flip", "--report"]) == 0
     assert (run / "metrics_val.json").read_bytes() == before
     assert json.loads((run / "metrics_val_flip.json").read_text())["tta"] == "flip"
-    assert "--report --tta flip" in (run / "metrics_val_flip.html").read_text()
+    page = (run / "metrics_val_flip.html").read_text()
+    assert "With test-time augmentation: flip." in page
+    assert page.count("--report --tta flip") == page.count("-o MASKS --tta flip") == 1
     images = load_images(run / "metrics_val_flip_images.npz")
     plain, flipped = (Predictor.from_checkpoint(run, device="cpu", tta=tta, fuse=False) for tta in ("none", "flip"))
     for name, matrix in zip(images.names, images.matrices, strict=True):
         picture = read_rgb(root / f"images/val/{name}.png")
         found = [np.bincount(one.predict(picture).ravel(), minlength=8) for one in (plain, flipped)]
         assert np.abs(found[1] - matrix.sum(axis=0)).max() <= 2 < np.abs(found[0] - matrix.sum(axis=0)).max()
+    part = ["val", "--checkpoint", str(run), "--tta", "flip", "--trainer.limit_val_batches=1"]
+    assert main([*part, "--trainer.accelerator=cpu"]) == 0 and (run / "metrics_val_flip_partial.json").is_file()
+    shutil.copytree(run, tmp_path / "again")
+    assert main(["compare", str(run), str(tmp_path / "again"), "--tta", "flip", "--resamples", "100"]) == 0
+    words = "metrics_val_flips_images.npz: no such file, expected the scores of every image. Write it with: "
+    words += f"segnext-pafpn val --checkpoint {run} --split val --tta flips"
+    assert words in error_of(capsys, "compare", run, tmp_path / "again", "--tta", "flips")
+
+
+def test_a_mistyped_augmentation_is_told_before_thresholds_are_tuned(runs, capsys):
+    _, folder = runs
+    for tta, words in (("flop", "tta: 'flop' is not known"), ("flip", "--tta: thresholds are tuned for the network")):
+        options = ["--tta", tta] + (["--tune-threshold"] if tta == "flip" else [])
+        assert words in error_of(capsys, "val", "--checkpoint", folder / "one", *options)
 
 
 def test_two_runs_are_compared(runs, capsys, tmp_path):

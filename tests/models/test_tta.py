@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.test_time import VIEWS, find_views, mean_over_views
+from segnext_pafpn.models.tta import VIEWS, find_views, mean_over_views
 
 
 def columns(x: torch.Tensor) -> torch.Tensor:

@@ -68,4 +68,10 @@ def mean_over_views(
     Args:
         run: from images of any size to logits of that size.
     """
-    return sum(view.undo(run(view.of(x)), x.shape[-2:]) for view in views) / len(views)
+    first, *others = views
+    total = first.undo(run(first.of(x)), x.shape[-2:])
+    if not others:
+        return total
+    for view in others:
+        total = total + view.undo(run(view.of(x)), x.shape[-2:])
+    return total / len(views)
