@@ -1,6 +1,8 @@
 """What the fast ways of predicting gain and cost: images a second and mIoU of one network, beside plain float32.
 
     python benchmarks/fast_path.py --checkpoint runs/camvid-cpu --root PATH/TO/CamVid
+    python benchmarks/fast_path.py --checkpoint runs/camvid-cpu --root PATH/TO/CamVid --ways "fused float32" "tta flip" \
+        "tta multi-scale" --out benchmarks/results/tta-cpu.json
 
 Every way is the package's own ``Predictor`` with other options, fed with the split's pictures, which are read before.
 The first is put back into PyTorch's own memory layout, NCHW; a ``Predictor`` is in channels_last.
@@ -27,6 +29,7 @@ from segnext_pafpn.evaluation.metrics import ConfusionMatrix
 from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_preprocessing
+from segnext_pafpn.models.tta import VIEWS
 
 NCHW = "plain float32, NCHW"
 WAYS = {  # options of Predictor
@@ -37,6 +40,7 @@ WAYS = {  # options of Predictor
     "compiled float32": {"compile": True},
     "compiled bfloat16": {"compile": True, "precision": "bf16-mixed"},
 }
+SLOWER = {f"tta {name}": {"tta": name} for name in VIEWS if name != "none"}  # fused float32, too
 
 
 def main() -> None:
@@ -48,14 +52,17 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="the named ones")
+    parser.add_argument("--ways", nargs="+", choices=[*WAYS, *SLOWER], default=list(WAYS), help="the named ones")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="result file; default results/fast-path-DEVICE.json")
     arguments = parser.parse_args()
     load_preprocessing(arguments.checkpoint)  # refuses what is none before the pictures are read
     images, truths = _read(arguments)
+    options = {**WAYS, **SLOWER}
     predictors = {
-        way: Predictor.from_checkpoint(arguments.checkpoint, arguments.device, batch_size=arguments.batch, **WAYS[way])
+        way: Predictor.from_checkpoint(
+            arguments.checkpoint, arguments.device, batch_size=arguments.batch, **options[way]
+        )
         for way in arguments.ways
     }
     if NCHW in predictors:
