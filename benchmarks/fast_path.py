@@ -1,8 +1,8 @@
 """What the fast ways of predicting gain and cost: images a second and mIoU of one network, beside plain float32.
 
     python benchmarks/fast_path.py --checkpoint runs/camvid-cpu --root PATH/TO/CamVid
-    python benchmarks/fast_path.py --checkpoint runs/camvid-cpu --root PATH/TO/CamVid --ways "fused float32" "tta flip" \
-        "tta multi-scale" --out benchmarks/results/tta-cpu.json
+    python benchmarks/fast_path.py --checkpoint runs/camvid-cpu --root PATH/TO/CamVid \
+        --ways "fused float32" "tta flip" "tta multi-scale" --out benchmarks/results/tta-cpu.json
 
 Every way is the package's own ``Predictor`` with other options, fed with the split's pictures, which are read before.
 The first is put back into PyTorch's own memory layout, NCHW; a ``Predictor`` is in channels_last.

@@ -67,7 +67,12 @@ def _missing(names: list[str], parser: ArgumentParser, short: Mapping[str, str])
 
 def _alone(value: str, keys: list[str]) -> str:
     """A value without an option in front of it, which is most often a card's or a folder's path."""
-    if "data.card" in keys:
+    if "input" in keys:
+        return (
+            f"'{value}' has no option in front of it, or is one too many. Several runs are a list, --checkpoint "
+            f"\"[runs/a-0, runs/a-1]\"; several images a folder or a quoted glob, -i 'photos/*.jpg'."
+        )
+    if "data.card" in keys and "checkpoint" not in keys:
         return f"'{value}' has no option in front of it. Give a card as --data {value}, other values as --KEY VALUE."
     return f"'{value}' has no option in front of it, or is one too many. See --help for the options."
 

@@ -67,10 +67,36 @@ def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
         if option == "--config":
             _check_config(Path(value), parser)
     try:
-        return parser.instantiate(parser.parse_args(argv))
+        return parser.instantiate(parser.parse_args(_as_declared(argv, parser)))
     except ArgumentError as error:
         short = {long.removeprefix("--"): option for option, long in _SHORT.items()}
         raise UserError(describe(str(error), parser, short)) from error
+
+
+def _as_declared(argv: list[str], parser: ArgumentParser) -> list[str]:
+    """Options as the parser has them, however they are written: with ``_`` or ``-``, switches with a value or without.
+
+    ``--overlay`` is ``--overlay true`` where a value is wanted, ``--report true`` is ``--report`` where none is.
+    """
+    known = {option.replace("-", "_"): option for option in parser._option_string_actions}
+    result: list[str] = []
+    for i, argument in enumerate(argv):
+        option, equals, value = argument.partition("=")
+        following = argv[i + 1] if i + 1 < len(argv) else "--"
+        if not option.startswith("--"):
+            switch = parser._option_string_actions.get(result[-1]) if result else None
+            if switch is not None and switch.nargs == 0 and option in ("true", "false"):
+                if option == "false":
+                    result.pop()
+                continue
+            result.append(argument)
+            continue
+        option = known.get(option.replace("-", "_"), option)
+        action = parser._option_string_actions.get(option)
+        result.append(option + equals + value)
+        if getattr(action, "_typehint", None) is bool and not equals and following.startswith("-"):
+            result.append("true")
+    return result
 
 
 def _check_config(path: Path, parser: ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, nearest
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -133,6 +133,13 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
         raise cannot_write(folder / Path(error.filename or "").name, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def near_folder(path: Path) -> str:
+    """`` Did you mean 'x'?`` for the folder beside it whose name is closest, or an empty string."""
+    if not path.name or not path.parent.is_dir():
+        return ""
+    return nearest(path.name, [other.name for other in path.parent.iterdir() if other.is_dir()])
 
 
 def write_json(content: Mapping | Sequence, path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track as rich_track
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import near_folder
 
 if TYPE_CHECKING:  # it would import torch, which not every command needs
     from segnext_pafpn.data.check import Cause
@@ -38,9 +39,15 @@ def value_of(option: str, argv: list[str]) -> str | None:
 
 def config_of(folder: Path) -> str:
     """The resolved configuration of a run, given its folder or the ``model/`` in it."""
+    if str(folder).startswith("["):
+        raise UserError(f"--checkpoint: expected one run, found {folder}. Only predict takes several.")
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file. Give the folder of a run, such as runs/NAME.")
     for candidate in (folder / "config.yaml", folder.parent / "config.yaml"):
         if candidate.is_file():
             return str(candidate)
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder.{near_folder(folder)} Give the folder of a run, such as runs/NAME.")
     raise UserError(f"{folder / 'config.yaml'}: no such file. Give the folder of a run, such as runs/NAME.")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, say, track
-from segnext_pafpn.errors import counted
+from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.inference.config import PredictConfig
 
 _SHOWN = 3  # images that fail for one reason
@@ -15,8 +15,11 @@ _SHOWN = 3  # images that fail for one reason
 
 def predict(argv: list[str]) -> int:
     """write class-id masks for images"""
-    parser = build_parser("predict", "Write a class-id PNG, with the stem and size of its image, for every image.")
+    parser = build_parser("predict", "Write a mask of class ids for every image, or labels for every volume.")
     parser.add_class_arguments(PredictConfig)
+    for option, short in (("--checkpoint", "--checkpoint"), ("--input", "-i")):
+        if sum(argument.split("=")[0] in (option, short) for argument in argv) > 1:
+            raise UserError(f'{option}: is given more than once. Give a list: {short} "[FIRST, SECOND]".')
     arguments = parse(parser, argv)
     config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
 
@@ -33,8 +36,18 @@ def predict(argv: list[str]) -> int:
     if len(report.written) != report.images:
         masks += f" of {images}, one for each class,"
     verb = "is" if len(report.written) == 1 else "are"
-    say(f"{masks} {verb} in {config.output} ({report.seconds:.1f} s, {rate:.1f} images a second).")
+    say(f"{masks} {verb} in {config.output}{_how(config)} ({report.seconds:.1f} s, {rate:.1f} images a second).")
     return 2 if report.failed else 0
+
+
+def _how(config: PredictConfig) -> str:
+    """What is not as it is without options: several runs, augmentation, and what was written besides."""
+    words = [] if isinstance(config.checkpoint, str) else [f"by {counted(len(config.checkpoint), 'run')}"]
+    words += [] if config.tta == "none" else [f"with tta {config.tta}"]
+    folders = {"color": config.color, "overlay": config.overlay, "probabilities": config.save_probabilities}
+    besides = [name for name, wanted in folders.items() if wanted]
+    words += [f"besides {' and '.join(f'{name}/' for name in besides)}"] if besides else []
+    return "".join(f", {word}" for word in words)
 
 
 def _few_of_each_kind(failed: Sequence[str]) -> list[str]:

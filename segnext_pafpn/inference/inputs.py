@@ -121,7 +121,13 @@ def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndar
     if preprocessing.intensity is None:
         return RGB8.check(read_rgb(paths[0], "model"), str(paths[0]), "model")
     form = ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
-    return form.check(read_pixels(paths, form.channels), str(paths[0]), "model")
+    pixels = read_pixels(paths, form.channels)
+    if len(paths) == 1 and form.channels > 1 and (pixels.ndim == 2 or pixels.shape[2] == 1):
+        raise UserError(
+            f"{paths[0]}: has 1 channel, the model was trained on {form.channels}. Give images that hold all, or a "
+            f"list with a pattern for each channel, such as \"['scans/{{name}}_t1.tif', 'scans/{{name}}_t2.tif']\"."
+        )
+    return form.check(pixels, str(paths[0]), "model")
 
 
 def _visible(folder: Path) -> list[Path]:

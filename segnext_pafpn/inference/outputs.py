@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
+from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.inference.config import PredictConfig
 from segnext_pafpn.inference.predictor import Answer
@@ -19,15 +20,18 @@ from segnext_pafpn.inference.writer import (
     with_ids,
 )
 
+_OPTIONS = {"color": "color", "overlay": "overlay", "probabilities": "save_probabilities"}  # by their folders
+
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the outputs of one image go; None for one that is not asked for."""
+    """Where the outputs of one image go; None for one that is not asked for, and ``others``, where it would lie."""
 
     masks: list[Path]
     color: Path | None = None
     overlay: Path | None = None
     probabilities: Path | None = None
+    others: tuple[Path, ...] = ()
 
     def paths(self) -> list[Path]:
         """All of them."""
@@ -38,24 +42,33 @@ class Outputs:
 def outputs_of(name: str, config: PredictConfig, classes: tuple[str, ...] | None) -> Outputs:
     """Those of the picture of this name; ``classes`` are those that have a mask each, or None for one mask."""
     folder, file = Path(config.output), f"{name}.png"
-    return Outputs(
-        masks=[folder / file] if classes is None else class_paths(folder, classes, name),
-        color=folder / "color" / file if config.color else None,
-        overlay=folder / "overlay" / file if config.overlay else None,
-        probabilities=probabilities_path(config, name),
-    )
+    masks = [folder / file] if classes is None else class_paths(folder, classes, name)
+    return _outputs(masks, config, name)
 
 
-def probabilities_path(config: PredictConfig, name: str) -> Path | None:
-    """The file of the probabilities of what is called ``name``; None if they are not asked for."""
-    return Path(config.output) / "probabilities" / f"{name}.npz" if config.save_probabilities else None
+def outputs_of_volume(file: str, config: PredictConfig, name: str) -> Outputs:
+    """Those of the volume of this name, whose labels are called ``file``."""
+    return _outputs([Path(config.output) / file], config, name)
+
+
+def _outputs(masks: list[Path], config: PredictConfig, name: str) -> Outputs:
+    folder = Path(config.output)
+    further = {
+        "color": (config.color, folder / "color" / f"{name}.png"),
+        "overlay": (config.overlay, folder / "overlay" / f"{name}.png"),
+        "probabilities": (config.save_probabilities, folder / "probabilities" / f"{name}.npz"),
+    }
+    wanted = {key: path for key, (is_wanted, path) in further.items() if is_wanted}
+    return Outputs(masks, **wanted, others=tuple(path for key, (_, path) in further.items() if key not in wanted))
 
 
 def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: PredictConfig) -> None:
-    """Refuse outputs below a file, among the inputs, where the next reader would take them for images, and in place
-    of files that nobody allowed to replace.
+    """Refuse outputs below a file, among the inputs, where the next reader would take them for images, in place of
+    files that nobody allowed to replace, and beside what an earlier prediction has left of the same images.
     """
     folder = Path(config.output)
+    if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
+        raise UserError(f"{folder}: is called as an image is, expected a folder for the output. Name a folder.")
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
@@ -78,6 +91,12 @@ def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: Predict
         raise UserError(
             f"{folder}: holds {len(replaced)} of the files that would be written already, the first of them "
             f"{replaced[0]}. Replace them with --overwrite true, or choose another folder for the output."
+        )
+    if left := [path for _, outputs in jobs for path in outputs.others if path.is_file()]:
+        raise UserError(
+            f"{folder}: {counted(len(left), 'file')} of an earlier prediction would stay beside the new masks, "
+            f"{left[0]} first. Ask for them, too (--{_OPTIONS[left[0].parent.name]} true), delete them, or choose "
+            f"another folder for the output."
         )
 
 

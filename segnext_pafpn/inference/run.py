@@ -12,7 +12,7 @@ import numpy as np
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.config import PredictConfig
 from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
-from segnext_pafpn.inference.outputs import Outputs, outputs_of, probabilities_path, refuse_outputs, write_outputs
+from segnext_pafpn.inference.outputs import Outputs, outputs_of, outputs_of_volume, refuse_outputs, write_outputs
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
@@ -147,9 +147,8 @@ def _predict_volumes(
     if not isinstance(config.input, str):
         raise UserError(f"input: {config.input}: expected one volume or folder; channels are found by their names.")
     predictor = _load(config)
-    folder = Path(config.output)
     jobs = [
-        (volume, Outputs([folder / volume.output_name], probabilities=probabilities_path(config, volume.name)))
+        (volume, outputs_of_volume(volume.output_name, config, volume.name))
         for volume in find_volumes(config.input, slicing)
     ]
     refuse_outputs([(volume.files, outputs) for volume, outputs in jobs], config)

@@ -1,6 +1,7 @@
 """Predict volumes: which files are the channels of one, its slices in batches, and the labels in the volume's form."""
 
 import gzip
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -15,11 +16,13 @@ from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, VOLUME_SUFFIXES, read_header, suffix_of
 from segnext_pafpn.data.readers.volume.header import describe_grid_difference
 from segnext_pafpn.data.readers.volume.tiff import spacing_beside
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.writer import save_mask
 from segnext_pafpn.slicing import Slicing, stack_along
+
+log = logging.getLogger(__name__)
 
 _SPARE_BYTES = 2**30  # for the channels of the volume at hand
 
@@ -75,11 +78,16 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
             if name not in files:
                 raise UserError(f"{found[0][name]}: a channel is missing. Expected {pattern.show(root, name)}. Add it.")
         volumes.append(VolumeFiles(name, tuple(Path(files[name]) for files in found)))
+    named = " and ".join(slicing.images)
     if not volumes:
-        raise UserError(
-            f"{source}: no volume found. Expected files named as in training, {' and '.join(slicing.images)} "
-            f"(.* is any of {' '.join(ANY_SUFFIXES[:6])} ...)."
-        )
+        types = f" (.* is any of {' '.join(ANY_SUFFIXES[:6])} ...)" if ".*" in named else ""
+        raise UserError(f"{source}: no volume found. Expected files named as in training, {named}{types}.")
+    if path.is_dir():
+        taken = {file for volume in volumes for file in volume.files}
+        left = [file for file in sorted(path.iterdir()) if suffix_of(file) in VOLUME_SUFFIXES and file not in taken]
+        if left:
+            what = counted(len(left), "file")
+            log.warning(f"warning: {what} left out, {left[0]} first: not named as in training, {named}.")
     return volumes
 
 

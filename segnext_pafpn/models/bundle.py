@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import system_error, write_folder_atomic, write_json
+from segnext_pafpn.files import near_folder, system_error, write_folder_atomic, write_json
 from segnext_pafpn.models.preprocessing import (
     PREPROCESSING_FILE,
     Preprocessing,
@@ -105,6 +105,13 @@ def _find(path: str | Path) -> Path:
     if folder.is_file():
         raise UserError(
             f"{folder}: is a file, expected the folder of a finished run (runs/NAME) or its model/ folder. Give that."
+        )
+    if str(path).startswith("["):
+        raise UserError(f"--checkpoint: expected one run, found {path}. Only predict takes several.")
+    if not folder.exists():
+        raise UserError(
+            f"{path}: no such folder.{near_folder(Path(path))} --checkpoint takes the folder of a finished run "
+            f"(runs/NAME) or its model/ folder."
         )
     for name in ("config.json", "model.safetensors", PREPROCESSING_FILE):
         if not (folder / name).is_file():

@@ -11,7 +11,7 @@ from torch import nn
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.any_size import padded_logits, required_stride
-from segnext_pafpn.models.bundle import load_bundle, load_preprocessing
+from segnext_pafpn.models.bundle import bundle_folder, load_bundle, load_preprocessing
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 _ALIKE = ("class_names", "multi_label", "channels", "image_size", "slicing", "mean", "std")
@@ -80,6 +80,10 @@ def ensemble_preprocessing(paths: Sequence[str | Path]) -> Preprocessing:
     """
     if not paths:
         raise UserError("checkpoint: is empty. Give the folder of a finished run, such as runs/NAME.")
+    places = [bundle_folder(path).resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"checkpoint: {path} is given {places.count(place)} times. Give each run once.")
     every = [load_preprocessing(path) for path in paths]
     first = every[0]
     for path, other in zip(paths[1:], every[1:], strict=True):

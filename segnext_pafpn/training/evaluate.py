@@ -19,7 +19,7 @@ from segnext_pafpn.models.tta import find_views
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
-from segnext_pafpn.training.folder import trained_on
+from segnext_pafpn.training.folder import count_trained, is_runs_own
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig
@@ -59,11 +59,13 @@ def evaluate(
 ) -> Result:
     """Score a finished run's ``model/`` on a split; writes ``metrics_<split>.json`` and ``.csv`` into its folder.
 
-    Scores of a part of the split, as ``limit_val_batches`` gives, are called ``metrics_<split>_partial``, those with
-    test-time augmentation ``metrics_<split>_<tta>``, so that they do not take the place of those of the whole as it is.
+    Scores of other data than the run's, or of another layout, are called ``metrics_<card>_<split>``; those with
+    test-time augmentation end in ``_<tta>``, those of a part of the split, as ``limit_val_batches`` gives, in
+    ``_partial``, so that none takes the place of those of the whole as it is.
 
     Args:
-        report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures.
+        report: also write ``metrics_<split>.html``, a page of scores, confusions and the best and worst pictures; it
+            is written anew where it is there already.
         metrics: names of metrics of a field, see :func:`~segnext_pafpn.training.fields.build_metrics`; each is written
             to ``metrics_<split>_<metric>.json``.
         tta: test-time augmentation, see :mod:`~segnext_pafpn.models.tta`.
@@ -82,15 +84,23 @@ def evaluate(
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-    stem = f"metrics_{split}" if trained_on(folder, data_config.card) else f"metrics_{data.card.name}_{split}"
+    stem = f"metrics_{split}" if is_runs_own(folder, data_config) else f"metrics_{data.card.name}_{split}"
     if tta != "none":
         stem += f"_{tta}"
     extra = {"checkpoint": str(checkpoint), **what_was_scored(module, data, images, trainer_config)}
+    notes: list[str] = []
     scored, there = extra["images"], extra["images_in_split"]
     if scored < there:
         if trainer.is_global_zero:
             log.info(f"{scored} of {there} images of split '{split}' were scored, so {stem}.json is left as it is.")
         stem += "_partial"
+    if trained := count_trained(folder, data, split):
+        extra["images_trained_on"] = trained
+        notes = (
+            f"The run was trained on {trained} of the {there} images of split '{split}': no score of unseen images.",
+        )
+        log.warning(f"warning: {notes[0]}")
+    report = report or (folder / f"{stem}.html").is_file()  # or it would be of another evaluation
     result = Result(
         module.scores(),
         data.card.class_names,
@@ -115,6 +125,7 @@ def evaluate(
                 tables=result.tables,
                 metrics=metrics,
                 preprocessing=preprocessing,
+                notes=notes,
             )
     return result
 

@@ -1,5 +1,6 @@
 """A run's folder: made, filled, and read at the end."""
 
+import logging
 import os
 import shutil
 from dataclasses import replace
@@ -9,12 +10,16 @@ import lightning as L
 from torch import nn
 
 from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
+from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder, shipped_folder
 from segnext_pafpn.training.checkpoints import read_checkpoint
 from segnext_pafpn.training.config import RunConfig, read_config, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 from segnext_pafpn.training.resume import ResumePoint
+
+log = logging.getLogger(__name__)
 
 
 def absolute_card(name_or_path: str) -> str:
@@ -31,13 +36,40 @@ def found_from_anywhere(data: DataConfig) -> DataConfig:
     return replace(data, card=absolute_card(data.card), root=root, cache_dir=cache)
 
 
-def trained_on(folder: Path, card: str) -> bool:
-    """Whether this card is the one of the run's ``config.yaml``; True where there is no such file."""
+def is_runs_own(folder: Path, data: DataConfig) -> bool:
+    """Whether card and layout are those of the run's ``config.yaml``; True where there is no such file."""
     config = folder / "config.yaml"
     if not config.is_file():
         return True
-    own = read_config(config)["data"]["card"]
-    return absolute_card(own) == absolute_card(card)
+    own = read_config(config)["data"]
+    return absolute_card(own["card"]) == absolute_card(data.card) and own.get("layout", {}) == data.layout
+
+
+def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int:
+    """How many images of the split the run in ``folder`` was trained on; 0 where its configuration is not there."""
+    config = folder / "config.yaml"
+    if not config.is_file():
+        return 0
+    own = read_config(config)["data"]
+    if is_runs_own(folder, data.config) and split == own["val_split"]:
+        return 0
+    if absolute_card(own["card"]) != absolute_card(data.config.card):
+        return 0
+    source = DataSource(DataConfig(card=own["card"], root=own["root"], layout=own.get("layout", {})))
+    trained = {sample.label for sample in source.samples(own["train_split"])}
+    return sum(sample.label in trained for sample in data.samples(split))
+
+
+def remove_stale_scores(folder: Path, stem: str) -> None:
+    """Remove what ``val`` has scored of the weights before, but ``stem``, which is written anew."""
+    kept = (f"{stem}.", f"{stem}_images.", f"{stem}_confusion.")
+    stale = [path for path in sorted(folder.glob("metrics_*")) if not path.name.startswith(kept)]
+    stale += [path for path in [folder / "thresholds.json"] if path.is_file()]
+    for path in stale:
+        path.unlink()
+    if stale:
+        names = ", ".join(path.name for path in stale)
+        log.info(f"{folder}: removed, as they were of the weights before: {names}. val scores anew.")
 
 
 def prepare_folder(config: RunConfig, resume: bool) -> None:

@@ -60,7 +60,6 @@ def warmup_of(config: OptimConfig, total_steps: int) -> int:
     """
     refuse_unfit(
         config,
-        ("min_lr", config.min_lr <= config.lr, f"0 to lr, which is {config.lr}"),
         ("warmup_steps", config.warmup_steps >= 0, "0 or more"),
     )
     return shortened(config.warmup_steps, total_steps)
@@ -77,7 +76,7 @@ def refuse_unfit(config: AdamWConfig, *further: tuple[str, bool, str]) -> None:
     """
     for key, fits, expected in (
         ("lr", 0 < config.lr < math.inf, "more than 0, and finite"),
-        ("min_lr", 0 <= config.min_lr < math.inf, "0 or more, and finite"),
+        ("min_lr", 0 <= config.min_lr <= config.lr, f"0 to lr, which is {config.lr}"),
         ("weight_decay", 0 <= config.weight_decay < math.inf, "0 or more, and finite"),
         ("betas", len(config.betas) == 2 and all(0 <= b < 1 for b in config.betas), "two numbers of 0 to below 1"),
         ("ema_decay", config.ema_decay is None or 0 <= config.ema_decay < 1, "0 to below 1, or null"),

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+import yaml
 from torch.utils.data import Dataset
 
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.evaluation.fields import FieldTable
@@ -23,6 +25,7 @@ from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.fields import METRICS, single_metrics
+from segnext_pafpn.training.folder import is_runs_own
 from segnext_pafpn.training.module import SegmentationModule
 
 _PACKAGES = ("segnext-pafpn", "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -52,6 +55,7 @@ def what_was_scored(
         "split": images.split,
         "card": data.config.card,
         "root": data.config.root,
+        "layout": data.config.layout,
         "images": len(images.names),
         "images_in_split": len(data.samples(images.split)),
         "limit_val_batches": trainer.limit_val_batches,
@@ -102,6 +106,7 @@ def write_report(
     tables: Sequence[FieldTable] = (),
     metrics: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
+    notes: Sequence[str] = (),
 ) -> Path:
     """``<stem>.html``, with ``tables`` after the classes.
 
@@ -110,6 +115,7 @@ def write_report(
     Args:
         metrics: names of the metrics of a field that were asked for.
         preprocessing: of the run's ``model/``, whose thresholds are named; None: it has none.
+        notes: what else a reader must know of the scores.
     """
     module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
     cases = images.by_case()
@@ -135,10 +141,10 @@ def write_report(
             curves=curves if curves.is_file() else None,
             config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
             environment=describe_environment(module.device),
-            commands=_commands(folder, images.split, data.config.val_split, metrics, tuned, module.tta),
+            commands=_commands(folder, images.split, data.config, metrics, tuned, module.tta),
             csv=f"{stem}_images.csv",
             sections=[table.for_page() for table in tables],
-            notes=_notes(folder, stem, metrics, preprocessing, module.tta),
+            notes=[*notes, *_notes(folder, stem, metrics, preprocessing, module.tta)],
         ),
         path,
     )
@@ -192,17 +198,21 @@ def _tta_option(tta: str) -> str:
     return "" if tta == "none" else f" --tta {tta}"
 
 
-def _commands(folder: Path, split: str, val_split: str, metrics: Sequence[str], tuned: bool, tta: str) -> list[str]:
+def _commands(folder: Path, split: str, data: DataConfig, metrics: Sequence[str], tuned: bool, tta: str) -> list[str]:
     run = shlex.quote(str(folder))
     tune = " --tune-threshold" if tuned else ""
+    val_split, scored = data.val_split, run
+    if not is_runs_own(folder, data):
+        layout = yaml.safe_dump(data.layout, default_flow_style=True, width=10000).strip()
+        scored += f" --data.card {shlex.quote(data.card)} --data.layout {shlex.quote(layout)}"
     first = tuned and (split != val_split or tta != "none")  # thresholds are found for the network as it is
-    before = [f"segnext-pafpn val --checkpoint {run} --split {val_split}{tune}"] if first else []
+    before = [f"segnext-pafpn val --checkpoint {scored} --split {val_split}{tune}"] if first else []
     seen = _tta_option(tta)
     options = (f" --metrics {' '.join(metrics)}" if metrics else "") + (seen or (tune if split == val_split else ""))
     again = shlex.quote(f"{folder.name}-again")
     return [
         f"segnext-pafpn train --config {shlex.quote(str(folder / 'config.yaml'))} --name {again}",
         *before,
-        f"segnext-pafpn val --checkpoint {run} --split {split} --report{options}",
+        f"segnext-pafpn val --checkpoint {scored} --split {split} --report{options}",
         f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS{seen}",
     ]

@@ -16,10 +16,10 @@ from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
-from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.evaluate import Result, build_module
-from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder
+from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, remove_stale_scores
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.optim import warmup_line, warmup_of
@@ -86,6 +86,8 @@ def fit(
     prepare_folder(config, resume=start is not None)
     if warmup != config.optim.warmup_steps and is_first_process():
         log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
+    if is_first_process():
+        _say_unscored_epochs(config.trainer, start)
     fit_to_best(trainer, module, data, config.run_dir, start)
     module.keep_images = True
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
@@ -100,11 +102,25 @@ def fit(
         scored = what_was_scored(module, data, images, config.trainer)
         tables = write_evaluation(module, data, images, config.run_dir, stem, scored)
         result = replace(result, tables=tables)
+        if start is not None and trainer.global_step > start.steps:
+            remove_stale_scores(config.run_dir, stem)
         save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
         draw_curves(config.run_dir)
         draw_sheet(config.run_dir, data, split, device=str(trainer.strategy.root_device))
         write_report(module, data, images, config.run_dir, stem, trainer.strategy.root_device, tables)
     return result
+
+
+def _say_unscored_epochs(trainer: TrainerConfig, start: ResumePoint | None) -> None:
+    """What a user may not expect: epochs that no evaluation follows, or a run that has none left."""
+    epochs, interval = trainer.max_epochs, trainer.check_val_every_n_epoch
+    if start is not None and (start.epochs == epochs or start.steps == trainer.max_steps):
+        log.info(f"Nothing is left to train: {start.epochs} epochs are done. Raise trainer.max_epochs to go on.")
+    elif 0 < interval < epochs and epochs % interval:
+        log.info(
+            f"trainer.check_val_every_n_epoch: {interval} does not divide the {epochs} epochs: the last "
+            f"{epochs % interval} are not scored and cannot be the best."
+        )
 
 
 def _load_weights(model: nn.Module, checkpoint: str) -> None:

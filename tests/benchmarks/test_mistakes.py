@@ -32,7 +32,7 @@ def test_a_folder_that_is_not_there_is_named_first(script, name):
 
 def test_a_checkpoint_that_is_not_there_is_named(script):
     code, _, said = script("fast_path", "--checkpoint", "nowhere")
-    assert code == 2 and said.startswith("error: nowhere/config.json: no such file.")
+    assert code == 2 and said.startswith("error: nowhere: no such folder.")
 
 
 def test_what_is_no_result_is_one_line_too(script, tmp_path):

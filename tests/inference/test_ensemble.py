@@ -77,14 +77,16 @@ def test_thresholds_are_averaged_and_what_does_not_belong_together_is_refused(ru
     for second, words in (
         (other, f"{other}: its class_names ('no', 'perhaps') are not those of {runs[0]}"),
         (deep, f"{deep}: of it and {runs[0]} only one takes 8-bit RGB"),
-        (tmp_path / "nowhere", "nowhere/config.json: no such file"),
+        (tmp_path / "nowhere", "nowhere: no such folder"),
+        (tmp_path / "tunned", "tunned: no such folder. Did you mean 'tuned'?"),
+        (runs[0], f"checkpoint: {runs[0]} is given 2 times"),
     ):
         arguments = ["--checkpoint", f"[{runs[0]}, {second}]", "-i", tmp_path, "-o", tmp_path / "masks"]
         assert words in error_of(capsys, "predict", *arguments)
     assert "checkpoint: is empty" in error_of(capsys, "predict", "--checkpoint", "[]", "-i", tmp_path, "-o", "masks")
 
 
-def test_the_command_writes_masks_and_probabilities_of_several_runs(runs, folder, tmp_path):
+def test_the_command_writes_masks_and_probabilities_of_several_runs(runs, folder, tmp_path, capsys):
     out = tmp_path / "masks"
     options = ["--save_probabilities", "true", "--tta", "flip", "--device", "cpu"]
     command = ["predict", "--checkpoint", f"[{', '.join(runs)}]", "-i", str(folder), "-o", str(out), *options]
@@ -100,6 +102,13 @@ def test_the_command_writes_masks_and_probabilities_of_several_runs(runs, folder
         assert (probabilities.argmax(0) == mask).mean() > 0.99
     assert main(command) == 2  # nothing is replaced unless one says so
     assert main([*command, "--overwrite", "true"]) == 0
+    said = capsys.readouterr().out
+    assert f"2 masks are in {out}, by 2 runs, with tta flip, besides probabilities/ (" in said
+    without = [word for word in command if word not in ("--save_probabilities", "true")]
+    line = error_of(capsys, *without, "--overwrite", "true")
+    assert f"{out}: 2 files of an earlier prediction would stay beside the new masks, {out}/probabilities/a.npz" in line
+    assert "--save_probabilities true" in line
+    assert "b.png: is called as an image is" in error_of(capsys, *command[:6], tmp_path / "b.png", *command[7:])
 
 
 def test_networks_of_smp_that_need_padding_and_half_precision_go_together(tmp_path, make_image):

@@ -84,7 +84,7 @@ def test_what_is_there_is_replaced_on_request_alone(checkpoint, tmp_path):
         (["-o", "network.tflite"], "network.tflite: its suffix is of no format. Expected .onnx (onnx), .pt2"),
         (["-o", "network.bin", "--format", "onx"], "--format: 'onx' is not known. Did you mean 'onnx'?"),
         (["-o", "network.onnx", "--size", "64"], "size: expected two numbers in brackets, found 64."),
-        (["-o", "network.ts", "--checkpoint", "nowhere"], "nowhere/config.json: no such file."),
+        (["-o", "network.ts", "--checkpoint", "nowhere"], "nowhere: no such folder."),
     ],
 )
 def test_mistakes_get_one_line(checkpoint, tmp_path, monkeypatch, capsys, options, words):

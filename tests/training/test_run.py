@@ -73,6 +73,28 @@ def test_the_saved_model_scores_what_the_run_reported(finished):
     assert 100 * best == pytest.approx(reported, abs=1e-3)
 
 
+def test_scores_of_what_the_run_was_trained_on_say_so_and_lie_beside_the_others(finished, tmp_path, caplog):
+    root, run = finished
+    copy = shutil.copytree(run, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in copy.glob("metrics_val*")}
+    layout = {"images": "images/train", "masks": "masks/train", "val_fraction": 0.5}
+    swapped = DataConfig(card=str(root / "card.yaml"), num_workers=0, val_batch_size=1, layout=layout)
+    trainer = TrainerConfig(accelerator="cpu")
+    result = evaluate(str(copy), swapped, "val", trainer, report=True)
+    scored = json.loads(result.json.read_text())
+    assert result.json.name == "metrics_tiny_val.json" and scored["layout"] == layout
+    assert scored["images_trained_on"] == scored["images"] == 3
+    words = "The run was trained on 3 of the 3 images of split &#x27;val&#x27;"
+    page = result.page.read_text()
+    assert words in page or words.replace("&#x27;", "'") in page
+    assert "--data.layout" in page and "warning: The run was trained on 3" in caplog.text
+    assert {path.name: path.read_bytes() for path in copy.glob("metrics_val*")} == before
+    own, written = replace(swapped, layout={}), (copy / "metrics_val.html").stat().st_mtime_ns
+    assert "images_trained_on" not in json.loads(evaluate(str(copy), own, "val", trainer).json.read_text())
+    assert (copy / "metrics_val.html").stat().st_mtime_ns > written  # anew, as the scores are
+    assert json.loads(evaluate(str(copy), own, "train", trainer).json.read_text())["images_trained_on"] == 6
+
+
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
@@ -168,13 +190,21 @@ def test_weights_of_another_run_are_a_start(finished, tmp_path):
         assert torch.allclose(ours, theirs, atol=1e-6), name
 
 
-def test_a_resumed_run_can_be_made_longer_but_not_learn_otherwise(finished, tmp_path):
+def test_a_resumed_run_can_be_made_longer_but_not_learn_otherwise(finished, tmp_path, caplog):
     root, run = finished
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     with pytest.raises(UserError, match=r"optim\.lr: 0\.5 is not the 0\.001.*--weights"):
         go_on(small_config(root, tmp_path, 6, optim=OptimConfig(lr=0.5, warmup_steps=1, ema_decay=0.9)))
-    go_on(small_config(root, tmp_path, 6))
+    (copy / "metrics_test.json").write_text("{}")  # of the weights before
+    with caplog.at_level("INFO"):
+        go_on(small_config(root, tmp_path, 6))
+        assert not (copy / "metrics_test.json").exists() and "metrics_test.json. val scores anew" in caplog.text
+        assert (copy / "metrics_val.json").is_file() and (copy / "metrics_val_images.npz").is_file()
+        caplog.clear()
+        (copy / "metrics_test.json").write_text("{}")
+        go_on(small_config(root, tmp_path, 6))
+    assert "Nothing is left to train: 6 epochs are done" in caplog.text and (copy / "metrics_test.json").exists()
     rows = [row for row in csv.DictReader((copy / "metrics.csv").open()) if row["val/mIoU"]]
     assert [row["epoch"] for row in rows] == list("012345")
     state = weights_of(copy)
@@ -197,7 +227,11 @@ def test_a_resume_that_cannot_be_changes_nothing(finished, tmp_path):
     assert (copy / "config.yaml").read_text() == before
 
 
-def test_a_run_too_short_for_an_evaluation_keeps_its_last_weights(dataset, tmp_path):
+def test_a_run_too_short_for_an_evaluation_keeps_its_last_weights(dataset, tmp_path, caplog):
+    trainer = TrainerConfig(accelerator="cpu", max_epochs=3, check_val_every_n_epoch=2)
+    with caplog.at_level("INFO"):
+        fit(small_config(dataset, tmp_path, 1, trainer=trainer, name="three"))
+    assert "2 does not divide the 3 epochs: the last 1 are not scored" in caplog.text
     trainer = TrainerConfig(accelerator="cpu", max_epochs=1, check_val_every_n_epoch=5)
     assert 0 <= fit(small_config(dataset, tmp_path, 1, trainer=trainer)).scores.mIoU <= 1
 

@@ -84,9 +84,9 @@ def test_bad_folders_and_pictures_are_named(capsys, tmp_path, spoil):
         (["--optim.warmup_epochs", -1], "optim.warmup_epochs: found -1, expected 0 or more"),
         (["--optim.lr_batch_size", 0], "optim.lr_batch_size: found 0, expected at least 1, or null"),
         (["--optim.layer_decay", 1.5], "optim.layer_decay: found 1.5, expected more than 0 and at most 1, or null"),
-        (["--optim.min_lr", -1], "optim.min_lr: found -1.0, expected 0 or more"),
+        (["--optim.min_lr", -1], "optim.min_lr: found -1.0, expected 0 to lr, which is 0.001"),
         (["--optim.ema_decay", 1], "optim.ema_decay: found 1.0, expected 0 to below 1, or null"),
-        (["--resume", "nowhere"], "nowhere/config.yaml: no such file"),
+        (["--resume", "nowhere"], "nowhere: no such folder"),
     ],
 )
 def test_mistakes_get_one_line_and_no_folder(capsys, images, tmp_path, options, words):
