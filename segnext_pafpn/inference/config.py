@@ -31,8 +31,9 @@ class PredictConfig:
             'probabilities', float16, in the card's order of classes: (K, H, W), or (K, D, H, W) of a volume, NIfTI's
             axes in reverse.
         tta: test-time augmentation, over which logits are averaged: none; flip, the image and its mirror image (2
-            times the work); flips, mirrored left to right, top to bottom and both (4 times); multi-scale, six sizes
-            from half to 1.75 times and their mirror images (17 times). None of them where left and right are classes.
+            times the work); flips, mirrored left to right, top to bottom and both (4 times), for images without an
+            upper side alone; multi-scale, six sizes from half to 1.75 times and their mirror images (about 20 times).
+            None of them where left and right are classes.
         overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
         max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
         precision: 32-true, bf16-mixed or 16-mixed. The halves are faster where the device has them: GPUs, and CPUs

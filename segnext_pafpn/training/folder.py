@@ -46,7 +46,7 @@ def is_runs_own(folder: Path, data: DataConfig) -> bool:
 
 
 def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int:
-    """How many images of the split the run in ``folder`` was trained on; 0 where its configuration is not there."""
+    """How many images of the split the run in ``folder`` was trained on; 0 where that cannot be told."""
     config = folder / "config.yaml"
     if not config.is_file():
         return 0
@@ -55,8 +55,11 @@ def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int
         return 0
     if absolute_card(own["card"]) != absolute_card(data.config.card):
         return 0
-    source = DataSource(DataConfig(card=own["card"], root=own["root"], layout=own.get("layout", {})))
-    trained = {sample.label for sample in source.samples(own["train_split"])}
+    try:
+        source = DataSource(DataConfig(card=own["card"], root=data.config.root, layout=own.get("layout", {})))
+        trained = {sample.label for sample in source.samples(own["train_split"])}
+    except UserError:  # the training pictures need not be where a test split is scored
+        return 0
     return sum(sample.label in trained for sample in data.samples(split))
 
 
