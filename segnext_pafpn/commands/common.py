@@ -37,10 +37,18 @@ def value_of(option: str, argv: list[str]) -> str | None:
     return None
 
 
+def refuse_several(checkpoint: str) -> None:
+    """Refuse a list of runs where one is wanted.
+
+    Raises:
+        UserError: if it is one.
+    """
+    if checkpoint.startswith("["):
+        raise UserError(f"--checkpoint: expected one run, found {checkpoint}. Only predict takes several.")
+
+
 def config_of(folder: Path) -> str:
     """The resolved configuration of a run, given its folder or the ``model/`` in it."""
-    if str(folder).startswith("["):
-        raise UserError(f"--checkpoint: expected one run, found {folder}. Only predict takes several.")
     if folder.is_file():
         raise UserError(f"{folder}: is a file. Give the folder of a run, such as runs/NAME.")
     for candidate in (folder / "config.yaml", folder.parent / "config.yaml"):

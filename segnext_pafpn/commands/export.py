@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, say
+from segnext_pafpn.commands.common import build_parser, refuse_several, say
 from segnext_pafpn.inference.export_formats import SUFFIXES, format_of
 
 
@@ -23,6 +23,7 @@ def export(argv: list[str]) -> int:
     parser.add_argument("--size", type=tuple[int, int] | None, help="height and width of all images; default: any.")
     parser.add_argument("--overwrite", type=bool, default=False, help="replace files that are there already.")
     arguments = parse(parser, argv)
+    refuse_several(arguments.checkpoint)
     format_of(Path(arguments.output), arguments.format)
 
     from segnext_pafpn.inference.export import export_model  # imports torch, which takes seconds

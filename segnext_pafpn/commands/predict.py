@@ -17,9 +17,9 @@ def predict(argv: list[str]) -> int:
     """write class-id masks for images"""
     parser = build_parser("predict", "Write a mask of class ids for every image, or labels for every volume.")
     parser.add_class_arguments(PredictConfig)
-    for option, short in (("--checkpoint", "--checkpoint"), ("--input", "-i")):
-        if sum(argument.split("=")[0] in (option, short) for argument in argv) > 1:
-            raise UserError(f'{option}: is given more than once. Give a list: {short} "[FIRST, SECOND]".')
+    for forms in (("--checkpoint",), ("--input", "-i")):
+        if sum(argument.split("=")[0] in forms for argument in argv) > 1:
+            raise UserError(f'{forms[0]}: is given more than once. Give a list: {forms[0]} "[FIRST, SECOND]".')
     arguments = parse(parser, argv)
     config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track, value_of
+from segnext_pafpn.commands.common import build_parser, console, refuse_several, say, say_cause, track, value_of
 from segnext_pafpn.commands.run_options import config_of_kind, parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
@@ -103,6 +103,7 @@ def val(argv: list[str]) -> int:
     )
     folder = value_of("--checkpoint", argv)
     if folder is not None:
+        refuse_several(folder)
         parser.set_defaults({"data": config_of_kind(Path(folder), "train", "val")["data"]})
     arguments = parse(parser, argv)
     check_trainer(arguments.trainer)

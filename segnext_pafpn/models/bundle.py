@@ -106,8 +106,6 @@ def _find(path: str | Path) -> Path:
         raise UserError(
             f"{folder}: is a file, expected the folder of a finished run (runs/NAME) or its model/ folder. Give that."
         )
-    if str(path).startswith("["):
-        raise UserError(f"--checkpoint: expected one run, found {path}. Only predict takes several.")
     if not folder.exists():
         raise UserError(
             f"{path}: no such folder.{near_folder(Path(path))} --checkpoint takes the folder of a finished run "

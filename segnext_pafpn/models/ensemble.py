@@ -97,7 +97,7 @@ def ensemble_preprocessing(paths: Sequence[str | Path]) -> Preprocessing:
                     f"answer together. Give runs on the same card and images."
                 )
     ids = first.class_ids if all(one.class_ids == first.class_ids for one in every) else None
-    return replace(first, class_ids=ids, intensity=_intensities(every), **_thresholds(every))
+    return replace(first, class_ids=ids, intensity=_intensities(every), thresholds=_thresholds(every))
 
 
 def _intensities(every: Sequence[Preprocessing]) -> Intensity | None:
@@ -108,9 +108,9 @@ def _intensities(every: Sequence[Preprocessing]) -> Intensity | None:
     return EachIntensity(**values, each=tuple(one.intensity for one in every))
 
 
-def _thresholds(every: Sequence[Preprocessing]) -> dict[str, object]:
+def _thresholds(every: Sequence[Preprocessing]) -> tuple[float, ...] | None:
     tuned = next((one for one in every if one.thresholds is not None), None)
     if tuned is None:
-        return {}
+        return None
     rows = [one.thresholds or (0.5,) * len(tuned.thresholds) for one in every]
-    return {"thresholds": tuple(np.mean(rows, axis=0).tolist()), "thresholds_from": "several runs, averaged"}
+    return tuple(np.mean(rows, axis=0).tolist())

@@ -96,10 +96,11 @@ def evaluate(
         stem += "_partial"
     if trained := count_trained(folder, data, split):
         extra["images_trained_on"] = trained
-        notes = (
-            f"The run was trained on {trained} of the {there} images of split '{split}': no score of unseen images.",
+        notes.append(
+            f"The run was trained on {trained} of the {there} images of split '{split}': no score of unseen images."
         )
-        log.warning(f"warning: {notes[0]}")
+        if trainer.is_global_zero:
+            log.warning(f"warning: {notes[0]}")
     report = report or (folder / f"{stem}.html").is_file()  # or it would be of another evaluation
     result = Result(
         module.scores(),
