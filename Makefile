@@ -28,7 +28,7 @@ bench: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[benchmark]"
 	$(BIN)/python benchmarks/quickstart.py
 	$(BIN)/python benchmarks/floor.py
-	$(BIN)/python benchmarks/depthwise.py
+	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/metric.py
 	$(BIN)/python benchmarks/metric_share.py
 	$(BIN)/python benchmarks/volumes.py

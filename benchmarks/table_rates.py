@@ -88,8 +88,8 @@ def metric_table(result: dict) -> str:
     return f"{caption}\n\n" + markdown(["classes", *metrics], lines)
 
 
-def depthwise_table(result: dict) -> str:
-    """Milliseconds of both gradients, and how many times as fast ours is, a column for each layout and precision."""
+def layers_table(result: dict) -> str:
+    """Milliseconds of both sides, and how many times as fast ours is, a column for each layout and precision."""
     lines = []
     for what, rows in grouped(result["rows"], "what").items():
         sides = [(row["pytorch_ms"], row["ours_ms"]) for row in rows]
@@ -168,7 +168,7 @@ RATES: dict[str, Callable[[dict], str]] = {
     "roofline": floor_table,
     "loader": loader_table,
     "metric": metric_table,
-    "depthwise": depthwise_table,
+    "layers": layers_table,
     "check": check_table,
     "volumes": volumes_table,
     "fast-path": fast_path_table,

@@ -14,6 +14,7 @@ from segnext_pafpn.layers.elan import ELAN
 from segnext_pafpn.layers.fuse import fuse_layers
 from segnext_pafpn.layers.norm import LayerNorm2d, build_norm
 from segnext_pafpn.layers.one import One
+from segnext_pafpn.layers.pointwise import PointwiseConv2d
 from segnext_pafpn.layers.rep_conv import RepConv
 from segnext_pafpn.layers.sppcspc import SPPCSPC
 
@@ -28,6 +29,7 @@ __all__ = [
     "Downsample",
     "LayerNorm2d",
     "One",
+    "PointwiseConv2d",
     "RepConv",
     "build_act",
     "build_block",

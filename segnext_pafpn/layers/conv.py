@@ -7,6 +7,7 @@ from segnext_pafpn.layers.act import build_act
 from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 from segnext_pafpn.layers.foldable import Foldable, fold_norm
 from segnext_pafpn.layers.norm import build_norm
+from segnext_pafpn.layers.pointwise import PointwiseConv2d
 
 
 class ConvNormAct(Foldable):
@@ -32,6 +33,8 @@ class ConvNormAct(Foldable):
         super().__init__()
         if groups == in_channels == out_channels and stride == 1:
             self.conv = DepthwiseConv2d(in_channels, kernel_size, dilation, bias=False)
+        elif kernel_size == 1:
+            self.conv = PointwiseConv2d(in_channels, out_channels, stride, groups, bias=False)
         else:
             self.conv = nn.Conv2d(
                 in_channels,

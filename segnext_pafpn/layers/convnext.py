@@ -9,6 +9,7 @@ from segnext_pafpn.layers.conv import Downsample
 from segnext_pafpn.layers.depthwise import DepthwiseConv2d
 from segnext_pafpn.layers.foldable import Foldable, fold_norm
 from segnext_pafpn.layers.norm import build_norm
+from segnext_pafpn.layers.pointwise import PointwiseConv2d
 
 
 class DropPath(nn.Module):
@@ -59,9 +60,9 @@ class ConvNeXtBlock(Foldable):
         super().__init__()
         self.dw = DepthwiseConv2d(channels, kernel_size, dilation)
         self.norm = build_norm(norm, channels)
-        self.pw1 = nn.Conv2d(channels, expansion * channels, 1, groups=groups)
+        self.pw1 = PointwiseConv2d(channels, expansion * channels, groups=groups)
         self.act = nn.GELU()
-        self.pw2 = nn.Conv2d(expansion * channels, channels, 1, groups=groups)
+        self.pw2 = PointwiseConv2d(expansion * channels, channels, groups=groups)
         self.gamma = None if layer_scale is None else nn.Parameter(torch.full((channels,), layer_scale))
         self.drop_path = DropPath(drop_path)
 

@@ -16,7 +16,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     PyTorch's gradient of a 7x7 depthwise weight takes many times as long as the forward pass on a CPU, in NCHW above
     all. In training on a CPU it is computed here as what it is, another depthwise convolution: of the input, with the
-    output's gradient as the kernel (``benchmarks/depthwise.py``). Values differ by rounding alone; everywhere else
+    output's gradient as the kernel (``benchmarks/layers.py``). Values differ by rounding alone; everywhere else
     this is ``nn.Conv2d``.
 
     Args:

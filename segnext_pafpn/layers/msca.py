@@ -11,6 +11,7 @@ from torch import nn
 
 from segnext_pafpn.layers.convnext import DropPath
 from segnext_pafpn.layers.depthwise import DepthwiseConv2d
+from segnext_pafpn.layers.pointwise import PointwiseConv2d
 
 
 class MSCA(nn.Module):
@@ -25,7 +26,7 @@ class MSCA(nn.Module):
         self.conv1_2 = DepthwiseConv2d(channels, (11, 1), dilation)
         self.conv2_1 = DepthwiseConv2d(channels, (1, 21), dilation)
         self.conv2_2 = DepthwiseConv2d(channels, (21, 1), dilation)
-        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.conv3 = PointwiseConv2d(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a = self.conv0(x)
@@ -40,10 +41,10 @@ class MSCAttention(nn.Module):
 
     def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
-        self.proj_1 = nn.Conv2d(channels, channels, 1)
+        self.proj_1 = PointwiseConv2d(channels, channels)
         self.act = nn.GELU()
         self.spatial_gating_unit = MSCA(channels, dilation)
-        self.proj_2 = nn.Conv2d(channels, channels, 1)
+        self.proj_2 = PointwiseConv2d(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.proj_2(self.spatial_gating_unit(self.act(self.proj_1(x))))
@@ -54,10 +55,10 @@ class ConvMLP(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, dilation: int = 1):
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
+        self.fc1 = PointwiseConv2d(channels, hidden_channels)
         self.dwconv = nn.Sequential(OrderedDict(dwconv=DepthwiseConv2d(hidden_channels, 3, dilation)))
         self.act = nn.GELU()
-        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
+        self.fc2 = PointwiseConv2d(hidden_channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(self.act(self.dwconv(self.fc1(x))))

@@ -5,6 +5,7 @@ from torch import nn
 
 from segnext_pafpn.layers.foldable import Foldable, fold_norm
 from segnext_pafpn.layers.norm import build_norm
+from segnext_pafpn.layers.pointwise import PointwiseConv2d
 
 
 class One(Foldable):
@@ -36,9 +37,9 @@ class One(Foldable):
         padding = dilation * (kernel_size // 2)
         self.conv = nn.Conv2d(in_channels, middle, kernel_size, padding=padding, dilation=dilation, groups=groups)
         self.norm = build_norm(norm, middle)
-        self.pw1 = nn.Conv2d(middle, hidden, 1, groups=groups)
+        self.pw1 = PointwiseConv2d(middle, hidden, groups=groups)
         self.act = nn.GELU()
-        self.pw2 = nn.Conv2d(hidden, out_channels, 1, groups=groups)
+        self.pw2 = PointwiseConv2d(hidden, out_channels, groups=groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.pw2(self.act(self.pw1(self.norm(self.conv(x)))))

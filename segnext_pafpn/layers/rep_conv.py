@@ -7,6 +7,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from segnext_pafpn.layers.act import build_act
 from segnext_pafpn.layers.foldable import Foldable
+from segnext_pafpn.layers.pointwise import PointwiseConv2d
 
 
 class RepConv(Foldable):
@@ -22,7 +23,7 @@ class RepConv(Foldable):
         super().__init__()
         self.conv3 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.norm3 = nn.BatchNorm2d(out_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+        self.conv1 = PointwiseConv2d(in_channels, out_channels, stride, bias=False)
         self.norm1 = nn.BatchNorm2d(out_channels)
         has_identity = in_channels == out_channels and stride == 1
         self.norm0 = nn.BatchNorm2d(out_channels) if has_identity else None

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
+from segmentation_models_pytorch.base import ClassificationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.modules import Activation
 from torch import nn
 
-from segnext_pafpn.layers import fuse_layers
+from segnext_pafpn.layers import PointwiseConv2d, fuse_layers
 from segnext_pafpn.models.any_size import AnySizeModel
 from segnext_pafpn.models.encoder import build_encoder
 from segnext_pafpn.models.head import FuseHead
@@ -125,10 +125,10 @@ class PAFPNeXt(AnySizeModel):
         )
         head = FuseHead([decoder_channels] * len(levels), channels=head_channels, dropout=head_dropout)
         self.decoder = PAFPNDecoder(neck, head, levels)
-        self.segmentation_head = SegmentationHead(head_channels, classes, kernel_size=1)
+        self.segmentation_head = nn.Sequential(PointwiseConv2d(head_channels, classes))
         self.activation = Activation(activation)
         self.auxiliary_heads = nn.ModuleList(
-            nn.Conv2d(decoder_channels, classes, 1) for _ in range(3 if auxiliary_heads else 0)
+            PointwiseConv2d(decoder_channels, classes) for _ in range(3 if auxiliary_heads else 0)
         )
         self.classification_head = (
             None if aux_params is None else ClassificationHead(in_channels=widths[-1], **aux_params)

@@ -68,11 +68,17 @@ def test_a_network_that_does_not_train_on_one_image_has_no_floor_there(run):
     assert "| DeepLabV3Plus resnet18 | train | 1 | - | - | BatchNorm over" in KINDS[content["benchmark"]](content)
 
 
-def test_both_gradients_of_depthwise_weights_are_timed(run, monkeypatch):
-    import depthwise
+def test_layers_of_ours_are_timed_beside_pytorchs(run, monkeypatch):
+    import layers
 
-    monkeypatch.setattr(depthwise, "LAYERS", [(3, 6, 8, (7, 7))])
-    content = run("depthwise", "--batch", 1, "--size", 64, 32, "--only", "PAFPNeXt elanext_nano", "--rounds", 1)
+    monkeypatch.setattr(layers, "DEPTHWISE", [(3, 6, 8, (7, 7))])
+    monkeypatch.setattr(layers, "POINTWISE", [(3, 5, 6, 8)])
+    content = run("layers", "--batch", 1, "--size", 64, 32, "--only", "PAFPNeXt elanext_nano", "--rounds", 1)
     rows = content["rows"]
-    assert [row["what"] for row in rows] == ["3 x 6 x 8, 7x7", "PAFPNeXt elanext_nano"] * 4
+    assert [row["what"] for row in rows] == [
+        "gradient of a depthwise 7x7 kernel, 3 x 6 x 8",
+        "1x1, 3 to 5 channels, 6 x 8",
+        "training step, PAFPNeXt elanext_nano",
+        "inference, PAFPNeXt elanext_nano",
+    ] * 4
     assert all(row["ours_ms"] > 0 and row["pytorch_ms"] > 0 for row in rows)

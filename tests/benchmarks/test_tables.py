@@ -44,7 +44,7 @@ RESULTS = {
         {"size": [8, 4], "batch": 2, "rows": [{"classes": 11, "metric": "m", "ms": 1.234}]},
         ["| 11 | 1.23 |"],
     ),
-    "depthwise": (
+    "layers": (
         {
             "size": [8, 4], "batch": 2, "rounds": 3, "rows": [
                 {"what": "A", "layout": "NCHW", "precision": "float32", "pytorch_ms": 8.04, "ours_ms": 2.0},

@@ -1,0 +1,94 @@
+"""The 1x1 convolution is PyTorch's, in values and gradients, whatever computes them."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from segnext_pafpn import PAFPNeXt
+from segnext_pafpn.layers import ConvNeXtBlock, ConvNormAct, PointwiseConv2d
+
+
+def plain(conv: PointwiseConv2d) -> nn.Conv2d:
+    """PyTorch's own, with the same weights."""
+    options = dict(stride=conv.stride, groups=conv.groups, bias=conv.bias is not None)
+    same = nn.Conv2d(conv.in_channels, conv.out_channels, 1, **options).to(conv.weight.dtype)
+    same.load_state_dict(conv.state_dict())
+    return same
+
+
+def step(conv: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> list[torch.Tensor]:
+    """Output, and gradients of the input and of all parameters."""
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    output = conv(x)
+    output.backward(upstream.to(output.dtype))
+    return [output, x.grad, *(p.grad for p in conv.parameters())]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(0, 3),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.sampled_from([1, 1, 2]),
+    st.sampled_from([1, 1, 3]),
+    st.booleans(),
+    st.sampled_from([torch.contiguous_format, torch.channels_last]),
+)
+def test_values_and_gradients_are_pytorchs(batch, inputs, outputs, height, width, stride, groups, bias, layout):
+    torch.manual_seed(0)
+    conv = PointwiseConv2d(groups * inputs, groups * outputs, stride, groups, bias).double()
+    x = torch.randn(batch, groups * inputs, height, width, dtype=torch.double).contiguous(memory_format=layout)
+    expected = plain(conv)(x)
+    upstream = torch.randn_like(expected)
+    for found, other in zip(step(conv, x, upstream), step(plain(conv), x, upstream), strict=True):
+        torch.testing.assert_close(found, other)
+
+
+def test_the_layout_decides_who_computes():
+    conv, x = PointwiseConv2d(3, 8), torch.randn(2, 3, 5, 6)
+    assert conv(x).grad_fn.name() != "ConvolutionBackward0"
+    assert conv(x.contiguous(memory_format=torch.channels_last)).grad_fn.name() == "ConvolutionBackward0"
+    assert conv(x.transpose(2, 3)).grad_fn.name() == "ConvolutionBackward0"
+    assert conv(x[0]).shape == (8, 5, 6)  # an image without a batch, as nn.Conv2d takes it
+
+
+def test_bfloat16_is_as_exact_as_pytorchs():
+    torch.manual_seed(0)
+    conv, x = PointwiseConv2d(24, 16), torch.randn(8, 24, 40, 40)
+    upstream = torch.randn(8, 16, 40, 40)
+    exact = step(plain(conv).double(), x.double(), upstream.double())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, theirs = step(conv, x, upstream), step(plain(conv), x, upstream)
+    for ours, other, true in zip(found, theirs, exact, strict=True):
+        assert ours.dtype == other.dtype
+        assert (ours - true).abs().max() <= 2 * (other - true).abs().max()
+
+
+@pytest.mark.parametrize("block", [ConvNormAct(3, 8), ConvNeXtBlock(3)])
+def test_graphs_have_a_convolution(block):
+    x = torch.randn(2, 3, 9, 7)
+    block.eval()
+    expected = block(x)
+    scripted, traced = torch.jit.script(block), torch.jit.trace(block, x)
+    symbolic = torch.fx.symbolic_trace(block)
+    exported = torch.export.export(block, (x,))
+    for graph in (scripted, traced, symbolic, exported.module()):
+        torch.testing.assert_close(graph(x), expected)
+    operators = {str(node.target) for node in exported.graph.nodes}
+    assert "aten.conv2d.default" in operators and not any("bmm" in name for name in operators)
+    assert "aten::bmm" not in str(traced.inlined_graph) and "aten::baddbmm" not in str(traced.inlined_graph)
+
+
+def test_a_network_in_nchw_stays_there():
+    torch.manual_seed(0)
+    network = PAFPNeXt("elanext_nano", classes=4).eval()
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        logits = network(x)
+        same = network.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+    assert logits.is_contiguous()
+    torch.testing.assert_close(logits, same, atol=1e-4, rtol=1e-4)
