@@ -44,7 +44,10 @@ def refuse_several(checkpoint: str) -> None:
         UserError: if it is one.
     """
     if checkpoint.startswith("["):
-        raise UserError(f"--checkpoint: expected one run, found {checkpoint}. Only predict takes several.")
+        raise UserError(
+            f"--checkpoint: expected one run, found {checkpoint}. Only predict takes several; segnext-pafpn folds sums "
+            f"up the scores of a cross-validation's runs."
+        )
 
 
 def config_of(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""train, pretrain, val and compare: what fills and reads the folder of a run.
+"""train, pretrain and val: what fills the folder of a run.
 
 What needs torch is imported behind the parsing, so that a mistyped option is told at once.
 """
@@ -15,8 +15,7 @@ from segnext_pafpn.commands.common import build_parser, console, refuse_several,
 from segnext_pafpn.commands.run_options import config_of_kind, parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import refuse_no_file, write_json
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_seed, check_trainer
+from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_trainer
 
 if TYPE_CHECKING:
     from segnext_pafpn.data.check import SplitReport
@@ -139,45 +138,6 @@ def val(argv: list[str]) -> int:
         say(f"The scores are in {result.json}.")
         if result.page is not None:
             say(f"The report is {result.page}.")
-    return 0
-
-
-def compare(argv: list[str]) -> int:
-    """say how far apart two runs are, and whether by chance"""
-    parser = build_parser(
-        "compare", "Compare two runs on one split, class by class, with an interval of the difference."
-    )
-    parser.add_argument("runs", type=str, nargs="+", help="folders of two runs that val has scored on the split.")
-    parser.add_argument("--split", type=str, default="val", help="split to compare on.")
-    parser.add_argument("--tta", type=str, default="none", help="compare what val --tta has scored.")
-    parser.add_argument("--resamples", type=int, default=2000, help="of the cases, for the interval.")
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling.")
-    parser.add_argument("--json", type=str | None, help="also write the comparison to this file.")
-    arguments = parse(parser, argv)
-    if len(arguments.runs) != 2:
-        raise UserError(
-            f"compare: expected the folders of two runs, found {len(arguments.runs)}: {' '.join(arguments.runs)}. "
-            f"Write segnext-pafpn compare runs/FIRST runs/SECOND."
-        )
-    if arguments.resamples < 100:
-        raise UserError(f"--resamples: must be at least 100, found {arguments.resamples}.")
-    check_seed(arguments.seed)
-    if arguments.json:
-        refuse_no_file(Path(arguments.json))
-    for run in arguments.runs:
-        if (Path(run) / "config.yaml").is_file():
-            config_of_kind(Path(run), "train", "compare")
-
-    from segnext_pafpn.evaluation.compare import compare_images, comparison_table, comparison_values, verdict
-    from segnext_pafpn.evaluation.per_image import load_images_of_run
-
-    first, second = (load_images_of_run(Path(run), arguments.split, arguments.tta) for run in arguments.runs)
-    comparison = compare_images(first, second, arguments.resamples, arguments.seed)
-    names = (arguments.runs[0], arguments.runs[1])
-    console.print(comparison_table(comparison, names))
-    say(verdict(comparison))
-    if arguments.json:
-        write_json(comparison_values(comparison, names), Path(arguments.json))
     return 0
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import ImageMatrices, right_and_union
+from segnext_pafpn.evaluation.score_table import ABSENT, percent, percent_text
 from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 
 _ROUND = 256  # resamples at a time, to bound memory
@@ -158,21 +159,17 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_footer=True)
     table.add_column("IoU, %", "mIoU", overflow="ellipsis")
     first, second = comparison.first, comparison.second
-    footers = (_text(first.mIoU), _text(second.mIoU), _signed(comparison.difference))
+    footers = (percent_text(first.mIoU), percent_text(second.mIoU), _signed(comparison.difference))
     for heading, footer in zip((*names, "difference"), footers, strict=True):
         table.add_column(Text(heading), footer, justify="right")
     for name, a, b in zip(comparison.class_names, first.iou, second.iou, strict=True):
-        table.add_row(Text(name), _text(a), _text(b), _signed(b - a))
+        table.add_row(Text(name), percent_text(a), percent_text(b), _signed(b - a))
     return table
 
 
 def comparison_values(comparison: Comparison, names: tuple[str, str]) -> Mapping[str, object]:
     """What JSON can hold of it, in percent."""
     c = comparison
-
-    def percent(value: float) -> float | None:
-        return None if np.isnan(value) else round(100 * float(value), 4)
-
     return {
         "runs": list(names),
         "mIoU": [percent(c.first.mIoU), percent(c.second.mIoU)],
@@ -190,9 +187,5 @@ def comparison_values(comparison: Comparison, names: tuple[str, str]) -> Mapping
     }
 
 
-def _text(fraction: float) -> str:
-    return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"
-
-
 def _signed(fraction: float) -> str:
-    return "-" if np.isnan(fraction) else f"{100 * fraction:+.2f}"
+    return ABSENT if np.isnan(fraction) else f"{100 * fraction:+.2f}"

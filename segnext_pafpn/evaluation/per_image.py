@@ -135,15 +135,20 @@ def load_images(path: Path) -> ImageMatrices:
         ) from error
 
 
+def scores_stem(split: str, tta: str = "none") -> str:
+    """What the files begin with into which val writes the scores of a run's own split."""
+    return f"metrics_{split}" + ("" if tta == "none" else f"_{tta}")
+
+
 def load_images_of_run(run: Path, split: str, tta: str = "none") -> ImageMatrices:
     """What val has counted in each image of a split, with test-time augmentation or without.
 
     Raises:
         UserError: if it has not, with the command that does, or as :func:`load_images`.
     """
-    suffix, option = ("", "") if tta == "none" else (f"_{tta}", f" --tta {tta}")
-    path = run / f"metrics_{split}{suffix}_images.npz"
+    path = run / f"{scores_stem(split, tta)}_images.npz"
     if not path.is_file():
+        option = "" if tta == "none" else f" --tta {tta}"
         raise UserError(
             f"{path}: no such file, expected the scores of every image. Write it with: segnext-pafpn val --checkpoint "
             f"{run} --split {split}{option}"

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from segnext_pafpn.evaluation.fields.base import FieldReport, FieldTable, percent, percent_text
+from segnext_pafpn.evaluation.fields.base import FieldReport
+from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
 from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 
 
@@ -45,5 +46,5 @@ def region_report(matrix: np.ndarray, regions: Mapping[str, Sequence[int]], clas
         return FieldReport(values={})
     head = ["region", "IoU, %", "Dice, %", "accuracy, %", "% of truth"]
     note = f"Each region is scored as the union of its classes: {'; '.join(notes)}. mIoU is of the classes alone."
-    table = FieldTable(title="Regions", head=head, rows=rows, note=note)
+    table = ScoreTable(title="Regions", head=head, rows=rows, note=note)
     return FieldReport(values={"per_region": values}, tables=[table])

@@ -13,10 +13,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from segnext_pafpn.evaluation.score_table import ABSENT, percent, percent_text
 from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.files import write_atomic
 
-ABSENT = "-"
 COLUMNS = ("name", "IoU", "Dice", "accuracy", "truth_pixels")
 
 
@@ -39,14 +39,14 @@ def scores_table(scores: Scores, class_names: Sequence[str], title: str) -> Tabl
     )
     table.add_column("class", f"mean over {scores.num_averaged} of {scores.num_classes} classes", overflow="ellipsis")
     for heading, mean in (("IoU", scores.mIoU), ("Dice", scores.mDice), ("accuracy", scores.mAcc)):
-        table.add_column(heading, _percent_text(mean), justify="right", no_wrap=True, min_width=6)
+        table.add_column(heading, percent_text(mean), justify="right", no_wrap=True, min_width=6)
     table.add_column("% of pixels", justify="right", no_wrap=True)
 
     for i, name in enumerate(class_names):
         absent = math.isnan(scores.iou[i])
         values = (scores.iou[i], scores.dice[i], scores.accuracy[i])
         share = ABSENT if absent else _share_text(scores.truth_pixels[i], scores.counted_pixels[i])
-        table.add_row(Text(name), *map(_percent_text, values), share, style="dim" if absent else None)
+        table.add_row(Text(name), *map(percent_text, values), share, style="dim" if absent else None)
     return table
 
 
@@ -66,13 +66,13 @@ def write_scores(
         ValueError: if there is not one name per class, or an extra key is also the name of a score.
     """
     _check_names(class_names, scores.num_classes)
-    means = {name: _percent(getattr(scores, name)) for name in ("aAcc", "mIoU", "mAcc", "mDice")}
+    means = {name: percent(getattr(scores, name)) for name in ("aAcc", "mIoU", "mAcc", "mDice")}
     rows = [
         {
             "name": name,
-            "IoU": _percent(scores.iou[i]),
-            "Dice": _percent(scores.dice[i]),
-            "accuracy": _percent(scores.accuracy[i]),
+            "IoU": percent(scores.iou[i]),
+            "Dice": percent(scores.dice[i]),
+            "accuracy": percent(scores.accuracy[i]),
             "truth_pixels": int(scores.truth_pixels[i]),
         }
         for i, name in enumerate(class_names)
@@ -119,16 +119,7 @@ def _check_names(class_names: Sequence[str], num_classes: int) -> None:
 
 def _summary(scores: Scores) -> str:
     means = (("aAcc", scores.aAcc), ("mIoU", scores.mIoU), ("mAcc", scores.mAcc), ("mDice", scores.mDice))
-    return "  " + "   ".join(f"{name} {_percent_text(value)}" for name, value in means) + "   (percent)"
-
-
-def _percent(fraction: float) -> float | None:
-    """Percent with 4 decimals, None for NaN: JSON null and an empty CSV cell."""
-    return None if math.isnan(fraction) else round(100 * float(fraction), 4)
-
-
-def _percent_text(fraction: float) -> str:
-    return ABSENT if math.isnan(fraction) else f"{100 * fraction:.2f}"
+    return "  " + "   ".join(f"{name} {percent_text(value)}" for name, value in means) + "   (percent)"
 
 
 def _share_text(pixels: int, all_pixels: int) -> str:

@@ -17,6 +17,7 @@ from segnext_pafpn.evaluation.pictures import (
     truth_picture,
     wrong_and_ignored,
 )
+from segnext_pafpn.evaluation.score_table import percent_text
 from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 
 IGNORE_INDEX = 255
@@ -67,7 +68,7 @@ def write_run_page(report: RunReport, path: Path) -> None:
     parts = [
         page.heading(report.title, 1),
         page.paragraph(f"Scored on split '{images.split}', {_counted(images)}.", "soft"),
-        page.tiles([(_percent(getattr(scores, name)), f"{name}, %") for name in ("mIoU", "aAcc", "mAcc", "mDice")]),
+        page.tiles([(percent_text(getattr(scores, name)), f"{name}, %") for name in ("mIoU", "aAcc", "mAcc", "mDice")]),
         *(page.paragraph(note, "soft") for note in report.notes),
     ]
     if report.curves is not None:
@@ -91,7 +92,7 @@ def _counted(images: ImageMatrices) -> str:
 
 def _class_table(scores: Scores, class_names: Sequence[str]) -> str:
     rows = [
-        [name, *(_percent(values[i]) for values in (scores.iou, scores.dice, scores.accuracy)),
+        [name, *(percent_text(values[i]) for values in (scores.iou, scores.dice, scores.accuracy)),
          f"{100 * scores.truth_pixels[i] / max(int(scores.counted_pixels[i]), 1):.2f}"]
         for i, name in enumerate(class_names)
     ]  # fmt: skip
@@ -151,7 +152,9 @@ def _cases(title: str, rows: Sequence[SheetRow], report: RunReport) -> list[str]
         ]
         case = case_of[row.name]
         slice_of = "" if case == row.name else f", slice {row.name} shown"
-        parts.append(page.figure(page.pictures(panels, columns=4), f"{case}: mIoU {_percent(miou[case])} %{slice_of}"))
+        parts.append(
+            page.figure(page.pictures(panels, columns=4), f"{case}: mIoU {percent_text(miou[case])} %{slice_of}")
+        )
     return parts
 
 
@@ -167,7 +170,3 @@ def _failures(report: RunReport) -> list[str]:
         page.paragraph(text, "soft"),
         page.table([kind, "mIoU, %", "pixel accuracy, %", "worst class"], rows),
     ]
-
-
-def _percent(fraction: float) -> str:
-    return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"

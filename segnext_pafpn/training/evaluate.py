@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.fields import FieldTable
+from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -39,7 +39,7 @@ class Result:
     split: str
     page: Path | None = None
     json: Path | None = None
-    tables: Sequence[FieldTable] = ()
+    tables: Sequence[ScoreTable] = ()
     tta: str = "none"
 
     @property

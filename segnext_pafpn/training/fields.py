@@ -21,11 +21,11 @@ from segnext_pafpn.evaluation.fields import (
     CellSegments,
     FieldMetric,
     FieldReport,
-    FieldTable,
     Instances,
     MedicalCases,
     Picture,
 )
+from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.evaluation.streets import CITYSCAPES_INSTANCE_SIZES
 from segnext_pafpn.files import write_json
 from segnext_pafpn.models.decision import Decision
@@ -215,7 +215,7 @@ class FieldScores(BatchGatherer):
 
 def write_fields(
     metrics: Sequence[FieldMetric], folder: Path, stem: str, extra: Mapping[str, object]
-) -> list[FieldTable]:
+) -> list[ScoreTable]:
     """``<stem>_<metric>.json`` of each, and its further files; the tables to show."""
     tables = []
     for metric in metrics:

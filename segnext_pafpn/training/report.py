@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
-from segnext_pafpn.evaluation.fields import FieldTable
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
 from segnext_pafpn.evaluation.pictures import SheetRow
 from segnext_pafpn.evaluation.regions import region_report
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
+from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -70,7 +70,7 @@ def write_evaluation(
     folder: Path,
     stem: str,
     extra: Mapping[str, object],
-) -> list[FieldTable]:
+) -> list[ScoreTable]:
     """Scores, confusions and images of the last evaluation as ``<stem>...`` files; tables of regions, where there are.
 
     Args:
@@ -103,7 +103,7 @@ def write_report(
     folder: Path,
     stem: str,
     device: torch.device,
-    tables: Sequence[FieldTable] = (),
+    tables: Sequence[ScoreTable] = (),
     metrics: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
     notes: Sequence[str] = (),

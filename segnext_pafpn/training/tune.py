@@ -12,8 +12,7 @@ from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.fields import FieldTable
-from segnext_pafpn.evaluation.fields.base import percent, percent_text
+from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
 from segnext_pafpn.evaluation.thresholds import DEFAULT, ThresholdSearch, best_thresholds
 from segnext_pafpn.files import write_json
 from segnext_pafpn.models.bundle import bundle_folder, save_preprocessing
@@ -36,7 +35,7 @@ class Tuned:
     dice_at_default: Sequence[float]
     split: str
 
-    def table(self) -> FieldTable:
+    def table(self) -> ScoreTable:
         """To show."""
         rows = [
             [name, percent_text(before), f"{threshold:g}", percent_text(after)]
@@ -46,7 +45,7 @@ class Tuned:
         ]
         head = ["class", f"Dice at {DEFAULT:g}, %", "threshold", "Dice there, %"]
         note = f"Of the pixels of split '{self.split}' together, on which the thresholds were found."
-        return FieldTable(title="Thresholds", head=head, rows=rows, note=note)
+        return ScoreTable(title="Thresholds", head=head, rows=rows, note=note)
 
 
 def tune_thresholds(checkpoint: str, data_config: DataConfig, split: str, trainer_config: TrainerConfig) -> Tuned:

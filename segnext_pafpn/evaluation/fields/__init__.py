@@ -4,7 +4,7 @@ Each metric takes pictures one after the other as they were predicted, in the pi
 them than it must: a case is scored as soon as it is whole.
 """
 
-from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, FieldTable, Picture
+from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
 from segnext_pafpn.evaluation.fields.medical import MedicalCases
 from segnext_pafpn.evaluation.fields.segments import CellSegments
 from segnext_pafpn.evaluation.fields.streets import Boundaries, Categories, Instances
@@ -15,7 +15,6 @@ __all__ = [
     "CellSegments",
     "FieldMetric",
     "FieldReport",
-    "FieldTable",
     "Instances",
     "MedicalCases",
     "Picture",

@@ -1,21 +1,13 @@
-"""What a metric of a field is given, what it gives back, and how that is shown."""
+"""What a metric of a field is given, and what it gives back."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich import box
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
-from segnext_pafpn import page
-
-ABSENT = "-"
+from segnext_pafpn.evaluation.score_table import ScoreTable
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,36 +36,6 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FieldTable:
-    """A table that a terminal and a page can show; the first column is text, the others numbers."""
-
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-
-    def for_terminal(self) -> RenderableType:
-        """As rich shows it, the note below."""
-        table = Table(
-            title=Text(f"  {self.title}"),
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-        )
-        for i, name in enumerate(self.head):
-            table.add_column(Text(name), overflow="ellipsis" if i == 0 else "fold", justify="right" if i else "left")
-        for row in self.rows:
-            table.add_row(*map(Text, row))
-        return Group(table, Padding(Text(self.note), (0, 2, 1, 2))) if self.note else table
-
-    def for_page(self) -> str:
-        """As HTML."""
-        rows = [[cell.replace("\n", " ") for cell in row] for row in self.rows]
-        note = page.paragraph(self.note, "soft") if self.note else ""
-        return page.heading(self.title) + note + page.table(self.head, rows)
-
-
-@dataclass(frozen=True, kw_only=True)
 class FieldReport:
     """What a metric found.
 
@@ -83,7 +45,7 @@ class FieldReport:
     """
 
     values: Mapping[str, object]
-    tables: Sequence[FieldTable] = field(default_factory=tuple)
+    tables: Sequence[ScoreTable] = field(default_factory=tuple)
 
 
 class FieldMetric(ABC):
@@ -104,20 +66,3 @@ class FieldMetric(ABC):
     def write_files(self, directory: Path, stem: str) -> list[Path]:
         """Write what a table and JSON have no room for; the files, most metrics have none."""
         return []
-
-
-def percent(fraction: float) -> float | None:
-    """Percent with 4 decimals, None where there was nothing to measure."""
-    return round(100 * float(fraction), 4) if math.isfinite(fraction) else None
-
-
-def percent_text(fraction: float) -> str:
-    """Percent with 2 decimals for a table."""
-    return f"{100 * fraction:.2f}" if math.isfinite(fraction) else ABSENT
-
-
-def mean_of_measured(values: Sequence[float] | np.ndarray) -> float:
-    """Mean without NaN; NaN if nothing else is left."""
-    values = np.asarray(values, dtype=np.float64)
-    measured = values[~np.isnan(values)]
-    return float(measured.mean()) if measured.size else math.nan

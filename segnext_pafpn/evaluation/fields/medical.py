@@ -9,7 +9,8 @@ import numpy as np
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.cases import CaseTable, Summary, stack_slices
-from segnext_pafpn.evaluation.fields.base import ABSENT, FieldMetric, FieldReport, FieldTable, Picture
+from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
+from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
 
 DISTANCES = ("hd", "hd95", "asd")
 _SHOWN = {  # so many scores stand beside each other in 80 columns
@@ -83,38 +84,46 @@ class MedicalCases(FieldMetric):
         return dict(zip(self._classes, stacked, strict=True))
 
     def report(self) -> FieldReport:
-        summaries = {name: self.table.summary(name) for name in self.table.members}
-        cases = len({case for case, _, _ in self.table.rows})
         unit = {frozenset({True}): "mm", frozenset({False}): "pixels"}.get(frozenset(self._spacings), "mixed")
-        values = {
-            "cases": cases,
-            "incomplete_cases": sorted(self.incomplete),
-            "distance_unit": unit,
-            "structures": {
-                name: {score: _values(score, summary) for score, summary in by_score.items()}
-                for name, by_score in summaries.items()
-            },
-        }
-        note = f"{cases} cases: mean ± standard deviation, [95 % bootstrap interval of the mean]; distances in {unit}."
-        if self.incomplete:
-            note += f" {len(self.incomplete)} cases lack slices and are not scored."
-        tables = [
-            FieldTable(
-                title=title,
-                head=["structure", *(_heading(score, unit) for score in scores)],
-                rows=[
-                    [name, *(_cell(score, by_score[score]) for score in scores)] for name, by_score in summaries.items()
-                ],
-                note=note if title == "Cases" else "",
-            )
-            for title, scores in _SHOWN.items()
-        ]
-        return FieldReport(values=values, tables=tables)
+        return medical_report(self.table, unit, sorted(self.incomplete))
 
     def write_files(self, directory: Path, stem: str) -> list[Path]:
         """``<stem>.csv``: a row for each case and structure."""
         self.table.write(directory, stem)
         return [directory / f"{stem}.csv"]
+
+
+def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> FieldReport:
+    """What scored cases come to.
+
+    Args:
+        unit: of distances: mm, pixels or mixed.
+        incomplete: cases that lack slices, and are not in the table.
+    """
+    summaries = {name: table.summary(name) for name in table.members}
+    cases = len({case for case, _, _ in table.rows})
+    values = {
+        "cases": cases,
+        "incomplete_cases": list(incomplete),
+        "distance_unit": unit,
+        "structures": {
+            name: {score: _values(score, summary) for score, summary in by_score.items()}
+            for name, by_score in summaries.items()
+        },
+    }
+    note = f"{cases} cases: mean ± standard deviation, [95 % bootstrap interval of the mean]; distances in {unit}."
+    if incomplete:
+        note += f" {len(incomplete)} cases lack slices and are not scored."
+    tables = [
+        ScoreTable(
+            title=title,
+            head=["structure", *(_heading(score, unit) for score in scores)],
+            rows=[[name, *(_cell(score, by_score[score]) for score in scores)] for name, by_score in summaries.items()],
+            note=note if title == "Cases" else "",
+        )
+        for title, scores in _SHOWN.items()
+    ]
+    return FieldReport(values=values, tables=tables)
 
 
 def _volume(case: str, pictures: list[Picture], what: str) -> np.ndarray:

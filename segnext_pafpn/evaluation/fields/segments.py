@@ -5,15 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from segnext_pafpn.evaluation.fields.base import (
-    FieldMetric,
-    FieldReport,
-    FieldTable,
-    Picture,
-    mean_of_measured,
-    percent,
-    percent_text,
-)
+from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
+from segnext_pafpn.evaluation.score_table import ScoreTable, mean_of_measured, percent, percent_text
 from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, segments_from_boundaries
 
 NAMES = tuple(SegmentScores.__dataclass_fields__)
@@ -69,7 +62,7 @@ class CellSegments(FieldMetric):
             values[f"best_{name}"] = {"threshold": best, **_values(swept[best])}
             columns[f"best V^{name.capitalize()} (at {best:g})"] = swept[best]
         values["by_threshold"] = [{"threshold": threshold, **_values(means)} for threshold, means in swept.items()]
-        table = FieldTable(
+        table = ScoreTable(
             title="Cells",
             head=["", *columns],
             rows=[

@@ -5,16 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from segnext_pafpn.evaluation.fields.base import (
-    FieldMetric,
-    FieldReport,
-    FieldTable,
-    Picture,
-    mean_of_measured,
-    percent,
-    percent_text,
-)
+from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.evaluation.score_table import ScoreTable, mean_of_measured, percent, percent_text
 from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.evaluation.streets import BoundaryIoU, InstanceIoU, merge_classes
 
@@ -48,7 +41,7 @@ class Categories(FieldMetric):
         rows = [[name, percent_text(iou)] for name, iou in zip(names, scores.iou, strict=True)]
         rows.append(["mean", percent_text(scores.mIoU)])
         return FieldReport(
-            values=values, tables=[FieldTable(title="Categories", head=["category", "IoU, %"], rows=rows)]
+            values=values, tables=[ScoreTable(title="Categories", head=["category", "IoU, %"], rows=rows)]
         )
 
 
@@ -79,7 +72,7 @@ class Boundaries(FieldMetric):
         rows = [[name, percent_text(value)] for name, value in zip(self.class_names, iou, strict=True)]
         rows.append(["mean", percent_text(mean)])
         note = f"Of pixels at most {100 * share:g} % of the picture's diagonal away from a boundary."
-        table = FieldTable(title="Boundaries", head=["class", "boundary IoU, %"], rows=rows, note=note)
+        table = ScoreTable(title="Boundaries", head=["class", "boundary IoU, %"], rows=rows, note=note)
         return FieldReport(values=values, tables=[table])
 
 
@@ -125,7 +118,7 @@ class Instances(FieldMetric):
             rows += [[name if kind == "class" else f"{kind} {name}", percent_text(score)] for name, score in measured]
             rows.append([f"mean of {kind}", percent_text(mean)])
         note = "Each true pixel weighs (mean size of its class's instances) / (size of its own)."
-        table = FieldTable(title="Instances", head=["", "iIoU, %"], rows=rows, note=note)
+        table = ScoreTable(title="Instances", head=["", "iIoU, %"], rows=rows, note=note)
         return FieldReport(values=values, tables=[table])
 
 
