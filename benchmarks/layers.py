@@ -46,6 +46,7 @@ POINTWISE = [  # channels in and out, height, width; of elanext_nano, the first 
     (128, 11, 40, 56),
     (320, 80, 20, 28),
     (640, 160, 10, 14),
+    (256, 1024, 11, 15),  # too small a map, so PyTorch's own
 ]
 NETWORKS = named("PAFPNeXt elanext_nano", "PAFPNeXt elanext_tiny", "SegNeXt mscan_tiny")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

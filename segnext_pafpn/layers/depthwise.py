@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from segnext_pafpn.layers.cpu import as_autocast, is_eager_on_cpu
+
 _LARGE = 4096  # pixels of a map, above which one image after the other is faster in channels_last
 _FAST_WIDTH = 3  # of a kernel, up to which PyTorch's own weight gradient is the faster one
 
@@ -40,24 +42,19 @@ class DepthwiseConv2d(nn.Conv2d):
 
     @torch.jit.unused
     def _is_slow(self, x: torch.Tensor) -> bool:
-        """Whether PyTorch's own gradient of the weight would be; first what a symbolic trace can answer."""
+        """Whether PyTorch's own gradient of the weight would be."""
         return (
-            self.training
+            is_eager_on_cpu(x)
+            and self.training
             and self.weight.requires_grad
             and self.kernel_size[1] > _FAST_WIDTH
             and torch.is_grad_enabled()
-            and not torch.jit.is_tracing()
-            and not torch.compiler.is_compiling()
-            and x.device.type == "cpu"
         )
 
     @torch.jit.unused
     def _with_own_gradient(self, x: torch.Tensor) -> torch.Tensor:
-        weight, bias = self.weight, self.bias
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
-            x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-        return _Depthwise.apply(x, weight, bias, self.padding, self.dilation)
+        bias = None if self.bias is None else as_autocast(self.bias)
+        return _Depthwise.apply(as_autocast(x), as_autocast(self.weight), bias, self.padding, self.dilation)
 
 
 class _Depthwise(torch.autograd.Function):
