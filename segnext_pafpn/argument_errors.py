@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from jsonargparse import ArgumentParser
 
-from segnext_pafpn.errors import nearest
+from segnext_pafpn.errors import closest, nearest
 
 _TYPES = {
     "int": "a whole number",
@@ -19,6 +19,20 @@ _TYPES = {
     "list[str]": "a list of names",
 }
 _NUMBER = r"-?\d+(?:\.\d+)?"
+_ELSEWHERE = {  # what other tools call an option, and how it is written here
+    "fold": 'data.layout "{fold: 0}"',
+    "folds": 'data.layout "{folds: 5}"',
+    "batch": "data.batch_size",
+    "imgsz": "data.image_size",
+    "gpus": "trainer.devices",
+    "device": "trainer.accelerator",
+    "amp": "trainer.precision",
+    "backbone": "model.encoder_name",
+    "pretrained": "model.encoder_weights",
+    "num_classes": "data.card",
+    "save_dir": "output_dir",
+    "project": "output_dir",
+}
 
 
 def describe(message: str, parser: ArgumentParser, short: Mapping[str, str]) -> str:
@@ -36,7 +50,7 @@ def describe(message: str, parser: ArgumentParser, short: Mapping[str, str]) -> 
         if not match[1].startswith("-"):
             return _alone(match[1], keys)
         key = match[1].split("=")[0].lstrip("-")
-        return f"unknown option '{match[1]}'.{_nearest_option(key, keys)}"
+        return f"unknown option '{match[1]}'.{_nearest_option(key, keys, dashes='--')}"
     if match := re.search(r"argument (\S+): expected (\w+) arguments?", text):
         return f"{match[1]}: expected {'a value' if match[2] == 'one' else f'{match[2]} values'} after it."
     if match := re.search(r"(?:Group '(?P<group>[^']+)')? ?does not accept option '(?P<key>[^']+)'", text):
@@ -119,11 +133,11 @@ def _nearest_word(value: str, types: str) -> str:
     return nearest(value, literals)
 
 
-def _nearest_option(key: str, keys: list[str]) -> str:
-    """Compare whole keys first, then last parts, so that ``data.lr`` finds ``optim.lr``."""
-    if hint := nearest(key, keys):
-        return hint
+def _nearest_option(key: str, keys: list[str], dashes: str = "") -> str:
+    """What another tool's option is called here; then whole keys, then last parts: ``data.lr`` finds ``optim.lr``."""
+    written = _ELSEWHERE.get(key.replace("-", "_"), "")
+    if written.split(" ")[0] in keys:
+        return f" Did you mean {dashes}{written}?"
     last = {known.rsplit(".", 1)[-1]: known for known in keys}
-    if hint := nearest(key.rsplit(".", 1)[-1], last):
-        return f" Did you mean '{last[hint.split(chr(39))[1]]}'?"
-    return " See --help for all of them."
+    close = closest(key, keys) or last.get(closest(key.rsplit(".", 1)[-1], last) or "")
+    return f" Did you mean '{dashes}{close}'?" if close else " See --help for all of them."

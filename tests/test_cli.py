@@ -151,13 +151,15 @@ def test_check_reads_a_data_set_without_torch(dataset):
     assert (dataset / "check.html").is_file()
 
 
-def test_compare_needs_no_torch(tmp_path):
+def test_compare_and_folds_need_no_torch(tmp_path):
     for seed, name in enumerate(("first", "second")):
         matrices = np.array([[[9 - seed, seed], [1, 9]]] * 3)
         save_images(
             ImageMatrices(("a", "b", "c"), matrices, ("no", "yes"), "val"), tmp_path / name / "metrics_val_images.npz"
         )
     assert imported_by(tmp_path, 0, "compare", "first", "second") == set()
+    save_images(ImageMatrices(("d",), matrices[:1], ("no", "yes"), "val"), tmp_path / "third/metrics_val_images.npz")
+    assert imported_by(tmp_path, 0, "folds", "first", "third") == set()
 
 
 def test_doctor_needs_torch_alone(tmp_path):

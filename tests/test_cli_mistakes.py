@@ -15,7 +15,7 @@ from tests.conftest import SMALL_RUN, error_of
     ("arguments", "words"),
     [
         (["trian"], "'trian' is not a command. Did you mean 'train'?"),
-        (["train", "--optim.lrr", "1"], "unknown option '--optim.lrr'. Did you mean 'optim.lr'?"),
+        (["train", "--optim.lrr", "1"], "unknown option '--optim.lrr'. Did you mean '--optim.lr'?"),
         (["train", "--optim.lr", "fast"], "optim.lr: expected a number, found fast."),
         (["train", "--config", "camvidcpu"], "Did you mean 'camvid-cpu'?"),
         (["train", "--data", "camvd"], "no card is called 'camvd'. Did you mean 'camvid'?"),

@@ -46,13 +46,13 @@ def compare(argv: list[str]) -> int:
     from segnext_pafpn.evaluation.folds import pool_folds
 
     sides = [_runs_of(text) for text in arguments.runs]
-    first, second = (pool_folds(_load(runs, arguments.split, arguments.tta), runs) for runs in sides)
+    first, second = (pool_folds(_load("compare", runs, arguments.split, arguments.tta), runs) for runs in sides)
     comparison = compare_images(first, second, arguments.resamples, arguments.seed)
-    names = (_title(sides[0]), _title(sides[1]))
-    console.print(comparison_table(comparison, names))
+    console.print(comparison_table(comparison, (_title(sides[0]), _title(sides[1]))))
     say(verdict(comparison))
     if arguments.json:
-        write_json(comparison_values(comparison, (arguments.runs[0], arguments.runs[1])), Path(arguments.json))
+        runs = [side if len(side) > 1 else side[0] for side in sides]
+        write_json({"runs": runs, **comparison_values(comparison)}, Path(arguments.json))
     return 0
 
 
@@ -74,7 +74,7 @@ def folds(argv: list[str]) -> int:
 
     from segnext_pafpn.evaluation.folds import cross_validate, fold_tables, fold_values
 
-    result = cross_validate(_load(runs, arguments.split, arguments.tta), runs)
+    result = cross_validate(_load("folds", runs, arguments.split, arguments.tta), runs, arguments.tta)
     tables, values = fold_tables(result), fold_values(result)
     stem = scores_stem(arguments.split, arguments.tta)
     if any((Path(run) / f"{stem}_medical.csv").is_file() for run in runs):
@@ -106,8 +106,8 @@ def _title(runs: Sequence[str]) -> str:
     return runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more"
 
 
-def _load(runs: Sequence[str], split: str, tta: str) -> list[ImageMatrices]:
+def _load(command: str, runs: Sequence[str], split: str, tta: str) -> list[ImageMatrices]:
     for run in runs:
         if (Path(run) / "config.yaml").is_file():
-            config_of_kind(Path(run), "train", "compare")
+            config_of_kind(Path(run), "train", command)
     return [load_images_of_run(Path(run), split, tta) for run in runs]

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 from scipy import stats
 
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.medical import Array, CaseScores, case_scores
 from segnext_pafpn.files import write_atomic
 
@@ -156,17 +155,6 @@ class CaseTable:
         rows = [asdict(scores) for _, name, scores in self.rows if name == structure]
         return {score: summarize([row[score] for row in rows]) for score in SCORE_NAMES}
 
-    def table(self, title: str, scores: Sequence[str] = ("dice", "iou", "hd95", "asd")) -> Table:
-        """Mean and standard deviation, below it the interval of the mean; shares in percent, distances as they are."""
-        table = Table(title=Text(title), title_justify="left")
-        table.add_column("structure", overflow="ellipsis")
-        for score in scores:
-            table.add_column(score, justify="right", no_wrap=True)
-        for name in self.members:
-            summary = self.summary(name)
-            table.add_row(Text(name), *(_cell(score, summary[score]) for score in scores))
-        return table
-
     def write(self, directory: Path, stem: str) -> None:
         """Write ``<stem>.csv``: a row per case and structure; fractions, distances, and nothing for NaN."""
         with (
@@ -178,6 +166,34 @@ class CaseTable:
             for case, structure, scores in self.rows:
                 values = ("" if math.isnan(value) else f"{value:.6g}" for value in asdict(scores).values())
                 writer.writerow((case, structure, *values))
+
+    @classmethod
+    def read(cls, path: Path) -> "CaseTable":
+        """What :meth:`write` wrote; class ids, which are not in the file, are counted from 0.
+
+        Raises:
+            UserError: naming a file that is no such file.
+        """
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file, strict=True)
+                lines = list(reader)
+            if missing := {"case", "structure", *SCORE_NAMES} - set(reader.fieldnames or ()):
+                raise ValueError(f"no column {min(missing)}")
+            if any(None in line or None in line.values() for line in lines):
+                raise ValueError("a row has not as many cells as the head")
+            rows = [
+                (line["case"], line["structure"], CaseScores(**{n: float(line[n] or "nan") for n in SCORE_NAMES}))
+                for line in lines
+            ]
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(
+                f"{path}: not a readable file of the scores of cases ({' '.join(str(error).split())[:120]}). Delete it "
+                f"and run segnext-pafpn val --metrics medical again."
+            ) from error
+        table = cls(dict(enumerate(dict.fromkeys(structure for _, structure, _ in rows))))
+        table.rows = rows
+        return table
 
 
 def stack_slices(slices: Iterable[tuple[str, int, Array]]) -> dict[str, np.ndarray]:
@@ -209,13 +225,3 @@ def stack_slices(slices: Iterable[tuple[str, int, Array]]) -> dict[str, np.ndarr
 def _any_of(classes: np.ndarray, labels: Sequence[int]) -> np.ndarray:
     """Where a pixel is of one of these classes, bool."""
     return classes == labels[0] if len(labels) == 1 else np.isin(classes, labels)
-
-
-def _cell(score: str, summary: Summary) -> str:
-    if not summary.num_cases:
-        return "-"
-    scale = 1 if score in ("hd", "hd95", "asd") else 100
-    mean, sd, low, high = (scale * value for value in (summary.mean, summary.sd, summary.low, summary.high))
-    if summary.num_infinite:
-        return f"{mean:.2f} ({summary.num_infinite} missed)\nmedian {scale * summary.median:.2f}"
-    return f"{mean:.2f} ± {sd:.2f}\n[{low:.2f}, {high:.2f}]"

@@ -4,6 +4,7 @@ Slices of a volume are alike, so that they are drawn together: what is resampled
 slice is a case.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -28,7 +29,7 @@ class Comparison:
         class_names: K.
         first, second: scores of the two over all images.
         difference: mIoU of the second less that of the first, a fraction.
-        low, high: ends of the difference's 95 % interval over resampled cases.
+        low, high: ends of the difference's 95 % interval over resampled cases; NaN of a single case.
         better: share of the resamples in which the second scores higher.
         num_images, num_cases, num_resamples, seed: what the interval rests on.
     """
@@ -75,7 +76,7 @@ def compare_images(first: ImageMatrices, second: ImageMatrices, num_resamples: i
         weights = draws.astype(np.float64)
         differences.append(_miou(weights @ counts[1]) - _miou(weights @ counts[0]))
     spread = np.concatenate(differences)
-    low, high = np.nanpercentile(spread, [2.5, 97.5])
+    low, high = np.nanpercentile(spread, [2.5, 97.5]) if count > 1 else (math.nan, math.nan)
     scores = [scores_from_matrix(images.matrices.sum(axis=0, dtype=np.int64)) for images in (first, second)]
     return Comparison(
         class_names=first.class_names,
@@ -142,6 +143,8 @@ def _same_images(first: ImageMatrices, second: ImageMatrices) -> tuple[ImageMatr
 def verdict(comparison: Comparison) -> str:
     """What the interval allows to say, in a sentence."""
     c = comparison
+    if c.num_cases < 2:
+        return f"mIoU {100 * c.difference:+.2f} points: of a single case, so that nothing tells it from chance."
     kind = "images" if c.num_cases == c.num_images else "cases"
     what = (
         f"mIoU {100 * c.difference:+.2f} points, 95 % interval {100 * c.low:+.2f} to {100 * c.high:+.2f} "
@@ -167,11 +170,10 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
     return table
 
 
-def comparison_values(comparison: Comparison, names: tuple[str, str]) -> Mapping[str, object]:
+def comparison_values(comparison: Comparison) -> Mapping[str, object]:
     """What JSON can hold of it, in percent."""
     c = comparison
     return {
-        "runs": list(names),
         "mIoU": [percent(c.first.mIoU), percent(c.second.mIoU)],
         "difference": percent(c.difference),
         "interval_95": [percent(c.low), percent(c.high)],

@@ -1,15 +1,15 @@
 """The medical cases of a cross-validation's folds, from the files that ``val --metrics medical`` wrote of each."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import SCORE_NAMES, CaseTable
+from segnext_pafpn.evaluation.cases import CaseTable
 from segnext_pafpn.evaluation.fields.base import FieldReport
 from segnext_pafpn.evaluation.fields.medical import medical_report
-from segnext_pafpn.evaluation.medical import CaseScores
+
+_SAME = ("images", "thresholds")  # of an evaluation, by which it is told from another
 
 
 def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
@@ -20,50 +20,48 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
         stem: of their files of scores, such as ``metrics_val``.
 
     Raises:
-        UserError: if a run has not scored its cases, or for a file that cannot be read.
+        UserError: if a run has not scored its cases, or before its last evaluation, or other structures or again a
+            case of another run; or for a file that cannot be read.
     """
-    paths = [folder / f"{stem}_medical.csv" for folder in folders]
-    there = [path.is_file() for path in paths]
-    if not all(there):
-        raise UserError(
-            f"{paths[there.index(False)]}: no such file, and {paths[there.index(True)]} is there; expected the cases "
-            f"of all folds, or of none. Write it with segnext-pafpn val --metrics medical."
-        )
-    rows = [row for path in paths for row in _read_cases(path)]
-    table = CaseTable(dict(enumerate(dict.fromkeys(structure for _, structure, _ in rows))))
-    table.rows = rows
-    summaries = [_read_summary(path.with_suffix(".json")) for path in paths]
-    units = {str(summary["distance_unit"]) for summary in summaries}
-    incomplete = sorted(case for summary in summaries for case in summary["incomplete_cases"])
-    return medical_report(table, units.pop() if len(units) == 1 else "mixed", incomplete)
+    tables: dict[Path, CaseTable] = {}  # of the runs that have whole cases
+    units, incomplete, owner = set(), [], {}
+    for folder in folders:
+        path = folder / f"{stem}_medical.csv"
+        again = f"Write it with: segnext-pafpn val --checkpoint {folder} --metrics medical, and the options of before."
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, expected the cases of all folds, or of none. {again}")
+        summary, scores = _read(path.with_suffix(".json")), _read(folder / f"{stem}.json")
+        if any(summary.get(key) != scores.get(key) for key in _SAME):
+            raise UserError(f"{path}: is of another evaluation than {stem}.json beside it. {again}")
+        incomplete += summary.get("incomplete_cases") or []
+        table = CaseTable.read(path)
+        if not table.rows:
+            continue
+        first = next(iter(tables), folder)
+        structures = tables.get(first, table).members
+        if list(table.members) != list(structures):
+            raise UserError(
+                f"{path}: has the structures {', '.join(table.members)}; {first} {', '.join(structures)}, expected the "
+                f"same. Score both by one card."
+            )
+        cases = {case for case, _, _ in table.rows}
+        if twice := sorted(cases & owner.keys()):
+            raise UserError(f"{folder}: was scored on case {twice[0]}, as {owner[twice[0]]} was. Give each fold once.")
+        owner |= dict.fromkeys(cases, folder)
+        units.add(str(summary.get("distance_unit")))
+        tables[folder] = table
+    together = CaseTable({})
+    for table in tables.values():
+        together.members |= table.members
+        together.rows += table.rows
+    return medical_report(together, units.pop() if len(units) == 1 else "mixed", sorted(incomplete))
 
 
-def _read_cases(path: Path) -> list[tuple[str, str, CaseScores]]:
-    """What :meth:`CaseTable.write` wrote."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                (
-                    row["case"],
-                    row["structure"],
-                    CaseScores(**{name: float(row[name] or "nan") for name in SCORE_NAMES}),
-                )
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise _unreadable(path, error) from error
-
-
-def _read_summary(path: Path) -> Mapping[str, object]:
+def _read(path: Path) -> Mapping[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {key: content[key] for key in ("distance_unit", "incomplete_cases")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path}: not a readable file of the scores of cases ({' '.join(str(error).split())[:120]}). Write it with "
-        f"segnext-pafpn val --metrics medical."
-    )
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}). Run segnext-pafpn val again.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a mapping of scores. Delete it and run segnext-pafpn val again.")
+    return content

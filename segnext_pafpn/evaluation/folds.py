@@ -11,8 +11,8 @@ import numpy as np
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import ImageMatrices
-from segnext_pafpn.evaluation.score_table import ScoreTable, mean_of_measured, percent, percent_text
-from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
+from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
+from segnext_pafpn.evaluation.scores import Scores, mean_of_measured, scores_from_matrix
 
 _MEANS = ("mIoU", "mDice", "aAcc")
 
@@ -28,6 +28,7 @@ class CrossValidation:
         folds: its scores.
         num_images: how many images these are of.
         together: scores of the pixels of all folds.
+        tta: test-time augmentation they were scored with.
     """
 
     class_names: tuple[str, ...]
@@ -36,9 +37,10 @@ class CrossValidation:
     folds: tuple[Scores, ...]
     num_images: tuple[int, ...]
     together: Scores
+    tta: str = "none"
 
 
-def cross_validate(folds: Sequence[ImageMatrices], runs: Sequence[str]) -> CrossValidation:
+def cross_validate(folds: Sequence[ImageMatrices], runs: Sequence[str], tta: str = "none") -> CrossValidation:
     """Sum up what ``val`` has counted in the images of each fold, given the names of the runs.
 
     Raises:
@@ -52,6 +54,7 @@ def cross_validate(folds: Sequence[ImageMatrices], runs: Sequence[str]) -> Cross
         folds=tuple(_scores(fold) for fold in folds),
         num_images=tuple(len(fold.names) for fold in folds),
         together=_scores(pooled),
+        tta=tta,
     )
 
 
@@ -111,14 +114,15 @@ def fold_tables(result: CrossValidation) -> list[ScoreTable]:
         for k, name in enumerate(result.class_names)
     ]
     title = f"{len(result.runs)} folds, split '{result.split}'"
+    title += "" if result.tta == "none" else f", test-time augmentation {result.tta}"
     return [
-        ScoreTable(title=title, head=["run", "images", *_MEANS], rows=of_runs),
+        ScoreTable(title=title, head=["run", "images", *(f"{name}, %" for name in _MEANS)], rows=of_runs),
         ScoreTable(
             title="Classes",
-            head=["class", "IoU", "together", "Dice", "together"],
+            head=["class", "IoU, %", "IoU together, %", "Dice, %", "Dice together, %"],
             rows=of_classes,
-            note="percent; mean ± standard deviation over the folds that hold the class; together: the pixels of all "
-            "folds as one.",
+            note="mean ± standard deviation over the folds in whose truth or prediction the class is (their number, "
+            "where not all); together: the pixels of all folds as one.",
         ),
     ]
 
@@ -127,6 +131,7 @@ def fold_values(result: CrossValidation) -> dict[str, object]:
     """What JSON can hold of it, in percent."""
     return {
         "split": result.split,
+        "tta": result.tta,
         "folds": [
             {"run": run, "images": count, **{name: percent(getattr(scores, name)) for name in _MEANS}}
             for run, scores, count in zip(result.runs, result.folds, result.num_images, strict=True)
@@ -151,17 +156,18 @@ def _scores(images: ImageMatrices) -> Scores:
     return scores_from_matrix(images.matrices.sum(axis=0, dtype=np.int64))
 
 
-def _spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (divided by n - 1) of those that could be measured; NaN where there are too few."""
+def _spread(values: Sequence[float]) -> tuple[float, float, int]:
+    """Mean, standard deviation (divided by n - 1) and number of those that could be measured; NaN for too few."""
     measured = [value for value in values if not math.isnan(value)]
-    return mean_of_measured(measured), float(np.std(measured, ddof=1)) if len(measured) > 1 else math.nan
+    return mean_of_measured(values), float(np.std(measured, ddof=1)) if len(measured) > 1 else math.nan, len(measured)
 
 
 def _spread_text(values: Sequence[float]) -> str:
-    mean, sd = _spread(values)
-    return percent_text(mean) if math.isnan(sd) else f"{percent_text(mean)} ± {percent_text(sd)}"
+    mean, sd, count = _spread(values)
+    text = percent_text(mean) if math.isnan(sd) else f"{percent_text(mean)} ± {percent_text(sd)}"
+    return text if count in (0, len(values)) else f"{text} ({count})"
 
 
-def _values(values: Sequence[float], together: float) -> dict[str, float | None]:
-    mean, sd = _spread(values)
-    return {"mean": percent(mean), "sd": percent(sd), "together": percent(together)}
+def _values(values: Sequence[float], together: float) -> dict[str, float | int | None]:
+    mean, sd, count = _spread(values)
+    return {"mean": percent(mean), "sd": percent(sd), "folds": count, "together": percent(together)}

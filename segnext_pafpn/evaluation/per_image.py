@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import near_folder, write_atomic
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +147,8 @@ def load_images_of_run(run: Path, split: str, tta: str = "none") -> ImageMatrice
         UserError: if it has not, with the command that does, or as :func:`load_images`.
     """
     path = run / f"{scores_stem(split, tta)}_images.npz"
+    if not run.is_dir():
+        raise UserError(f"{run}: no such folder.{near_folder(run)} Give the folder of a run, such as runs/NAME.")
     if not path.is_file():
         option = "" if tta == "none" else f" --tta {tta}"
         raise UserError(

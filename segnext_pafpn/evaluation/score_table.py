@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -34,7 +33,7 @@ class ScoreTable:
             box=box.SIMPLE_HEAD,
         )
         for i, name in enumerate(self.head):
-            table.add_column(Text(name), overflow="ellipsis" if i == 0 else "fold", justify="right" if i else "left")
+            table.add_column(Text(name), overflow="fold", justify="right" if i else "left")
         for row in self.rows:
             table.add_row(*map(Text, row))
         return Group(table, Padding(Text(self.note), (0, 2, 1, 2))) if self.note else table
@@ -54,10 +53,3 @@ def percent(fraction: float) -> float | None:
 def percent_text(fraction: float) -> str:
     """Percent with 2 decimals for a table."""
     return f"{100 * fraction:.2f}" if math.isfinite(fraction) else ABSENT
-
-
-def mean_of_measured(values: Sequence[float] | np.ndarray) -> float:
-    """Mean without NaN; NaN if nothing else is left."""
-    values = np.asarray(values, dtype=np.float64)
-    measured = values[~np.isnan(values)]
-    return float(measured.mean()) if measured.size else math.nan

@@ -3,6 +3,8 @@
 K classes.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,9 +66,9 @@ def scores_from_matrix(matrix: np.ndarray) -> Scores:
     accuracy = _ratio(right, truth)
     return Scores(
         aAcc=float(_ratio(all_right, counts.sum())),
-        mIoU=_mean_of_measured(iou),
-        mAcc=_mean_of_measured(accuracy),
-        mDice=_mean_of_measured(dice),
+        mIoU=mean_of_measured(iou),
+        mAcc=mean_of_measured(accuracy),
+        mDice=mean_of_measured(dice),
         iou=iou,
         dice=dice,
         accuracy=accuracy,
@@ -83,6 +85,8 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
 
 
-def _mean_of_measured(values: np.ndarray) -> float:
+def mean_of_measured(values: Sequence[float] | np.ndarray) -> float:
+    """Mean without NaN; NaN if nothing else is left."""
+    values = np.asarray(values, dtype=np.float64)
     measured = values[~np.isnan(values)]
-    return float(measured.mean()) if measured.size else float("nan")
+    return float(measured.mean()) if measured.size else math.nan

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.per_image import scores_stem
 from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
@@ -84,9 +85,7 @@ def evaluate(
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     images = image_scores(module, data, split)
     folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-    stem = f"metrics_{split}" if is_runs_own(folder, data_config) else f"metrics_{data.card.name}_{split}"
-    if tta != "none":
-        stem += f"_{tta}"
+    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{data.card.name}_{split}", tta)
     extra = {"checkpoint": str(checkpoint), **what_was_scored(module, data, images, trainer_config)}
     notes: list[str] = []
     scored, there = extra["images"], extra["images_in_split"]

@@ -12,6 +12,7 @@ from segnext_pafpn.data.cache import Track
 from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.per_image import scores_stem
 from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -93,7 +94,7 @@ def fit(
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     split = config.data.val_split
     images = image_scores(module, data, split)
-    stem = f"metrics_{split}"
+    stem = scores_stem(split)
     result = Result(
         module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html", config.run_dir / f"{stem}.json"
     )

@@ -1,11 +1,12 @@
 import csv
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
-from rich.console import Console
 from scipy import stats
 
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.cases import SCORE_NAMES, CaseTable, stack_slices, summarize
 
 
@@ -79,13 +80,25 @@ def test_a_summary_is_over_the_cases_of_one_structure(filled):
     assert filled.summary("lesion")["auc"].num_cases == 0
 
 
-def test_the_printed_table_shows_what_was_missed(filled):
-    console = Console(width=100, color_system=None)
-    with console.capture() as capture:
-        console.print(filled.table("liver tumours", scores=("dice", "hd95", "auc")))
-    text = capture.get()
-    assert "liver tumours" in text and "100.00 ± 0.00" in text and "50.00 ± 70.71" in text
-    assert "inf (1 missed)" in text
+def test_a_table_is_read_as_it_was_written(filled, tmp_path):
+    filled.write(tmp_path, "cases")
+    again = CaseTable.read(tmp_path / "cases.csv")
+    assert list(again.members) == list(filled.members)
+    assert [row[:2] for row in again.rows] == [row[:2] for row in filled.rows]
+    for (_, _, found), (_, _, expected) in zip(again.rows, filled.rows, strict=True):
+        assert astuple(found) == pytest.approx(astuple(expected), rel=1e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["case,structure\na,b\n", "no table", "", "{head}\na\n", "{head}\na,b{cells},7\n", "{head}\na,b,x{less}\n"]
+)
+def test_a_damaged_table_is_named(tmp_path, text):
+    head, cells = ",".join(("case", "structure", *SCORE_NAMES)), ",1" * len(SCORE_NAMES)
+    (tmp_path / "cases.csv").write_text(text.format(head=head, cells=cells, less=cells[2:]))
+    if not text:
+        (tmp_path / "cases.csv").unlink()
+    with pytest.raises(UserError, match=r"cases\.csv: not a readable file of the scores of cases \("):
+        CaseTable.read(tmp_path / "cases.csv")
 
 
 def test_probabilities_give_the_area_under_the_roc_curve():

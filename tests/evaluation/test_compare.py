@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_slices_of_a_case_are_drawn_together():
     assert (found.low, found.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
     assert (found.num_images, found.num_cases) == (160, 8)
     assert "paired bootstrap of 8 cases" in verdict(found) and "on cases like these" in verdict(found)
-    assert comparison_values(found, ("a", "b"))["cases"] == 8
+    assert comparison_values(found)["cases"] == 8
     apart = compare_images(replace(sliced(first, 20), cases=()), replace(sliced(second, 20), cases=()), 300)
     assert apart.high - apart.low < 0.5 * (found.high - found.low)  # as if 160 images had been seen
 
@@ -146,5 +147,13 @@ def test_table_and_json_show_both_and_a_dash_for_an_absent_class():
     assert ["[b]", "83.33", "100.00", "+16.67"] in lines
     assert ["c", "-", "-", "-"] in lines
     assert ["mIoU", "81.67", "100.00", "+18.33"] in lines
-    values = json.loads(json.dumps(comparison_values(found, ("runs/a", "runs/b")), allow_nan=False))
+    values = json.loads(json.dumps(comparison_values(found), allow_nan=False))
     assert values["difference"] == 18.3333 and values["per_class"][2]["IoU"] == [None, None]
+
+
+def test_a_single_case_has_no_interval():
+    first, second = (replace(one, cases=("stack",) * 40) for one in (run(noisy(0, 70)), run(noisy(1, 90))))
+    found = compare_images(first, second, 100)
+    assert found.num_cases == 1 and math.isnan(found.low) and math.isnan(found.high)
+    assert "of a single case, so that nothing tells it from chance" in verdict(found)
+    assert comparison_values(found)["interval_95"] == [None, None]

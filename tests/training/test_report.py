@@ -157,7 +157,7 @@ def test_two_runs_are_compared(runs, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("second", "options", "words"),
     [
-        ("nowhere", [], "nowhere/metrics_val_images.npz: no such file"),
+        ("nowhere", [], "nowhere: no such folder"),
         ("two", ["--split", "test"], "one/metrics_test_images.npz: no such file"),
         ("two", ["--resamples", "7"], "--resamples: must be at least 100, found 7."),
     ],

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import numpy as np
 
 from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
-from segnext_pafpn.evaluation.score_table import ScoreTable, mean_of_measured, percent, percent_text
+from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
+from segnext_pafpn.evaluation.scores import mean_of_measured
 from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, segments_from_boundaries
 
 NAMES = tuple(SegmentScores.__dataclass_fields__)

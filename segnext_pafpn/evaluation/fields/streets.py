@@ -7,8 +7,8 @@ import torch
 
 from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix
-from segnext_pafpn.evaluation.score_table import ScoreTable, mean_of_measured, percent, percent_text
-from segnext_pafpn.evaluation.scores import scores_from_matrix
+from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
+from segnext_pafpn.evaluation.scores import mean_of_measured, scores_from_matrix
 from segnext_pafpn.evaluation.streets import BoundaryIoU, InstanceIoU, merge_classes
 
 

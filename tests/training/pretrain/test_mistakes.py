@@ -69,7 +69,7 @@ def test_bad_folders_and_pictures_are_named(capsys, tmp_path, spoil):
     [
         (["--data.root", "nowhere"], "data.root: nowhere: no such folder"),
         (["--data.root", "null"], "data.root: is not set"),
-        (["--data.batchsize", 2], "unknown option '--data.batchsize'. Did you mean 'data.batch_size'?"),
+        (["--data.batchsize", 2], "unknown option '--data.batchsize'. Did you mean '--data.batch_size'?"),
         (["--data.batch_size", 5], "data.batch_size: must be even for mixup and cutmix"),
         (["--data.batch_size", 100], "data.batch_size: 100 on 1 device(s) is more than the 24 pictures"),
         (["--data.augment.auto_augment", "rnd-m9"], "timm cannot read 'rnd-m9'"),
