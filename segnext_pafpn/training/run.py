@@ -17,12 +17,13 @@ from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.evaluate import Result, build_module
 from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, remove_stale_scores
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
+from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import warmup_line, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
 from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
@@ -49,14 +50,7 @@ def fit(
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
     """
-    config = replace(config, data=found_from_anywhere(config.data))
-    data = SegmentationDataModule(config.data, seed=config.seed)
-    refuse_other_mode(config.loss, data.card)
-    config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
-    config = settle_sampling(config, data, train_report)
-    if start is not None:
-        refuse_changes(config)  # again: the numbers are there now
-    data.config = config.data
+    config, data = _settle(config, start, train_report)
     data.track = track
     L.seed_everything(config.seed, workers=True, verbose=False)
     preprocessing = Preprocessing.of_images(
@@ -68,11 +62,7 @@ def fit(
         multi_label=data.card.multi_label,
         class_ids=data.card.class_ids,
     )
-    # a resumed run takes all weights from its checkpoint
-    model_config = config.model if start is None else replace(config.model, init_from=None)
-    model = build_model(model_config, len(data.card.classes), preprocessing.channels)
-    if config.weights is not None and start is None:
-        _load_weights(model, config.weights)
+    model = _build(config, start, len(data.card.classes), preprocessing.channels)
     copied = copy.deepcopy(model)
     module = build_module(model, preprocessing, config.loss, config.optim, config.trainer)
     if start is not None:
@@ -81,41 +71,76 @@ def fit(
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
-    warmup = warmup_of(config.optim, steps)
     refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume=start is not None)
-    if warmup != config.optim.warmup_steps and is_first_process():
-        log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
     if is_first_process():
-        _say_unscored_epochs(config.trainer, start)
+        _say_what_may_surprise(config, start, steps)
     fit_to_best(trainer, module, data, config.run_dir, start)
+    if trainer.is_global_zero and start is not None and trainer.global_step > start.steps:
+        remove_stale_scores(config.run_dir, scores_stem(config.data.val_split))
+    return _score(trainer, module, data, config, preprocessing)
+
+
+def _settle(
+    config: TrainConfig, start: ResumePoint | None, train_report: SplitReport | None
+) -> tuple[TrainConfig, SegmentationDataModule]:
+    """The configuration with numbers in place of what the training data decide, and the data."""
+    config = replace(config, data=found_from_anywhere(config.data))
+    data = SegmentationDataModule(config.data, seed=config.seed)
+    refuse_other_mode(config.loss, data.card)
+    config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
+    config = settle_sampling(config, data, train_report)
+    if start is not None:
+        refuse_changes(config)  # again: the numbers are there now
+    data.config = config.data
+    return config, data
+
+
+def _build(config: TrainConfig, start: ResumePoint | None, classes: int, channels: int) -> nn.Module:
+    """The network with the weights to start from, but for a resumed run, which has all from its checkpoint."""
+    if start is not None:
+        return build_model(replace(config.model, init_from=None), classes, channels)
+    model = build_model(config.model, classes, channels)
+    if config.weights is not None:
+        _load_weights(model, config.weights)
+    return model
+
+
+def _score(
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+) -> Result:
+    """Score the best weights, and fill the run's folder with them and all there is to see of them."""
     module.keep_images = True
     trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
-    split = config.data.val_split
+    split, folder = config.data.val_split, config.run_dir
     images = image_scores(module, data, split)
     stem = scores_stem(split)
-    result = Result(
-        module.scores(), data.card.class_names, split, config.run_dir / f"{stem}.html", config.run_dir / f"{stem}.json"
-    )
+    result = Result(module.scores(), data.card.class_names, split, folder / f"{stem}.html", folder / f"{stem}.json")
     if trainer.is_global_zero:
+        device = trainer.strategy.root_device
         network = module.model.cpu().eval()
         scored = what_was_scored(module, data, images, config.trainer)
-        tables = write_evaluation(module, data, images, config.run_dir, stem, scored)
+        tables = write_evaluation(module, data, images, folder, stem, scored)
         result = replace(result, tables=tables)
-        if start is not None and trainer.global_step > start.steps:
-            remove_stale_scores(config.run_dir, stem)
-        save_bundle(network, preprocessing, config.run_dir / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
-        draw_curves(config.run_dir)
-        draw_sheet(config.run_dir, data, split, device=str(trainer.strategy.root_device))
-        write_report(module, data, images, config.run_dir, stem, trainer.strategy.root_device, tables)
+        save_bundle(network, preprocessing, folder / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
+        draw_curves(folder)
+        draw_sheet(folder, data, split, device=str(device))
+        write_report(module, data, images, folder, stem, device, tables)
     return result
 
 
-def _say_unscored_epochs(trainer: TrainerConfig, start: ResumePoint | None) -> None:
-    """What a user may not expect: epochs that no evaluation follows, or a run that has none left."""
-    epochs, interval = trainer.max_epochs, trainer.check_val_every_n_epoch
-    if start is not None and (start.epochs == epochs or start.steps == trainer.max_steps):
+def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, steps: int) -> None:
+    """A warmup shorter than it was asked for, epochs that no evaluation follows, or a run that has none left."""
+    warmup = warmup_of(config.optim, steps)
+    epochs, interval = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
+    if warmup != config.optim.warmup_steps:
+        log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
+    if start is not None and (start.epochs == epochs or start.steps == config.trainer.max_steps):
         log.info(f"Nothing is left to train: {start.epochs} epochs are done. Raise trainer.max_epochs to go on.")
     elif 0 < interval < epochs and epochs % interval:
         log.info(
