@@ -71,11 +71,12 @@ def fit(
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
     steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
+    warmup = warmup_of(config.optim, steps)  # refuses, too
     refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume=start is not None)
     if is_first_process():
-        _say_what_may_surprise(config, start, steps)
+        _say_what_may_surprise(config, start, warmup, steps)
     fit_to_best(trainer, module, data, config.run_dir, start)
     if trainer.is_global_zero and start is not None and trainer.global_step > start.steps:
         remove_stale_scores(config.run_dir, scores_stem(config.data.val_split))
@@ -134,9 +135,8 @@ def _score(
     return result
 
 
-def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, steps: int) -> None:
+def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, warmup: int, steps: int) -> None:
     """A warmup shorter than it was asked for, epochs that no evaluation follows, or a run that has none left."""
-    warmup = warmup_of(config.optim, steps)
     epochs, interval = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if warmup != config.optim.warmup_steps:
         log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
