@@ -8,22 +8,7 @@ from torch import nn
 
 from segnext_pafpn import PAFPNeXt
 from segnext_pafpn.layers import ConvNeXtBlock, ConvNormAct, PointwiseConv2d
-
-
-def plain(conv: PointwiseConv2d) -> nn.Conv2d:
-    """PyTorch's own, with the same weights."""
-    options = dict(stride=conv.stride, groups=conv.groups, bias=conv.bias is not None)
-    same = nn.Conv2d(conv.in_channels, conv.out_channels, 1, **options).to(conv.weight.dtype)
-    same.load_state_dict(conv.state_dict())
-    return same
-
-
-def step(conv: nn.Module, x: torch.Tensor, upstream: torch.Tensor) -> list[torch.Tensor]:
-    """Output, and gradients of the input and of all parameters."""
-    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
-    output = conv(x)
-    output.backward(upstream.to(output.dtype))
-    return [output, x.grad, *(p.grad for p in conv.parameters())]
+from tests.layers.beside_pytorch import plain, step
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
