@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import itertools
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -23,6 +22,7 @@ from environment import describe_environment
 from networks import named
 from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
+from sides import take_turns
 from speed_paths import CLASSES
 from table_rates import layers_table
 from torch import nn
@@ -168,13 +168,7 @@ def _inference(network: nn.Module, image: torch.Tensor, dtype: torch.dtype) -> d
 
 def _time(sides: dict[str, Side], rounds: int) -> dict[str, float]:
     """Median milliseconds of each side."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name, side in sides.items():
-            start = time.perf_counter()
-            side()
-            if turn:  # the first chooses algorithms
-                seconds[name].append(time.perf_counter() - start)
+    seconds = take_turns(sides, rounds, torch.device("cpu"))
     return {f"{name}_ms": round(1000 * statistics.median(times), 3) for name, times in seconds.items()}
 
 

@@ -72,15 +72,16 @@ def folds(argv: list[str]) -> int:
     if arguments.json:
         refuse_no_file(Path(arguments.json))
 
-    from segnext_pafpn.evaluation.folds import cross_validate, fold_tables, fold_values
+    from segnext_pafpn.evaluation.folds import cases_file, cross_validate, fold_tables, fold_values
 
     result = cross_validate(_load("folds", runs, arguments.split, arguments.tta), runs, arguments.tta)
     tables, values = fold_tables(result), fold_values(result)
     stem = scores_stem(arguments.split, arguments.tta)
-    if any((Path(run) / f"{stem}_medical.csv").is_file() for run in runs):
+    folders = [Path(run) for run in runs]
+    if any(cases_file(folder, stem).is_file() for folder in folders):
         from segnext_pafpn.evaluation.fold_cases import cases_of_folds  # takes torch
 
-        cases = cases_of_folds([Path(run) for run in runs], stem)
+        cases = cases_of_folds(folders, stem)
         tables, values = [*tables, *cases.tables], {**values, "medical": cases.values}
     for table in tables:
         console.print(table.for_terminal())

@@ -168,6 +168,15 @@ class CaseTable:
                 writer.writerow((case, structure, *values))
 
     @classmethod
+    def joined(cls, tables: Iterable["CaseTable"]) -> "CaseTable":
+        """The cases of tables of the same structures, one after the other."""
+        joined = cls({})
+        for table in tables:
+            joined.members |= table.members
+            joined.rows += table.rows
+        return joined
+
+    @classmethod
     def read(cls, path: Path) -> "CaseTable":
         """What :meth:`write` wrote; class ids, which are not in the file, are counted from 0.
 

@@ -8,6 +8,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.cases import CaseTable
 from segnext_pafpn.evaluation.fields.base import FieldReport
 from segnext_pafpn.evaluation.fields.medical import medical_report
+from segnext_pafpn.evaluation.folds import cases_file
 
 _SAME = ("images", "thresholds")  # of an evaluation, by which it is told from another
 
@@ -26,7 +27,7 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
     tables: dict[Path, CaseTable] = {}  # of the runs that have whole cases
     units, incomplete, owner = set(), [], {}
     for folder in folders:
-        path = folder / f"{stem}_medical.csv"
+        path = cases_file(folder, stem)
         again = f"Write it with: segnext-pafpn val --checkpoint {folder} --metrics medical, and the options of before."
         if not path.is_file():
             raise UserError(f"{path}: no such file, expected the cases of all folds, or of none. {again}")
@@ -50,10 +51,7 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
         owner |= dict.fromkeys(cases, folder)
         units.add(str(summary.get("distance_unit")))
         tables[folder] = table
-    together = CaseTable({})
-    for table in tables.values():
-        together.members |= table.members
-        together.rows += table.rows
+    together = CaseTable.joined(tables.values())
     return medical_report(together, units.pop() if len(units) == 1 else "mixed", sorted(incomplete))
 
 

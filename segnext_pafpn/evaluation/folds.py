@@ -6,11 +6,12 @@ K classes.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.per_image import ImageMatrices
+from segnext_pafpn.evaluation.per_image import ImageMatrices, scores_title
 from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
 from segnext_pafpn.evaluation.scores import Scores, mean_of_measured, scores_from_matrix
 
@@ -38,6 +39,48 @@ class CrossValidation:
     num_images: tuple[int, ...]
     together: Scores
     tta: str = "none"
+
+    def spread(self, score: str, k: int | None = None) -> "Spread":
+        """Of a mean of :class:`~segnext_pafpn.evaluation.scores.Scores`, or of a score of class ``k``."""
+        every = [getattr(scores, score) for scores in (*self.folds, self.together)]
+        *values, together = every if k is None else [values[k] for values in every]
+        measured = [value for value in values if not math.isnan(value)]
+        return Spread(
+            mean=mean_of_measured(values),
+            sd=float(np.std(measured, ddof=1)) if len(measured) > 1 else math.nan,
+            count=len(measured),
+            is_of_all=len(measured) in (0, len(values)),
+            together=float(together),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A score over the folds that could measure it, as fractions.
+
+    Args:
+        mean: NaN without a fold.
+        sd: standard deviation (divided by n - 1); NaN with fewer than two folds.
+        count: of these folds.
+        is_of_all: whether they are all, or none.
+        together: the score of the pixels of all folds as one.
+    """
+
+    mean: float
+    sd: float
+    count: int
+    is_of_all: bool
+    together: float
+
+    def text(self) -> str:
+        """Mean, deviation, and the number of folds where it is not that of all, in percent."""
+        text = percent_text(self.mean) + ("" if math.isnan(self.sd) else f" ± {percent_text(self.sd)}")
+        return text if self.is_of_all else f"{text} ({self.count})"
+
+    def values(self) -> dict[str, float | int | None]:
+        """What JSON can hold of it, in percent."""
+        rounded = {"mean": percent(self.mean), "sd": percent(self.sd)}
+        return {**rounded, "folds": self.count, "together": percent(self.together)}
 
 
 def cross_validate(folds: Sequence[ImageMatrices], runs: Sequence[str], tta: str = "none") -> CrossValidation:
@@ -95,26 +138,20 @@ def pool_folds(folds: Sequence[ImageMatrices], runs: Sequence[str]) -> ImageMatr
 
 def fold_tables(result: CrossValidation) -> list[ScoreTable]:
     """A row for each run, and one for each class; means over the folds with their standard deviation, in percent."""
+    means = [result.spread(name) for name in _MEANS]
     of_runs = [
         [run, str(count), *(percent_text(getattr(scores, name)) for name in _MEANS)]
         for run, scores, count in zip(result.runs, result.folds, result.num_images, strict=True)
     ]
     of_runs += [
-        ["mean ± sd", "", *(_spread_text([getattr(fold, name) for fold in result.folds]) for name in _MEANS)],
-        ["all together", str(sum(result.num_images)), *(percent_text(getattr(result.together, n)) for n in _MEANS)],
+        ["mean ± sd", "", *(spread.text() for spread in means)],
+        ["all together", str(sum(result.num_images)), *(percent_text(spread.together) for spread in means)],
     ]
-    of_classes = [
-        [
-            name,
-            _spread_text([fold.iou[k] for fold in result.folds]),
-            percent_text(result.together.iou[k]),
-            _spread_text([fold.dice[k] for fold in result.folds]),
-            percent_text(result.together.dice[k]),
-        ]
-        for k, name in enumerate(result.class_names)
-    ]
-    title = f"{len(result.runs)} folds, split '{result.split}'"
-    title += "" if result.tta == "none" else f", test-time augmentation {result.tta}"
+    of_classes = []
+    for k, name in enumerate(result.class_names):
+        iou, dice = result.spread("iou", k), result.spread("dice", k)
+        of_classes.append([name, iou.text(), percent_text(iou.together), dice.text(), percent_text(dice.together)])
+    title = f"{len(result.runs)} folds, {scores_title(result.split, result.tta)}"
     return [
         ScoreTable(title=title, head=["run", "images", *(f"{name}, %" for name in _MEANS)], rows=of_runs),
         ScoreTable(
@@ -137,37 +174,18 @@ def fold_values(result: CrossValidation) -> dict[str, object]:
             for run, scores, count in zip(result.runs, result.folds, result.num_images, strict=True)
         ],
         "images": sum(result.num_images),
-        **{
-            name: _values([getattr(fold, name) for fold in result.folds], getattr(result.together, name))
-            for name in _MEANS
-        },
+        **{name: result.spread(name).values() for name in _MEANS},
         "per_class": [
-            {
-                "name": name,
-                "IoU": _values([fold.iou[k] for fold in result.folds], result.together.iou[k]),
-                "Dice": _values([fold.dice[k] for fold in result.folds], result.together.dice[k]),
-            }
+            {"name": name, "IoU": result.spread("iou", k).values(), "Dice": result.spread("dice", k).values()}
             for k, name in enumerate(result.class_names)
         ],
     }
 
 
+def cases_file(folder: Path, stem: str) -> Path:
+    """Where ``val --metrics medical`` leaves the scores of a run's cases, beside its ``<stem>.json``."""
+    return folder / f"{stem}_medical.csv"
+
+
 def _scores(images: ImageMatrices) -> Scores:
     return scores_from_matrix(images.matrices.sum(axis=0, dtype=np.int64))
-
-
-def _spread(values: Sequence[float]) -> tuple[float, float, int]:
-    """Mean, standard deviation (divided by n - 1) and number of those that could be measured; NaN for too few."""
-    measured = [value for value in values if not math.isnan(value)]
-    return mean_of_measured(values), float(np.std(measured, ddof=1)) if len(measured) > 1 else math.nan, len(measured)
-
-
-def _spread_text(values: Sequence[float]) -> str:
-    mean, sd, count = _spread(values)
-    text = percent_text(mean) if math.isnan(sd) else f"{percent_text(mean)} ± {percent_text(sd)}"
-    return text if count in (0, len(values)) else f"{text} ({count})"
-
-
-def _values(values: Sequence[float], together: float) -> dict[str, float | int | None]:
-    mean, sd, count = _spread(values)
-    return {"mean": percent(mean), "sd": percent(sd), "folds": count, "together": percent(together)}

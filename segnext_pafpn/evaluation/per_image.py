@@ -140,6 +140,11 @@ def scores_stem(split: str, tta: str = "none") -> str:
     return f"metrics_{split}" + ("" if tta == "none" else f"_{tta}")
 
 
+def scores_title(split: str, tta: str = "none") -> str:
+    """What tables of them are headed by."""
+    return f"split '{split}'" + ("" if tta == "none" else f", test-time augmentation {tta}")
+
+
 def load_images_of_run(run: Path, split: str, tta: str = "none") -> ImageMatrices:
     """What val has counted in each image of a split, with test-time augmentation or without.
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.per_image import scores_stem
+from segnext_pafpn.evaluation.per_image import scores_stem, scores_title
 from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
@@ -46,7 +46,7 @@ class Result:
     @property
     def title(self) -> str:
         """Of the table of scores."""
-        return f"split '{self.split}'" + ("" if self.tta == "none" else f", test-time augmentation {self.tta}")
+        return scores_title(self.split, self.tta)
 
 
 def evaluate(
