@@ -9,6 +9,11 @@ def _article(**options: str) -> ModelConfig:
     return ModelConfig(arch="article", encoder_name="article", options=options)
 
 
+def _nano(widths: tuple[int, ...], stride_4_depth: int = 2, **options: int) -> ModelConfig:
+    depths = [stride_4_depth, 1, 1, 1]
+    return ModelConfig(encoder_name="tu-elanext_nano", options={"widths": list(widths), "depths": depths, **options})
+
+
 NETWORKS = {
     "PAFPNeXt elanext_tiny": ModelConfig(encoder_name="elanext_tiny"),
     "PAFPNeXt elanext_nano": ModelConfig(encoder_name="elanext_nano"),
@@ -72,6 +77,14 @@ COMPARISONS = {  # of accuracy.py
         "LayerNorm in encoder and pyramid, LayerScale of 1e-6": ModelConfig(
             encoder_name="tu-elanext_tiny", options={"norm": "layer", "layer_scale": 1e-6, "decoder_norm": "layer"}
         ),
+    },
+    "nano": {  # widths of the encoder at strides 2 to 32, and what else a cheap network could save on
+        "24, 40, 80, 160, 256": _nano((24, 40, 80, 160, 256)),
+        "32, 32, 64, 128, 256": _nano((32, 32, 64, 128, 256)),
+        "16, 32, 64, 128, 256": _nano((16, 32, 64, 128, 256)),
+        "32, 32, 64, 128, 256, one block at stride 4": _nano((32, 32, 64, 128, 256), stride_4_depth=1),
+        "32, 32, 64, 128, 256, head 96 wide": _nano((32, 32, 64, 128, 256), head_channels=96),
+        "32, 32, 64, 128, 256, pyramid 48 wide": _nano((32, 32, 64, 128, 256), decoder_channels=48),
     },
     "article": {  # each row has the changes of those above it, too
         **named(AS_PUBLISHED),
