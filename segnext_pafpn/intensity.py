@@ -55,6 +55,12 @@ class Intensity:
     std: Numbers | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether its numbers are of values that 8 bits do not hold."""
+        numbers = [number for limits in (self.low, self.high, self.mean) if limits is not None for number in limits]
+        return max(map(abs, numbers), default=0.0) > 255
+
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """``(H, W, C)`` of any number type to float32; a channel that is constant becomes 0.
 
@@ -131,9 +137,9 @@ def viewable(image: np.ndarray, intensity: Intensity | None = None, neighbours: 
     Of a slice with ``neighbours`` on each side these are the channels of the slice. 8-bit RGB stays as it is. Of others
     the limits of ``intensity``, or without them the image's own percentiles 0.5 and 99.5, become black and white.
     """
+    image = between_neighbours(image, neighbours)
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return image
-    image = between_neighbours(image, neighbours)
     taken = 3 if image.shape[2] >= 3 else 1
     x = image[..., :taken].astype(np.float32)
     if intensity is not None and intensity.low is not None:

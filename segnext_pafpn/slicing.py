@@ -16,12 +16,14 @@ class Slicing:
         standardize: subtract each volume's mean and divide by its standard deviation, channel by channel.
         images: pattern of the images' files below their folder, such as ``{name}_0000.nii.gz``, one for each channel
             that is a file of its own.
+        orientation: where axes i, j, k of most NIfTI files of the training run to, such as ``RAS``; or empty.
     """
 
     axis: int = 0
     neighbours: int = 0
     standardize: bool = False
     images: tuple[str, ...] = ("{name}.*",)
+    orientation: str = ""
 
 
 def sliced(values: Sequence[float], axis: int) -> tuple:

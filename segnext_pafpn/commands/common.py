@@ -28,12 +28,18 @@ def build_parser(command: str, description: str) -> ArgumentParser:
 
 
 def value_of(option: str, argv: list[str]) -> str | None:
-    """What is given for ``option``, as ``--option VALUE`` or ``--option=VALUE``, before anything is parsed."""
+    """What is given for ``option``, as ``--option VALUE`` or ``--option=VALUE``, before anything is parsed.
+
+    Args:
+        option: with ``_``; in ``argv`` it may have ``-``.
+    """
     for i, argument in enumerate(argv):
-        if argument == option and i + 1 < len(argv):
-            return argv[i + 1]
-        if argument.startswith(f"{option}="):
-            return argument.split("=", 1)[1]
+        name, equals, value = argument.partition("=")
+        if name.startswith("--") and "--" + name[2:].replace("-", "_") == option:
+            if equals:
+                return value
+            if i + 1 < len(argv):
+                return argv[i + 1]
     return None
 
 

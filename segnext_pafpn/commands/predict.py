@@ -28,6 +28,11 @@ def predict(argv: list[str]) -> int:
     report = predict_files(config, track=track)
     for line in _few_of_each_kind(report.failed):
         print(f"error: {line}", file=sys.stderr)
+    if report.shallow:
+        say(
+            f"warning: {counted(len(report.shallow), 'image')} of 8 bits, {report.shallow[0]} first; the model was "
+            f"trained on larger values, as of 16 bits."
+        )
     if not report.written:
         say("Nothing was written.")
         return 2

@@ -8,7 +8,7 @@ from typing import TypeVar
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, config_of, say, value_of
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.config import RunConfig, check_trainer, read_config, run_kind
+from segnext_pafpn.training.config import RunConfig, check_trainer, read_config, run_folder, run_kind
 
 _Config = TypeVar("_Config", bound=RunConfig)
 _RESUME = (
@@ -51,8 +51,7 @@ def _resume(command: str, argv: list[str]) -> tuple[bool, list[str]]:
     if path.name in ("", ".."):  # such as the folder one stands in, whose name is not written
         path = path.resolve()
     config_of_kind(path, command, f"{command} --resume")
-    if path.name == "model" and not (path / "config.yaml").is_file():
-        path = path.parent
+    path = run_folder(path)
     _refuse_contradictions(path, argv)
     return True, ["--config", config_of(path), *argv, "--output_dir", str(path.parent), "--name", path.name]
 
@@ -64,7 +63,7 @@ def _refuse_contradictions(path: Path, argv: list[str]) -> None:
             f"--config: {config} cannot be taken with --resume, which goes on with the run's own configuration. Leave "
             f"one of them out."
         )
-    if (value_of("--overwrite", argv) or "false").lower() != "false":
+    if argv[-1:] == ["--overwrite"] or (value_of("--overwrite", argv) or "false").lower() != "false":
         raise UserError("--overwrite: starts a run anew, and --resume goes on with it. Leave one of them out.")
     name, folder = value_of("--name", argv), value_of("--output_dir", argv)
     if name not in (None, path.name) or (folder is not None and Path(folder).resolve() != path.parent.resolve()):

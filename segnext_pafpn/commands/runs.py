@@ -31,11 +31,16 @@ def train(argv: list[str]) -> int:
 
     from segnext_pafpn.data.check import check_split
     from segnext_pafpn.data.source import DataSource
+    from segnext_pafpn.models.factory import check_encoder_name
     from segnext_pafpn.training.engine import is_first_process
+    from segnext_pafpn.training.folder import refuse_taken
     from segnext_pafpn.training.resume import find_resume_point
     from segnext_pafpn.training.run import fit
 
     start = find_resume_point(config) if resume else None  # refuses what cannot go on, before the data are read
+    if is_first_process():
+        refuse_taken(config, resume)
+    check_encoder_name(config.model.encoder_name)
     data = config.data
     train_report = None
     if data.check and is_first_process():

@@ -151,7 +151,11 @@ def _parse_card(content: Any, path: Path) -> Card:
         raise UserError(f"{path}: multi_label: expected true or false, found {brief(multi_label)}.")
     least = 1 if multi_label else 2
     if not isinstance(rows, list) or not least <= len(rows) <= MAX_CLASSES:
-        raise UserError(f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {brief(rows)}.")
+        alone = isinstance(rows, list) and len(rows) == 1
+        hint = " The background is a class, too, the first." if alone else ""
+        raise UserError(
+            f"{path}: classes: expected a list of {least} to {MAX_CLASSES} rows, found {brief(rows)}.{hint}"
+        )
     classes = tuple(parse_row(row, index, path, multi_label) for index, row in enumerate(rows))
     if multi_label and (row := next((row for row in rows if "ids" in row), None)):
         raise UserError(

@@ -109,8 +109,8 @@ class ImageFormat:
             )
         if self.is_rgb8 and image.dtype != np.uint8:
             advice = (
-                "Say in the card how its values are to be normalised, as in image: "
-                f"{{channels: {found}, normalize: percentile}}."
+                "Say in the card how its values are to be normalised: "
+                f"image: {{channels: {found}, normalize: percentile}}."
             )
             advice = advice if source == "card" else "Convert it to those, which the model was trained on."
             raise UserError(f"{label}: the image has {image.dtype} values, expected 8 bits per channel. {advice}")

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,8 +21,8 @@ SCORE_NAMES = tuple(field.name for field in fields(CaseScores))
 class Summary:
     """A score over the cases in which it could be measured.
 
-    A missed structure has infinite distances. They are not left out: the mean is then infinite too, the median
-    stays of use, and ``num_infinite`` says how many there are.
+    A missed structure, and one found where there is none, has infinite distances. They are not left out: the mean is
+    then infinite too, the median stays of use, and ``num_infinite`` says how many there are.
 
     Attributes:
         mean: NaN without a measured case.
@@ -40,6 +40,30 @@ class Summary:
     high: float
     num_cases: int
     num_infinite: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyCounts:
+    """Cases without a structure, which Dice counts as 0 or 1 and whose distances are infinite or not measured.
+
+    Attributes:
+        missed: it is there, and not predicted: Dice 0.
+        found_in_none: it is predicted, and not there: Dice 0.
+        absent: neither: Dice 1.
+    """
+
+    missed: int
+    found_in_none: int
+    absent: int
+
+    def text(self) -> str:
+        """In words; empty where there is none."""
+        words = [
+            f"missed in {self.missed}" if self.missed else "",
+            f"found in {self.found_in_none} without it" if self.found_in_none else "",
+            f"rightly absent in {self.absent} (Dice 100)" if self.absent else "",
+        ]
+        return ", ".join(filter(None, words))
 
 
 def summarize(values: Sequence[float], resamples: int = 9999, seed: int = 0) -> Summary:
@@ -154,6 +178,12 @@ class CaseTable:
         """Of each score of one structure, by the score's name."""
         rows = [asdict(scores) for _, name, scores in self.rows if name == structure]
         return {score: summarize([row[score] for row in rows]) for score in SCORE_NAMES}
+
+    def empty_counts(self, structure: str) -> "EmptyCounts":
+        """In how many cases the structure is not predicted, or not there."""
+        rows = [scores for _, name, scores in self.rows if name == structure]
+        kinds = Counter((math.isnan(row.sensitivity), math.isnan(row.precision)) for row in rows)
+        return EmptyCounts(missed=kinds[False, True], found_in_none=kinds[True, False], absent=kinds[True, True])
 
     def write(self, directory: Path, stem: str) -> None:
         """Write ``<stem>.csv``: a row per case and structure; fractions, distances, and nothing for NaN."""

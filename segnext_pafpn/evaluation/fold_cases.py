@@ -10,7 +10,7 @@ from segnext_pafpn.evaluation.fields.base import FieldReport
 from segnext_pafpn.evaluation.fields.medical import medical_report
 from segnext_pafpn.evaluation.folds import cases_file
 
-_SAME = ("images", "thresholds")  # of an evaluation, by which it is told from another
+_SAME = ("card", "root", "layout", "images", "thresholds")  # of an evaluation, by which it is told from another
 
 
 def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
@@ -31,8 +31,8 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
         again = f"Write it with: segnext-pafpn val --checkpoint {folder} --metrics medical, and the options of before."
         if not path.is_file():
             raise UserError(f"{path}: no such file, expected the cases of all folds, or of none. {again}")
-        summary, scores = _read(path.with_suffix(".json")), _read(folder / f"{stem}.json")
-        if any(summary.get(key) != scores.get(key) for key in _SAME):
+        summary, scores = read_scores(path.with_suffix(".json")), read_scores(folder / f"{stem}.json")
+        if not is_same_evaluation(summary, scores):
             raise UserError(f"{path}: is of another evaluation than {stem}.json beside it. {again}")
         incomplete += summary.get("incomplete_cases") or []
         table = CaseTable.read(path)
@@ -55,7 +55,17 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
     return medical_report(together, units.pop() if len(units) == 1 else "mixed", sorted(incomplete))
 
 
-def _read(path: Path) -> Mapping[str, object]:
+def is_same_evaluation(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
+    """Whether two files of scores are of the same data, seen in the same way."""
+    return all(first.get(key) == second.get(key) for key in _SAME)
+
+
+def read_scores(path: Path) -> Mapping[str, object]:
+    """A file of scores.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -65,7 +65,7 @@ def export_model(
             way; nothing is written then.
     """
     output = Path(output)
-    format, description = format_of(output, format), output.with_suffix(".json")
+    format, description = format_of(output, format), output.with_name(f"{output.name}.json")
     for path in (output, description):
         refuse_no_file(path)
         if path.exists() and not overwrite:

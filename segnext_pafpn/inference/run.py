@@ -37,6 +37,7 @@ class PredictReport:
         written: the masks of class ids, one per image that could be read, or one per image and class.
         images: how many those were.
         failed: the images that could not, a line each.
+        shallow: those of 8 bits, where the model was trained on larger values.
         seconds: reading, predicting and writing, without loading the model.
         model_seconds: the part of it spent predicting, from decoded image to mask.
     """
@@ -44,6 +45,7 @@ class PredictReport:
     written: list[Path] = field(default_factory=list)
     images: int = 0
     failed: list[str] = field(default_factory=list)
+    shallow: list[str] = field(default_factory=list)
     seconds: float = 0.0
     model_seconds: float = 0.0
 
@@ -77,7 +79,9 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
     with ThreadPoolExecutor(config.num_workers) as readers, ThreadPoolExecutor(config.num_workers) as writers:
         images = read_ahead(jobs, lambda job: read_input(job[0], preprocessing), readers, waiting)
         writing: deque[Future] = deque()
-        for batch in _batches(images if track is None else track(images, len(jobs), "predict"), config, report):
+        images = images if track is None else track(images, len(jobs), "predict")
+        is_deep = preprocessing.intensity is not None and preprocessing.intensity.is_deep
+        for batch in _batches(images, config, report, is_deep):
             model_begin = perf_counter()
             answers = predictor.answers([image for _, image in batch], config.save_probabilities)
             report.model_seconds += perf_counter() - model_begin
@@ -122,14 +126,20 @@ def _load(config: PredictConfig) -> Predictor:
 
 
 def _batches(
-    images: Iterable[tuple[tuple, np.ndarray | UserError]], config: PredictConfig, report: PredictReport
+    images: Iterable[tuple[tuple, np.ndarray | UserError]], config: PredictConfig, report: PredictReport, is_deep: bool
 ) -> Iterator[list[tuple[Outputs, np.ndarray]]]:
-    """The images that could be read, as many at a time as go through the network at once; the others are reported."""
+    """The images that could be read, as many at a time as go through the network at once; the others are reported.
+
+    Args:
+        is_deep: whether the model was trained on more than 8 bits.
+    """
     batch: list[tuple[Outputs, np.ndarray]] = []
-    for (_, outputs), image in images:
+    for (files, outputs), image in images:
         if isinstance(image, UserError):
             report.failed.append(str(image))
             continue
+        if is_deep and image.dtype == np.uint8:
+            report.shallow.append(str(files[0]))
         batch.append((outputs, image))
         if len(batch) == config.batch_size or image.shape[0] * image.shape[1] > config.max_pixels:
             yield batch

@@ -3,6 +3,7 @@
 import gzip
 import logging
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from time import perf_counter
 
@@ -51,27 +52,30 @@ class VolumeFiles:
 
 
 def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
-    """The volumes in a folder whose files are named as those of training were, or that of one file.
+    """The volumes in a folder whose files are named as those of training were, or those of chosen files.
 
     Args:
-        source: a folder such as nnU-Net's imagesTs, or the file of a volume (of its first channel).
+        source: a folder such as nnU-Net's imagesTs, the file of a volume (of its first channel), or a glob of such.
 
     Raises:
         UserError: if there is none, or a channel of one is missing.
     """
     path = Path(source)
     patterns = [PathPattern(text, ANY_SUFFIXES) for text in slicing.images]
-    if not path.exists():
-        raise UserError(f"{source}: no such file or folder. Give a volume, or a folder of volumes.")
-    root = path if path.is_dir() else path.parent
+    chosen = [] if path.is_dir() else [path] if path.exists() else sorted(map(Path, glob(source, recursive=True)))
+    if not path.is_dir() and not chosen:
+        raise UserError(f"{source}: no such file or folder. Give a volume, a folder of volumes, or a quoted glob.")
+    if len({file.parent for file in chosen}) > 1:
+        raise UserError(f"{source}: finds volumes in several folders, expected one. Predict them one by one.")
+    root = chosen[0].parent if chosen else path
     found = [by_name(pattern, root, "", "image") for pattern in patterns]
-    if path.is_file():
-        name = next((name for name, file in found[0].items() if Path(file) == path), None)
-        if name is None and len(patterns) > 1:
-            raise UserError(f"{path}: is not named as in training, {patterns[0].text}. Rename it, and its channels.")
-        if name is None:
-            return [VolumeFiles(path.name.removesuffix(suffix_of(path)), (path,))]
-        found[0] = {name: found[0][name]}
+    if chosen:
+        fitting = {name: file for name, file in found[0].items() if Path(file) in chosen}
+        if not fitting and len(patterns) > 1:
+            raise UserError(f"{source}: is not named as in training, {patterns[0].text}. Rename it, and its channels.")
+        if not fitting:
+            return [VolumeFiles(file.name.removesuffix(suffix_of(file)), (file,)) for file in chosen]
+        found[0] = fitting
     volumes = []
     for name in found[0]:
         for pattern, files in zip(patterns, found, strict=True):
@@ -103,6 +107,7 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
         if difference := describe_grid_difference(headers[0], header):
             raise UserError(f"{path}: {difference} ({volume.files[0]}). Resample it onto that one.")
     preprocessing = predictor.preprocessing
+    _warn_of_orientation(volume, headers[0].orientation, preprocessing.slicing.orientation)
     slicing, intensity = preprocessing.slicing, preprocessing.intensity
     form = RGB8
     if intensity is not None:
@@ -128,6 +133,14 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
                 shares = np.empty((len(answer.probabilities), *headers[0].shape), answer.probabilities.dtype)
             shares[(slice(None),) * (1 + axis) + (number,)] = answer.probabilities
     return VolumeAnswer(stack_along(masks, axis), shares, seconds)
+
+
+def _warn_of_orientation(volume: VolumeFiles, found: str, learnt: str) -> None:
+    if found and learnt and found != learnt:
+        log.warning(
+            f"warning: {volume.files[0]}: its axes run {found}, those of the training {learnt}, so that the network "
+            f"sees it turned or mirrored. Reorient it, as with nibabel.as_closest_canonical."
+        )
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:

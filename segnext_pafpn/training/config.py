@@ -233,3 +233,10 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def run_folder(path: str | Path) -> Path:
+    """The folder of the run whose folder, or whose ``model/``, is ``path``; a run may be called ``model``, too."""
+    path = Path(path)
+    is_bundle = path.name == "model" and not (path / "config.yaml").is_file()
+    return path.parent if is_bundle else path

@@ -17,22 +17,30 @@ from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.tta import find_views
-from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config import TrainerConfig, run_folder
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
-from segnext_pafpn.training.folder import count_trained, is_runs_own
+from segnext_pafpn.training.folder import is_runs_own
 from segnext_pafpn.training.losses import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import OptimConfig
-from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
+from segnext_pafpn.training.report import Evaluation, image_scores
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation found, the names its rows go by, its page where one was written, its JSON, the tables of
-    regions and of its field, and its test-time augmentation.
+    """What an evaluation found.
+
+    Args:
+        scores: of the classes.
+        class_names: that its rows go by.
+        split: that was scored.
+        page: where one was written.
+        json: the scores' file.
+        tables: of regions and of the metrics of a field.
+        tta: its test-time augmentation.
     """
 
     scores: Scores
@@ -81,53 +89,54 @@ def evaluate(
     fields = build_metrics(metrics, data, split)
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
+    folder = run_folder(checkpoint)
+    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{data.card.name}_{split}", tta)
+    evaluation = replace(score(trainer, module, data, preprocessing, folder, split, stem), metrics=metrics)
+    if evaluation.is_partial:
+        evaluation = replace(evaluation, stem=f"{stem}_partial")
+        if trainer.is_global_zero:
+            log.info(f"{stem}.json is left as it is: it is of the whole split.")
+    report = report or evaluation.page.is_file()  # or it would be of another evaluation
+    tables: list[ScoreTable] = []
+    if trainer.is_global_zero:
+        for note in evaluation.notes():
+            log.warning(f"warning: {note}")
+        extra = {"checkpoint": str(checkpoint)}
+        tables = evaluation.write(**extra)
+        tables += write_fields(fields, folder, evaluation.stem, {**extra, **evaluation.facts()})
+        if report:
+            evaluation.write_page(tables, trainer.strategy.root_device)
+    page = evaluation.page if report else None
+    return Result(module.scores(), data.card.class_names, split, page, evaluation.json, tables, tta)
+
+
+def score(
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    preprocessing: Preprocessing,
+    folder: Path,
+    split: str,
+    stem: str,
+) -> Evaluation:
+    """Score a network on a split, image by image; nothing is written.
+
+    Args:
+        preprocessing: of the network's bundle.
+        folder, stem: of the files that shall tell of it.
+    """
     module.keep_images = True
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
-    images = image_scores(module, data, split)
-    folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
-    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{data.card.name}_{split}", tta)
-    extra = {"checkpoint": str(checkpoint), **what_was_scored(module, data, images, trainer_config)}
-    notes: list[str] = []
-    scored, there = extra["images"], extra["images_in_split"]
-    if scored < there:
-        if trainer.is_global_zero:
-            log.info(f"{scored} of {there} images of split '{split}' were scored, so {stem}.json is left as it is.")
-        stem += "_partial"
-    if trained := count_trained(folder, data, split):
-        extra["images_trained_on"] = trained
-        notes.append(
-            f"The run was trained on {trained} of the {there} images of split '{split}': no score of unseen images."
-        )
-        if trainer.is_global_zero:
-            log.warning(f"warning: {notes[0]}")
-    report = report or (folder / f"{stem}.html").is_file()  # or it would be of another evaluation
-    result = Result(
-        module.scores(),
-        data.card.class_names,
-        split,
-        folder / f"{stem}.html" if report else None,
-        folder / f"{stem}.json",
-        tta=tta,
+    limit = trainer.limit_val_batches
+    return Evaluation(
+        module=module,
+        data=data,
+        preprocessing=preprocessing,
+        images=image_scores(module, data, split),
+        folder=folder,
+        stem=stem,
+        limit_val_batches=limit if isinstance(limit, int) else None,  # Lightning's 1.0 is all of them
     )
-    if trainer.is_global_zero:
-        if module.decision.thresholds is not None:
-            extra["thresholds"] = list(module.decision.thresholds)
-        tables = write_evaluation(module, data, images, folder, stem, extra)
-        result = replace(result, tables=tables + write_fields(fields, folder, stem, extra))
-        if report:
-            write_report(
-                module,
-                data,
-                images,
-                folder,
-                stem,
-                trainer.strategy.root_device,
-                tables=result.tables,
-                metrics=metrics,
-                preprocessing=preprocessing,
-                notes=notes,
-            )
-    return result
 
 
 def open_run(

@@ -30,19 +30,29 @@ def absolute_card(name_or_path: str) -> str:
     return name_or_path if shipped or not (yaml_file or path.exists()) else os.path.abspath(path)
 
 
+def absolute_root(root: str | None) -> str | None:
+    """The absolute path; None stays, which is the card's own."""
+    return None if root is None else os.path.abspath(root)
+
+
 def found_from_anywhere(data: DataConfig) -> DataConfig:
     """The same with absolute paths of card, root and cache, so that a run finds them in whatever folder it is used."""
-    root, cache = (None if path is None else os.path.abspath(path) for path in (data.root, data.cache_dir))
-    return replace(data, card=absolute_card(data.card), root=root, cache_dir=cache)
+    cache = None if data.cache_dir is None else os.path.abspath(data.cache_dir)
+    return replace(data, card=absolute_card(data.card), root=absolute_root(data.root), cache_dir=cache)
 
 
 def is_runs_own(folder: Path, data: DataConfig) -> bool:
-    """Whether card and layout are those of the run's ``config.yaml``; True where there is no such file."""
+    """Whether card, layout and root are those of the run's ``config.yaml``; True where there is no such file.
+
+    A root that is not there any more was moved: any other is taken for it.
+    """
     config = folder / "config.yaml"
     if not config.is_file():
         return True
     own = read_config(config)["data"]
-    return absolute_card(own["card"]) == absolute_card(data.card) and own.get("layout", {}) == data.layout
+    if absolute_card(own["card"]) != absolute_card(data.card) or own.get("layout", {}) != data.layout:
+        return False
+    return own["root"] == absolute_root(data.root) or not os.path.isdir(own["root"] or "")
 
 
 def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int:
@@ -75,21 +85,35 @@ def remove_stale_scores(folder: Path, stem: str) -> None:
         log.info(f"{folder}: removed, as they were of the weights before: {names}. val scores anew.")
 
 
+def refuse_taken(config: RunConfig, resume: bool) -> None:
+    """Refuse a folder that holds a run which is neither resumed nor to be overwritten.
+
+    Raises:
+        UserError: naming it.
+    """
+    folder = config.run_dir
+    if _holds_run(folder) and not resume and not config.overwrite:
+        raise UserError(
+            f"{folder}: holds a run already. Choose another --name, go on with --resume {folder}, "
+            f"or start anew with --overwrite true."
+        )
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / "checkpoints" / "last.ckpt").exists()
+
+
 def prepare_folder(config: RunConfig, resume: bool) -> None:
     """Make the folder and write ``config.yaml`` into it; the first process alone does.
 
     Raises:
-        UserError: if it holds a run that is neither resumed nor to be overwritten.
+        UserError: as :func:`refuse_taken`.
     """
     if not is_first_process():
         return
+    refuse_taken(config, resume)
     folder = config.run_dir
-    if not resume and (folder / "checkpoints" / "last.ckpt").exists():
-        if not config.overwrite:
-            raise UserError(
-                f"{folder}: holds a run already. Choose another --name, go on with --resume {folder}, "
-                f"or start anew with --overwrite true."
-            )
+    if not resume and _holds_run(folder):
         shutil.rmtree(folder)
     make_folder(folder)
     save_config(config, folder / "config.yaml")

@@ -72,8 +72,11 @@ def balance_classes(
 
 
 def _in_words(intensity: Intensity) -> str:
-    """Such as ``zscore, mean ± std of the channels: 20010 ± 2504``."""
+    """Such as ``zscore: (value - 20010) / 2504``, channel by channel."""
     if intensity.mean is None or intensity.std is None:
         return f"{intensity.method}, of each image anew"
-    channels = ", ".join(f"{mean:.4g} ± {std:.4g}" for mean, std in zip(intensity.mean, intensity.std, strict=True))
-    return f"{intensity.method}, mean ± std of the channels: {channels}"
+    if intensity.method == "none":
+        return "none: values as they are"
+    pairs = zip(intensity.mean, intensity.std, strict=True)
+    channels = ", ".join(f"(value - {mean:.4g}) / {std:.4g}".replace("- -", "+ ") for mean, std in pairs)
+    return f"{intensity.method}: {channels}"

@@ -1,19 +1,24 @@
 """The report of a run: its scores image by image, and a page with everything that one wants to see of it."""
 
 import csv
+import glob
 import importlib.metadata
+import json
+import logging
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import yaml
 from torch.utils.data import Dataset
 
-from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
+from segnext_pafpn.evaluation.fold_cases import is_same_evaluation, read_scores
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
 from segnext_pafpn.evaluation.pictures import SheetRow
 from segnext_pafpn.evaluation.regions import region_report
@@ -23,13 +28,205 @@ from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.fields import METRICS, single_metrics
-from segnext_pafpn.training.folder import is_runs_own
+from segnext_pafpn.training.folder import absolute_card, absolute_root, count_trained, is_runs_own
 from segnext_pafpn.training.module import SegmentationModule
+
+log = logging.getLogger(__name__)
 
 _PACKAGES = ("segnext-pafpn", "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 _CASES = 4  # pictures from each end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A split that was scored, and the files that tell of it: ``<folder>/<stem>...``.
+
+    Args:
+        module: the network that was scored, with what its last evaluation has counted.
+        data: what it was scored on.
+        preprocessing: of the run's ``model/``, whose thresholds are named.
+        images: what was counted in each image of the split.
+        folder: of the run.
+        stem: what the files' names begin with.
+        limit_val_batches: the trainer's.
+        metrics: names of the metrics of a field that were asked for.
+    """
+
+    module: SegmentationModule
+    data: SegmentationDataModule
+    preprocessing: Preprocessing
+    images: ImageMatrices
+    folder: Path
+    stem: str
+    limit_val_batches: int | None = None
+    metrics: Sequence[str] = ()
+
+    @property
+    def split(self) -> str:
+        return self.images.split
+
+    @cached_property
+    def num_in_split(self) -> int:
+        """How many images there are."""
+        return len(self.data.samples(self.split))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether images of the split were left out."""
+        return len(self.images.names) < self.num_in_split
+
+    @cached_property
+    def num_trained(self) -> int:
+        """How many images of the split the run was trained on."""
+        return count_trained(self.folder, self.data, self.split)
+
+    @property
+    def page(self) -> Path:
+        return self.folder / f"{self.stem}.html"
+
+    @property
+    def json(self) -> Path:
+        return self.folder / f"{self.stem}.json"
+
+    def notes(self) -> list[str]:
+        """What a reader must know of the scores, a sentence each."""
+        notes = []
+        if self.is_partial:
+            notes.append(
+                f"Only {len(self.images.names)} of the {self.num_in_split} images of split '{self.split}' were scored."
+            )
+        if self.num_trained:
+            notes.append(
+                f"The run was trained on {self.num_trained} of the {self.num_in_split} images of split "
+                f"'{self.split}': no score of unseen images."
+            )
+        return notes
+
+    def facts(self) -> dict[str, object]:
+        """For every JSON: which pictures the scores are of, whether they are all of the split, how they were seen."""
+        config, thresholds = self.data.config, self.module.decision.thresholds
+        return {
+            "split": self.split,
+            "card": absolute_card(config.card),
+            "root": absolute_root(config.root),
+            "layout": config.layout,
+            "images": len(self.images.names),
+            "images_in_split": self.num_in_split,
+            "limit_val_batches": self.limit_val_batches,
+            "tta": self.module.tta,
+            **({"images_trained_on": self.num_trained} if self.num_trained else {}),
+            **({} if thresholds is None else {"thresholds": list(thresholds)}),
+        }
+
+    def write(self, **facts: object) -> list[ScoreTable]:
+        """Write scores, confusions and images; tables of regions, where there are.
+
+        Args:
+            facts: what the JSON has besides.
+        """
+        names = self.data.card.class_names
+        regions = region_report(self.module.matrix.cpu().numpy(), self.data.card.region_ids, names)
+        write_scores(self.module.scores(), names, self.folder, self.stem, {**facts, **self.facts(), **regions.values})
+        write_confusion(self.module.matrix, names, self.folder, self.stem)
+        write_images(self.images, self.folder, self.stem)
+        self._remove_fields_of_others()
+        return list(regions.tables)
+
+    def _remove_fields_of_others(self) -> None:
+        """Remove the scores of a field that an earlier evaluation, of other data, has left under the same name."""
+        facts = json.loads(json.dumps(self.facts()))
+        for name in METRICS:
+            path = self.folder / f"{self.stem}_{name}.json"
+            if path.is_file() and not is_same_evaluation(read_scores(path), facts):
+                for stale in self.folder.glob(f"{glob.escape(path.stem)}*"):
+                    stale.unlink()
+                log.info(f"{path}: removed, as it was of an evaluation of other data.")
+
+    def write_page(self, tables: Sequence[ScoreTable], device: torch.device) -> None:
+        """``<stem>.html``, with ``tables`` after the classes.
+
+        Costs up to eight more predictions, by the network that was scored and at the same size.
+        """
+        self.module.eval().to(device)  # Lightning has left it in the state it was in before, on the CPU
+        worst, best = self._predicted_cases()
+        curves, config = self.folder / "curves.png", self.folder / "config.yaml"
+        card = self.data.card
+        write_run_page(
+            RunReport(
+                title=f"{self.folder.name} on {card.title or card.name}",
+                images=self.images,
+                class_colors=card.class_colors,
+                worst=worst,
+                best=best,
+                curves=curves if curves.is_file() else None,
+                config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
+                environment=describe_environment(self.module.device),
+                commands=self._commands(),
+                csv=f"{self.stem}_images.csv",
+                sections=[table.for_page() for table in tables],
+                notes=[*self.notes(), *self._notes_of_page()],
+            ),
+            self.page,
+        )
+
+    def _predicted_cases(self) -> tuple[list[SheetRow], list[SheetRow]]:
+        """The worst and the best cases."""
+        cases = self.images.by_case()
+        order = cases.worst_first().tolist()
+        worst = order[:_CASES]
+        best = [i for i in order[::-1][:_CASES] if i not in worst]
+        samples = {sample.name: sample for sample in self.data.samples(self.split)}
+        names = [self.images.names[self.images.shown_of(cases.names[i])] for i in (*worst, *best)]
+        dataset = self.data.dataset([samples[name] for name in names], eval_transform(self.data.config.image_size))
+        rows = [self._predicted(dataset, index, name) for index, name in enumerate(names)]
+        return rows[: len(worst)], rows[len(worst) :]
+
+    @torch.inference_mode()
+    def _predicted(self, dataset: Dataset, index: int, name: str) -> SheetRow:
+        item = dataset[0, index]
+        prediction = self.module.decision.classes(self.module(item["image"][None].to(self.module.device)))[0]
+        image = viewable(item["image"].permute(1, 2, 0).numpy(), neighbours=self.data.card.image.neighbours)
+        return SheetRow(name, image, item["mask"].numpy(), prediction.to(torch.uint8).cpu().numpy())
+
+    def _notes_of_page(self) -> list[str]:
+        """How the scores came about, and which others lie beside the page."""
+        tta, found = self.module.tta, self.preprocessing
+        notes = [] if tta == "none" else [f"With test-time augmentation: {tta}."]
+        if found.thresholds is not None:
+            names = found.class_names if found.multi_label else found.class_names[1:]
+            values = ", ".join(f"{n} {t:g}" for n, t in zip(names, found.thresholds, strict=True))
+            notes.append(f"Threshold of the probability: {values}; tuned on {found.thresholds_from}.")
+        shown = single_metrics(self.metrics)
+        others = [m for m in METRICS if m not in shown and (self.folder / f"{self.stem}_{m}.json").is_file()]
+        if others:
+            files = ", ".join(f"{self.stem}_{name}.json" for name in others)
+            again = f"val --metrics {' '.join(others)}{_tta_option(tta)}"
+            notes.append(f"Of an earlier val, not on this page: {files}. {again} scores anew.")
+        return notes
+
+    def _commands(self) -> list[str]:
+        """Those that make the run and its page again."""
+        run, config = shlex.quote(str(self.folder)), self.data.config
+        is_tuned = self.preprocessing.thresholds is not None
+        tune = " --tune-threshold" if is_tuned else ""
+        scored = run
+        if not is_runs_own(self.folder, config):
+            layout = yaml.safe_dump(config.layout, default_flow_style=True, width=10000).strip()
+            scored += f" --data.card {shlex.quote(config.card)} --data.layout {shlex.quote(layout)}"
+            scored += f" --data.root {shlex.quote(config.root)}" if config.root else ""
+        is_val, tta = self.split == config.val_split, self.module.tta
+        first = is_tuned and (not is_val or tta != "none")  # thresholds are found for the network as it is
+        before = [f"segnext-pafpn val --checkpoint {scored} --split {config.val_split}{tune}"] if first else []
+        options = f" --metrics {' '.join(self.metrics)}" if self.metrics else ""
+        options += _tta_option(tta) or (tune if is_val else "")
+        again = shlex.quote(f"{self.folder.name}-again")
+        return [
+            f"segnext-pafpn train --config {shlex.quote(str(self.folder / 'config.yaml'))} --name {again}",
+            *before,
+            f"segnext-pafpn val --checkpoint {scored} --split {self.split} --report{options}",
+            f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS{_tta_option(tta)}",
+        ]
 
 
 def image_scores(module: SegmentationModule, data: SegmentationDataModule, split: str) -> ImageMatrices:
@@ -47,43 +244,6 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split, cases)
 
 
-def what_was_scored(
-    module: SegmentationModule, data: SegmentationDataModule, images: ImageMatrices, trainer: TrainerConfig
-) -> dict[str, object]:
-    """For the JSON: which pictures the scores are of, whether they are all of the split, and how they were seen."""
-    return {
-        "split": images.split,
-        "card": data.config.card,
-        "root": data.config.root,
-        "layout": data.config.layout,
-        "images": len(images.names),
-        "images_in_split": len(data.samples(images.split)),
-        "limit_val_batches": trainer.limit_val_batches,
-        "tta": module.tta,
-    }
-
-
-def write_evaluation(
-    module: SegmentationModule,
-    data: SegmentationDataModule,
-    images: ImageMatrices,
-    folder: Path,
-    stem: str,
-    extra: Mapping[str, object],
-) -> list[ScoreTable]:
-    """Scores, confusions and images of the last evaluation as ``<stem>...`` files; tables of regions, where there are.
-
-    Args:
-        extra: what the JSON has besides the scores.
-    """
-    names = data.card.class_names
-    regions = region_report(module.matrix.cpu().numpy(), data.card.region_ids, names)
-    write_scores(module.scores(), names, folder, stem, {**extra, **regions.values})
-    write_confusion(module.matrix, names, folder, stem)
-    write_images(images, folder, stem)
-    return list(regions.tables)
-
-
 def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
     """``<stem>_images.npz`` for comparing runs, and ``<stem>_images.csv``, worst image first, for looking at them."""
     save_images(images, folder / f"{stem}_images.npz")
@@ -94,69 +254,6 @@ def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "mIoU", "aAcc", "worst_class"))
         writer.writerows(image_rows(images))
-
-
-def write_report(
-    module: SegmentationModule,
-    data: SegmentationDataModule,
-    images: ImageMatrices,
-    folder: Path,
-    stem: str,
-    device: torch.device,
-    tables: Sequence[ScoreTable] = (),
-    metrics: Sequence[str] = (),
-    preprocessing: Preprocessing | None = None,
-    notes: Sequence[str] = (),
-) -> Path:
-    """``<stem>.html``, with ``tables`` after the classes.
-
-    Costs up to eight more predictions, by the network that was scored and at the same size.
-
-    Args:
-        metrics: names of the metrics of a field that were asked for.
-        preprocessing: of the run's ``model/``, whose thresholds are named; None: it has none.
-        notes: what else a reader must know of the scores.
-    """
-    module.eval().to(device)  # Lightning has left it in the state it was in before the evaluation, on the CPU
-    cases = images.by_case()
-    order = cases.worst_first().tolist()
-    worst = order[:_CASES]
-    best = [i for i in order[::-1][:_CASES] if i not in worst]
-    samples = {sample.name: sample for sample in data.samples(images.split)}
-    shown = [cases.names[i] for i in (*worst, *best)]
-    chosen = [samples[images.names[images.shown_of(case)]] for case in shown]
-    dataset = data.dataset(chosen, eval_transform(data.config.image_size))
-    neighbours = data.card.image.neighbours
-    rows = [_predicted(module, dataset, index, sample.name, neighbours) for index, sample in enumerate(chosen)]
-    curves, config = folder / "curves.png", folder / "config.yaml"
-    path = folder / f"{stem}.html"
-    tuned = preprocessing is not None and preprocessing.thresholds is not None
-    write_run_page(
-        RunReport(
-            title=f"{folder.name} on {data.card.title or data.card.name}",
-            images=images,
-            class_colors=data.card.class_colors,
-            worst=rows[: len(worst)],
-            best=rows[len(worst) :],
-            curves=curves if curves.is_file() else None,
-            config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
-            environment=describe_environment(module.device),
-            commands=_commands(folder, images.split, data.config, metrics, tuned, module.tta),
-            csv=f"{stem}_images.csv",
-            sections=[table.for_page() for table in tables],
-            notes=[*notes, *_notes(folder, stem, metrics, preprocessing, module.tta)],
-        ),
-        path,
-    )
-    return path
-
-
-@torch.inference_mode()
-def _predicted(module: SegmentationModule, dataset: Dataset, index: int, name: str, neighbours: int) -> SheetRow:
-    item = dataset[0, index]
-    prediction = module.decision.classes(module(item["image"][None].to(module.device)))[0]
-    image = viewable(item["image"].permute(1, 2, 0).numpy(), neighbours=neighbours)
-    return SheetRow(name, image, item["mask"].numpy(), prediction.to(torch.uint8).cpu().numpy())
 
 
 def describe_environment(device: torch.device) -> dict[str, str]:
@@ -178,41 +275,5 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _notes(folder: Path, stem: str, metrics: Sequence[str], preprocessing: Preprocessing | None, tta: str) -> list[str]:
-    """What a reader must know of these scores: how they came about, and which others lie beside the page."""
-    notes = [] if tta == "none" else [f"With test-time augmentation: {tta}."]
-    if preprocessing is not None and preprocessing.thresholds is not None:
-        names = preprocessing.class_names if preprocessing.multi_label else preprocessing.class_names[1:]
-        found = ", ".join(f"{n} {t:g}" for n, t in zip(names, preprocessing.thresholds, strict=True))
-        notes.append(f"Threshold of the probability: {found}; tuned on {preprocessing.thresholds_from}.")
-    shown = single_metrics(metrics)
-    others = [name for name in METRICS if name not in shown and (folder / f"{stem}_{name}.json").is_file()]
-    if others:
-        files = ", ".join(f"{stem}_{name}.json" for name in others)
-        again = f"val --metrics {' '.join(others)}{_tta_option(tta)}"
-        notes.append(f"Of an earlier val, not on this page: {files}. {again} scores anew.")
-    return notes
-
-
 def _tta_option(tta: str) -> str:
     return "" if tta == "none" else f" --tta {tta}"
-
-
-def _commands(folder: Path, split: str, data: DataConfig, metrics: Sequence[str], tuned: bool, tta: str) -> list[str]:
-    run = shlex.quote(str(folder))
-    tune = " --tune-threshold" if tuned else ""
-    val_split, scored = data.val_split, run
-    if not is_runs_own(folder, data):
-        layout = yaml.safe_dump(data.layout, default_flow_style=True, width=10000).strip()
-        scored += f" --data.card {shlex.quote(data.card)} --data.layout {shlex.quote(layout)}"
-    first = tuned and (split != val_split or tta != "none")  # thresholds are found for the network as it is
-    before = [f"segnext-pafpn val --checkpoint {scored} --split {val_split}{tune}"] if first else []
-    seen = _tta_option(tta)
-    options = (f" --metrics {' '.join(metrics)}" if metrics else "") + (seen or (tune if split == val_split else ""))
-    again = shlex.quote(f"{folder.name}-again")
-    return [
-        f"segnext-pafpn train --config {shlex.quote(str(folder / 'config.yaml'))} --name {again}",
-        *before,
-        f"segnext-pafpn val --checkpoint {scored} --split {split} --report{options}",
-        f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS{seen}",
-    ]

@@ -102,11 +102,7 @@ def _refuse_change(key: str, saved: object, now: object, folder: Path) -> None:
     if isinstance(saved, dict) and isinstance(now, dict) and key not in _WHOLE:
         for part in filter(saved.__contains__, now):
             _refuse_change(f"{key}.{part}", saved[part], now[part], folder)
-    elif (
-        now != saved
-        and key not in _FREE
-        and not (key in _FOUND and saved is not None and (now is None or isinstance(now, str)))
-    ):
+    elif now != saved and key not in _FREE and not (saved is not None and now in _FOUND.get(key, ())):
         raise UserError(
             f"{key}: {_word(now)} is not the {_word(saved)} that {folder} was started with, and cannot change when "
             f"resuming. Start a new run from its weights with --weights {folder}."

@@ -19,14 +19,13 @@ from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
-from segnext_pafpn.training.evaluate import Result, build_module
+from segnext_pafpn.training.evaluate import Result, build_module, score
 from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, remove_stale_scores
 from segnext_pafpn.training.measure import balance_classes, settle_intensity
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import warmup_line, warmup_of
 from segnext_pafpn.training.pictures import draw_curves, draw_sheet
-from segnext_pafpn.training.report import image_scores, what_was_scored, write_evaluation, write_report
 from segnext_pafpn.training.resume import NoteOfData, ResumePoint, refuse_changes, refuse_other_network
 from segnext_pafpn.training.sampling import settle_sampling
 
@@ -116,23 +115,21 @@ def _score(
     preprocessing: Preprocessing,
 ) -> Result:
     """Score the best weights, and fill the run's folder with them and all there is to see of them."""
-    module.keep_images = True
-    trainer.validate(module, dataloaders=data.val_dataloader(), verbose=False)
     split, folder = config.data.val_split, config.run_dir
-    images = image_scores(module, data, split)
     stem = scores_stem(split)
-    result = Result(module.scores(), data.card.class_names, split, folder / f"{stem}.html", folder / f"{stem}.json")
+    evaluation = score(trainer, module, data, preprocessing, folder, split, stem)
+    scores, tables = module.scores(), []
     if trainer.is_global_zero:
+        if evaluation.is_partial:
+            log.warning(f"warning: {evaluation.notes()[0]}")
         device = trainer.strategy.root_device
         network = module.model.cpu().eval()
-        scored = what_was_scored(module, data, images, config.trainer)
-        tables = write_evaluation(module, data, images, folder, stem, scored)
-        result = replace(result, tables=tables)
-        save_bundle(network, preprocessing, folder / "model", {stem: f"mIoU {100 * result.scores.mIoU:.2f} %"})
+        tables = evaluation.write()
+        save_bundle(network, preprocessing, folder / "model", {stem: f"mIoU {100 * scores.mIoU:.2f} %"})
         draw_curves(folder)
         draw_sheet(folder, data, split, device=str(device))
-        write_report(module, data, images, folder, stem, device, tables)
-    return result
+        evaluation.write_page(tables, device)
+    return Result(scores, data.card.class_names, split, evaluation.page, evaluation.json, tables)
 
 
 def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, warmup: int, steps: int) -> None:
@@ -141,7 +138,8 @@ def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, warmu
     if warmup != config.optim.warmup_steps:
         log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
     if start is not None and (start.epochs == epochs or start.steps == config.trainer.max_steps):
-        log.info(f"Nothing is left to train: {start.epochs} epochs are done. Raise trainer.max_epochs to go on.")
+        limit = "max_epochs" if start.epochs == epochs else "max_steps"
+        log.info(f"Nothing is left to train: {start.epochs} epochs are done. Raise trainer.{limit} to go on.")
     elif 0 < interval < epochs and epochs % interval:
         log.info(
             f"trainer.check_val_every_n_epoch: {interval} does not divide the {epochs} epochs: the last "

@@ -18,7 +18,7 @@ from segnext_pafpn.files import write_json
 from segnext_pafpn.models.bundle import bundle_folder, save_preprocessing
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.callbacks import BatchGatherer
-from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config import TrainerConfig, run_folder
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.evaluate import EvalLoader, open_run
 
@@ -90,7 +90,7 @@ def tune_thresholds(checkpoint: str, data_config: DataConfig, split: str, traine
         save_preprocessing(
             replace(preprocessing, thresholds=thresholds, thresholds_from=where), bundle_folder(checkpoint)
         )
-        folder = Path(checkpoint).parent if Path(checkpoint).name == "model" else Path(checkpoint)
+        folder = run_folder(checkpoint)
         write_json(_values(tuned, data_config.card), folder / "thresholds.json")
     return tuned
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from segnext_pafpn.data.card import IGNORE_INDEX, Card
 from segnext_pafpn.data.check.card_lines import card_lines
-from segnext_pafpn.data.check.report import Cause, SplitReport
+from segnext_pafpn.data.check.report import Cause, SplitReport, ids_in_files
 from segnext_pafpn.data.check.sample import Finding
 from segnext_pafpn.data.check.wrong_files import between_ids, cause_in_files
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
@@ -29,7 +29,7 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
     Args:
         examples: pairs with a problem, to be looked at again; where all ids are known, any pair.
     """
-    found = np.flatnonzero(report.raw_ids)
+    found = ids_in_files(report, card)
     unknown = found[LabelMap(card).table[found] == UNKNOWN]
     causes = cause_in_files(card, reader, examples) if any(finding.problem for finding in examples) else []
     if (unknown.size or unnamed_255(card, report)) and not causes:
@@ -44,7 +44,7 @@ def unnamed_255(card: Card, report: SplitReport) -> bool:
     named = {i for row in card.classes for i in row.ids} | set(card.ignore)
     if card.layout.get("mask_format", "index") != "index":
         return False
-    found = np.flatnonzero(report.raw_ids).tolist()
+    found = ids_in_files(report, card).tolist()
     return len(card.classes) == 2 and IGNORE_INDEX not in named and IGNORE_INDEX in found and found in ([0, 255], [255])
 
 

@@ -7,13 +7,12 @@ import numpy as np
 
 from segnext_pafpn import page
 from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID, Card
-from segnext_pafpn.data.check.report import DataReport, SplitReport
+from segnext_pafpn.data.check.report import DataReport, SplitReport, ids_in_files
 from segnext_pafpn.data.check.table import (
     COUNTS,
     KINDS,
     describe_counts,
     empty_masks,
-    ids_in_files,
     ignored_share,
     statistics_rows,
     volume_rows,

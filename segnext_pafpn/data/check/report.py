@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.card import IGNORED_ID, Card
 from segnext_pafpn.data.check.sample import Details
 from segnext_pafpn.data.readers import Sample
 from segnext_pafpn.intensity import ImageStatistics
@@ -151,3 +151,12 @@ def check_data(card: Card, splits: Sequence[SplitReport], twins: list[Twins]) ->
     low = min((found.low for found in details), default=0)
     high = max((found.high for found in details), default=0)
     return DataReport(card, list(splits), twins, mean, std, low, high)
+
+
+def ids_in_files(report: SplitReport, card: Card) -> np.ndarray:
+    """The ids that were read, ascending, without what readers give to pixels that do not count, and of no layers."""
+    if card.multi_label:
+        return np.zeros(0, np.int64)
+    ids = np.flatnonzero(report.raw_ids)
+    named = IGNORED_ID in card.ignore or any(IGNORED_ID in row.ids for row in card.classes)
+    return ids if named else ids[ids != IGNORED_ID]

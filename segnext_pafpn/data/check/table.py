@@ -7,8 +7,8 @@ from dataclasses import asdict
 import numpy as np
 from rich.table import Table
 
-from segnext_pafpn.data.card import IGNORED_ID, Card
-from segnext_pafpn.data.check.report import DataReport, SplitReport
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.data.check.report import DataReport, SplitReport, ids_in_files
 from segnext_pafpn.errors import counted
 
 _EMPTY = 3  # masks without foreground that are named
@@ -83,15 +83,6 @@ def class_share(report: SplitReport, index: int) -> str:
     if index >= len(report.pixels) or not report.pixels[index]:
         return "-"
     return f"{100 * report.pixels[index] / report.num_labelled:.2f}"
-
-
-def ids_in_files(report: SplitReport, card: Card) -> np.ndarray:
-    """The ids that were read, ascending, without what readers give to pixels that do not count, and of no layers."""
-    if card.multi_label:
-        return np.zeros(0, np.int64)
-    ids = np.flatnonzero(report.raw_ids)
-    named = IGNORED_ID in card.ignore or any(IGNORED_ID in row.ids for row in card.classes)
-    return ids if named else ids[ids != IGNORED_ID]
 
 
 def ignored_share(report: SplitReport) -> str:

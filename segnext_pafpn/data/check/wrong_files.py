@@ -29,7 +29,7 @@ def cause_in_files(card: Card, reader: Reader, examples: Sequence[Finding]) -> l
         colors = _colors(pixels)
         if len(colors) > _MANY and (swapped := _swapped(card, reader, finding, len(colors))):
             return [swapped]
-        if pixels.ndim == 3 and len(colors) <= _MANY:
+        if card.layout.get("mask_format", "index") == "index" and _is_colored(pixels) and len(colors) <= _MANY:
             return [_colored(card, path, colors)]
         if path.suffix.lower() in (".jpg", ".jpeg") and finding.readable and finding.problem:
             return [_compressed(card, path, len(colors))]
@@ -58,6 +58,11 @@ def _colors(pixels: np.ndarray) -> np.ndarray:
     return np.unique(pixels[..., :3].reshape(-1, min(3, pixels.shape[2])), axis=0)
 
 
+def _is_colored(pixels: np.ndarray) -> bool:
+    """Not grey, nor grey saved as RGB."""
+    return pixels.ndim == 3 and pixels.shape[2] >= 3 and bool((pixels[..., 1:3] != pixels[..., :1]).any())
+
+
 def _swapped(card: Card, reader: Reader, finding: Finding, num_values: int) -> Cause | None:
     try:
         num_colors = len(_colors(reader.read_image(finding.sample)))
@@ -67,13 +72,13 @@ def _swapped(card: Card, reader: Reader, finding: Finding, num_values: int) -> C
     if num_colors > max(_MANY, 2 * len(card.classes)) or num_colors >= num_values:
         return None
     layout = {key: card.layout[key] for key in ("masks", "images") if key in card.layout}
-    yaml = ""
+    lines = ""
     if len(layout) == 2:
-        yaml = f"layout: {{..., images: {layout['masks']!r}, masks: {layout['images']!r}}}"
+        lines = f"layout: {{..., images: {layout['masks']!r}, masks: {layout['images']!r}}}"
     return Cause(
         f"{sample.mask}: {num_values} different values, while its image {sample.image} has {num_colors}, expected "
         f"the photograph to have the more. The folders of images and masks are swapped; change the card's layout:",
-        yaml,
+        lines,
     )
 
 

@@ -13,10 +13,6 @@ from segnext_pafpn.errors import UserError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 # struct.error comes from damaged EXIF data.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
-_DEEP_ADVICE = (
-    "Convert it to 8 bits, or say in the card how its values are to be normalised, as in image: "
-    "{channels: 1, normalize: zscore}."
-)
 _DEEP_RAW_MODES = ("RGB;16", "RGBA;16", "LA;16")
 
 
@@ -55,10 +51,12 @@ def read_rgb(path: Path, source: str = "card") -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.mode in ("I", "I;16", "I;16B", "F") or is_deep(image):
-                raise UserError(
-                    f"{path}: the image has more than 8 bits per channel, expected 8. "
-                    f"{_DEEP_ADVICE if source == 'card' else 'Convert it to 8 bits, which the model was trained on.'}"
+                advice = (
+                    f"Convert it to 8 bits, or say in the card how its values are to be normalised, as in image: "
+                    f"{{channels: {len(image.getbands())}, normalize: zscore}}."
                 )
+                advice = advice if source == "card" else "Convert it to 8 bits, which the model was trained on."
+                raise UserError(f"{path}: the image has more than 8 bits per channel, expected 8. {advice}")
             _refuse_pages(image, path)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:

@@ -160,14 +160,15 @@ class FolderReader(ImageSetReader):
         not_found = len(problems)
         channels = [self._find(pattern, split, "image") for pattern in self.channel_patterns]
         valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
+        alike = {index: _by_plain_name(by_class) for index, by_class in masks.items()}
         samples = []
         for name in names:
             found = {index: by_class[name] for index, by_class in masks.items() if name in by_class}
             missing = [self.mask_patterns[index] for index in masks if index not in found]
             if missing and not (self.allow_missing and found):
                 expected = missing[0].show(self.root, name, source)
-                near = [_spelt_otherwise(name, by_class) for index, by_class in masks.items() if index not in found]
-                problems.append(f"{images[name]}: no mask for this image. Expected {expected}.{near[0]}")
+                near = next(_spelt_otherwise(name, alike[index]) for index in masks if index not in found)
+                problems.append(f"{images[name]}: no mask for this image. Expected {expected}.{near}")
             elif absent := [p for p, files in zip(self.channel_patterns, channels, strict=True) if name not in files]:
                 expected = absent[0].show(self.root, name, source)
                 problems.append(f"{images[name]}: a file of this image is missing. Expected {expected}.")
@@ -224,12 +225,16 @@ class FolderReader(ImageSetReader):
         return mask if sample.valid is None else cut_to_valid(mask, sample.valid)
 
 
-def _spelt_otherwise(name: str, files: dict[str, str]) -> str:
+def _by_plain_name(files: dict[str, str]) -> dict[str, str]:
+    return {_plain(name): path for name, path in files.items()}
+
+
+def _spelt_otherwise(name: str, by_plain_name: dict[str, str]) -> str:
     """A hint at the file that is called ``name`` but for upper and lower case, or for how Unicode writes its letters.
 
     Macs write an umlaut as a letter and two dots, others as one letter; both look alike.
     """
-    found = next((path for other, path in files.items() if _plain(other) == _plain(name)), None)
+    found = by_plain_name.get(_plain(name))
     if found is None:
         return ""
     return f" There is {found}, spelt otherwise: upper and lower case, and accents, must agree. Rename one."

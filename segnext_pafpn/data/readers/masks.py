@@ -106,10 +106,19 @@ class MaskDecoder:
                 values = values[..., 0]
             elif values.ndim == 3:
                 values = values[..., :3].max(axis=2)
+        return self.tones(values, path)
+
+    def tones(self, values: np.ndarray, path: Path) -> np.ndarray:
+        """Where these values of a two-tone file say that the class is, bool.
+
+        Raises:
+            UserError: naming the file, if there are more values than 0 and another, and no threshold.
+        """
         if self.threshold is not None:
             return values > self.threshold
-        tones = np.unique(values)
-        if len(tones) > 2 or (len(tones) == 2 and tones[0] != 0):
+        others = values[values != 0]
+        if others.size and others.min() != others.max():
+            tones = np.unique(values)
             raise UserError(
                 f"{path}: the mask has {len(tones)} different values of {tones[0]} to {tones[-1]}, expected 0 and one "
                 f"other. {_blame(path)} Set layout.threshold, such as 127; more than two classes need index or rgb."

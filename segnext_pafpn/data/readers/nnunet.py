@@ -12,7 +12,7 @@ from segnext_pafpn.data.readers.volume.files import read_header
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
 from segnext_pafpn.data.readers.volume.tiff import spacing_beside
 from segnext_pafpn.data.readers.volumes import VolumeReader
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, counted
 
 _FOLDS = 5  # nnU-Net's
 
@@ -46,7 +46,7 @@ class NnunetReader(VolumeReader):
 
     def __post_init__(self) -> None:
         values = read_dataset_json(self.root)
-        ending = values["file_ending"]
+        ending = self.ending = values["file_ending"]
         self.num_channels = len(values["channel_names"])
         self.images = [f"images{{split}}/{{name}}_{i:04}{ending}" for i in range(self._count_files(ending))]
         self.masks = f"labels{{split}}/{{name}}{ending}"
@@ -107,6 +107,12 @@ class NnunetReader(VolumeReader):
             if found != self.num_training:
                 listing.warnings.append(
                     f"{self.root / FILE}: numTraining is {self.num_training}, but imagesTr has {found} cases."
+                )
+            further = next((self.root / "imagesTr").glob(f"*_{len(self.images):04}{self.ending}"), None)
+            if further is not None:
+                listing.warnings.append(
+                    f"{further}: is not used, as channel_names in {self.root / FILE} has "
+                    f"{counted(self.num_channels, 'channel')} alone. Add the others there if they are wanted."
                 )
         return listing
 

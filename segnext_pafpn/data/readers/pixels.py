@@ -21,6 +21,7 @@ PIXEL_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "F")  # whose arrays are the file's values
 _SAMPLES_PER_PIXEL, _EXTRA_SAMPLES = 277, 338  # TIFF's tags
+_ORIENTATION = 274  # EXIF's tag
 _EXACT_IN_FLOAT32 = 2**24
 
 
@@ -76,7 +77,7 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
             deep = is_deep(image)
             image.load()  # OpenCV reads what is there of a file that was cut off, Pillow refuses it
             if deep:
-                return _deep_colors(path)
+                return _deep_colors(path, image)
             image = ImageOps.exif_transpose(image)
             if image.mode not in _KEPT_MODES:
                 image = image.convert("L" if image.mode == "1" else "RGB")
@@ -87,12 +88,17 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
         raise unreadable(path, error) from error
 
 
-def _deep_colors(path: Path) -> np.ndarray:
-    """Colours of 16 bits, ``(H, W, 3 or 4)`` RGB or RGBA."""
+def _deep_colors(path: Path, image: Image.Image) -> np.ndarray:
+    """Colours of 16 bits, ``(H, W, C)``: grey with alpha, RGB or RGBA, as ``image`` says of the file."""
+    if (turned := image.getexif().get(_ORIENTATION, 1)) != 1:
+        raise UserError(
+            f"{path}: colours of 16 bits that are to be turned (EXIF orientation {turned}), expected upright ones. "
+            f"Save it turned."
+        )
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise UserError(f"{path}: cannot be decoded (colours of 16 bits). Save it as TIFF or .npy.")
-    return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    return pixels[..., [0, 3] if image.mode == "LA" else [2, 1, 0, 3][: pixels.shape[2]]]
 
 
 def _load_npy(path: Path, mapped: bool = False) -> np.ndarray:

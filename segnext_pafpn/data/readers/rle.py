@@ -67,6 +67,8 @@ class RleReader(ImageSetReader):
                 f"{path}: none of its {len(runs)} images is in {self.image_pattern.folder(self.root)}; the first is "
                 f"'{strangers[0]}'. Is layout.image_column '{self.image_column}' right?"
             )
+        if "{split}" not in self.annotations:  # one file for all splits
+            strangers = sorted(set(strangers) - self._keys_of_other_splits(split, runs))
         problems += [f"{path}: line {runs[key][0].line}: there is no image '{key}'." for key in strangers]
         empty = sum(keys[name] not in runs for name in names)
         warnings = [f"{path}: {empty} of {len(names)} images of '{split}' have no line: all background."]
@@ -82,6 +84,10 @@ class RleReader(ImageSetReader):
             for start, end in decode_runs(run.text, (height, width), self.first_pixel, where):
                 flat[start:end] = run.class_id
         return flat.reshape(width, height).T.copy() if self.order == "column" else flat.reshape(height, width)
+
+    def _keys_of_other_splits(self, split: str, runs: dict[str, list[Run]]) -> set[str]:
+        others = [self.find_images(other) for other in self.splits() if other != split]
+        return {self._key(Path(image), runs) for images in others for image in images.values()}
 
     @staticmethod
     def _key(image: Path, runs: dict[str, list[Run]]) -> str:
@@ -107,6 +113,8 @@ class RleReader(ImageSetReader):
                         found = ", ".join(table.fieldnames or ()) or "none"
                         raise UserError(f"{path}: has no column '{column}' (layout.{option}). Found: {found}.")
                 for row in table:
+                    if row[self.image_column] is None:
+                        raise UserError(f"{path}: line {table.line_num}: is cut short, expected {table.fieldnames}.")
                     class_id = self._class_id(row.get(self.class_column), f"{path}: line {table.line_num}")
                     runs[row[self.image_column]].append(Run(table.line_num, class_id, row[self.rle_column] or ""))
         except (UnicodeDecodeError, csv.Error) as error:

@@ -8,6 +8,7 @@ import numpy as np
 from segnext_pafpn.data.readers.base import Listing, Reader, Sample
 from segnext_pafpn.data.synthetic.cells import cell_image
 from segnext_pafpn.data.synthetic.streets import street_scene
+from segnext_pafpn.data.synthetic.texture import MIN_SIDE
 from segnext_pafpn.errors import UserError, nearest
 
 _SCENES = {"streets": street_scene, "cells": cell_image}
@@ -37,15 +38,22 @@ class SyntheticReader(Reader):
                 f"layout.scene: '{self.scene}' is not known.{nearest(self.scene, _SCENES)} Known: streets, cells."
             )
 
+        if min(self.height, self.width) < MIN_SIDE:
+            raise UserError(
+                f"layout.height, layout.width: expected at least {MIN_SIDE}, found {self.height} and {self.width}."
+            )
+        self._counts = {"train": self.num_train, "val": self.num_val, "test": self.num_test}
+
     def splits(self) -> list[str]:
-        return list(_FIRST_SEED)
+        return [split for split, count in self._counts.items() if count > 0]
 
     def list_samples(self, split: str) -> Listing:
-        counts = {"train": self.num_train, "val": self.num_val, "test": self.num_test}
-        if not counts.get(split):
-            raise UserError(f"{self.scene}: there is no split '{split}'. Found splits: train, val, test.")
+        if split not in self.splits():
+            raise UserError(
+                f"{self.scene}: there is no split '{split}'. Found splits: {', '.join(self.splits()) or 'none'}."
+            )
         first = _FIRST_SEED[split]
-        samples = [Sample(f"{self.scene}_{split}_{i:04d}", seed=first + i) for i in range(counts[split])]
+        samples = [Sample(f"{self.scene}_{split}_{i:04d}", seed=first + i) for i in range(self._counts[split])]
         return Listing(samples)
 
     def size(self, sample: Sample) -> tuple[int, int]:

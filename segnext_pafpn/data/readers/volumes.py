@@ -17,7 +17,7 @@ from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
-from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.errors import UserError, counted, nearest
 from segnext_pafpn.slicing import Slicing, sliced, take_slice
 
 _DIVIDE = ("volumes", "slices")
@@ -101,36 +101,48 @@ class VolumeReader(FolderReader):
         """How volumes are cut, for whoever cuts others in the same way.
 
         Raises:
-            UserError: if ``axis`` is to be found and a volume cannot be read.
+            UserError: if no volume can be read.
         """
         if self._slicing is None:
             patterns = (self.image_pattern, *self.channel_patterns)
             folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
             fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
+            headers = self._first_headers()
+            (orientation, _), *_ = Counter(header.orientation for header in headers).most_common(1)
             self._slicing = Slicing(
-                axis=self._find_axis() if self.axis is None else self.axis,
+                axis=self._find_axis(headers) if self.axis is None else self.axis,
                 neighbours=self.neighbours,
                 standardize=self.standardize,
                 images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
+                orientation=orientation,
             )
         return self._slicing
 
-    def _find_axis(self) -> int:
-        split = next(iter(self.splits()), "train")
-        found: Counter[int] = Counter()
+    def _first_headers(self) -> list[VolumeHeader]:
+        """Of the volumes of the first split that can be read; the listing has the others among its problems.
+
+        Raises:
+            UserError: if there is none.
+        """
+        headers: list[VolumeHeader] = []
         failed: list[UserError] = []
-        for path in map(Path, self.find_images(split).values()):
+        for path in map(Path, self.find_images(next(iter(self.splits()), "train")).values()):
             try:
-                spacing = self._spacing_of(self.header(path))
+                headers.append(self.header(path))
             except MissingPackageError:
                 raise
-            except UserError as error:  # the listing has it among its problems
+            except UserError as error:
                 failed.append(error)
-                continue
+        if not headers:
+            raise failed[0]
+        return headers
+
+    def _find_axis(self, headers: Sequence[VolumeHeader]) -> int:
+        """Across which pixels of most volumes are farthest apart."""
+        found: Counter[int] = Counter()
+        for spacing in map(self._spacing_of, headers):
             coarsest = 0 if spacing is None else int(np.argmax(spacing))
             found[coarsest if coarsest and spacing[coarsest] > _COARSER * spacing[0] else 0] += 1
-        if not found:
-            raise failed[0]
         return min(found, key=lambda axis: (-found[axis], axis))
 
     def fitted(self, card: Card) -> Card:
@@ -160,6 +172,7 @@ class VolumeReader(FolderReader):
             drawn = set(self.draw.part(names, split))
             listing.samples = [sample for sample in listing.samples if sample.name in drawn]
         self._warn_of_memory(listing, split)
+        self._warn_of_orientation(listing, cases.samples, split)
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
             listing.problems.append(
                 f"layout.min_foreground: no slice of '{split}' has {self.min_foreground} pixels of another class than "
@@ -182,6 +195,18 @@ class VolumeReader(FolderReader):
             listing.warnings.append(
                 f"split '{split}': its volumes take {needed:.0f} MiB unpacked, layout.cache_mb is {self.cache_mb}, so "
                 f"that most slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
+            )
+
+    def _warn_of_orientation(self, listing: Listing, cases: Sequence[Sample], split: str) -> None:
+        """Say that some volumes are stored turned or mirrored against the others."""
+        codes = {case.image: self._headers[case.image].orientation for case in cases if case.image in self._headers}
+        usual = self.slicing.orientation if any(codes.values()) else ""
+        turned = [path for path, code in codes.items() if code != usual]
+        if turned:
+            listing.warnings.append(
+                f"split '{split}': {len(turned)} of {counted(len(codes), 'volume')} run along other axes than the "
+                f"others, such as {turned[0]}: {codes[turned[0]]}, not {usual}, so that the network sees them turned "
+                f"or mirrored. Reorient them and their labels, as with nibabel.as_closest_canonical."
             )
 
     def _slices(self, case: Sample, split: str = "") -> list[Sample]:
@@ -244,15 +269,18 @@ class VolumeReader(FolderReader):
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         if sample.mask is not None:
-            mask = as_ids(self._read_labels(sample.mask, sample), sample.mask)
+            labels = self._read_labels(sample.mask, sample)
             if self.mask_format == "binary":
-                mask = np.where(mask > (self.threshold or 0), raw_id(self.card, 1), raw_id(self.card, 0))
+                tones = self.decoder.tones(labels, sample.mask)
+                mask = np.where(tones, raw_id(self.card, 1), raw_id(self.card, 0))
+            else:
+                mask = as_ids(labels, sample.mask)
         else:
             background = self.decoder.background
             fill = IGNORED_ID if background is None else raw_id(self.card, background)
             mask = np.full(self.size(sample), fill, np.uint16)
             for index, path in sample.class_masks:
-                mask[self._read_labels(path, sample) > (self.threshold or 0)] = raw_id(self.card, index)
+                mask[self.decoder.tones(self._read_labels(path, sample), path)] = raw_id(self.card, index)
         if sample.valid is not None:
             return np.where(self._read_labels(sample.valid, sample) > 0, mask.astype(np.uint16), IGNORED_ID)
         return mask

@@ -101,6 +101,7 @@ def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> Fi
         incomplete: cases that lack slices, and are not in the table.
     """
     summaries = {name: table.summary(name) for name in table.members}
+    empty = {name: table.empty_counts(name) for name in table.members}
     cases = len({case for case, _, _ in table.rows})
     values = {
         "cases": cases,
@@ -110,15 +111,26 @@ def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> Fi
             name: {score: _values(score, summary) for score, summary in by_score.items()}
             for name, by_score in summaries.items()
         },
+        "empty": {name: asdict(counts) for name, counts in empty.items()},
     }
     note = f"{cases} cases: mean ± standard deviation, [95 % bootstrap interval of the mean]; distances in {unit}."
+    note += " A number in brackets: of so many cases alone." * any(
+        0 < summary.num_cases < cases
+        for by_score in summaries.values()
+        for scores in _SHOWN.values()
+        for summary in map(by_score.get, scores)
+    )
+    note += "".join(f" {name}: {counts.text()}." for name, counts in empty.items() if counts.text())
     if incomplete:
         note += f" {len(incomplete)} cases lack slices and are not scored."
     tables = [
         ScoreTable(
             title=title,
             head=["structure", *(_heading(score, unit) for score in scores)],
-            rows=[[name, *(_cell(score, by_score[score]) for score in scores)] for name, by_score in summaries.items()],
+            rows=[
+                [name, *(_cell(score, by_score[score], cases) for score in scores)]
+                for name, by_score in summaries.items()
+            ],
             note=note if title == "Cases" else "",
         )
         for title, scores in _SHOWN.items()
@@ -172,16 +184,17 @@ def _finite(value: float) -> float | None:
     return round(float(value), 4) if math.isfinite(value) else None
 
 
-def _cell(score: str, summary: Summary) -> str:
+def _cell(score: str, summary: Summary, cases: int) -> str:
     if not summary.num_cases:
         return ABSENT
     scale = 1 if score in DISTANCES else 100
     mean, sd, median, low, high = (
         scale * v for v in (summary.mean, summary.sd, summary.median, summary.low, summary.high)
     )
+    number = f" ({summary.num_cases})" if summary.num_cases < cases else ""
     if summary.num_infinite:
         middle = "" if math.isinf(median) else f"median {median:.2f}, "
-        return f"{middle}{summary.num_infinite} missed"
+        return f"{middle}{summary.num_infinite} infinite{number}"
     if math.isnan(sd):
-        return f"{mean:.2f}"
-    return f"{mean:.2f} ± {sd:.2f}\n[{low:.2f}, {high:.2f}]"
+        return f"{mean:.2f}{number}"
+    return f"{mean:.2f} ± {sd:.2f}{number}\n[{low:.2f}, {high:.2f}]"

@@ -8,12 +8,11 @@ from segnext_pafpn.data.readers.arrays import load_array
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_ids
 from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.readers.volume import nifti, tiff
-from segnext_pafpn.data.readers.volume.header import VolumeHeader
+from segnext_pafpn.data.readers.volume.header import KEPT_TYPES, VolumeHeader, copied_bytes
 from segnext_pafpn.errors import UserError
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".tif", ".tiff", ".npy")
 ANY_SUFFIXES = (*VOLUME_SUFFIXES, *(suffix for suffix in IMAGE_SUFFIXES if suffix not in VOLUME_SUFFIXES))
-_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
 
 
 def suffix_of(path: Path | str) -> str:
@@ -42,7 +41,13 @@ def read_header(path: Path) -> VolumeHeader:
     if suffix == ".npy":
         array = _map_npy(path)
         shape = array.shape
-        return VolumeHeader((1, *shape) if len(shape) == 2 else shape[:3], *shape[3:], is_picture=len(shape) == 2)
+        is_picture = len(shape) == 2
+        return VolumeHeader(
+            (1, *shape) if is_picture else shape[:3],
+            *shape[3:],
+            is_picture=is_picture,
+            unpacked_bytes=copied_bytes(shape, array.dtype),
+        )
     height, width = read_pixels_size(path)
     return VolumeHeader((1, height, width), 1, is_picture=True)  # channels are counted when the picture is decoded
 
@@ -99,7 +104,7 @@ def _map_npy(path: Path) -> np.ndarray:
 
 def _narrow(values: np.ndarray, path: Path) -> np.ndarray:
     """The same numbers in one of the four types; float64 is rounded to float32."""
-    if values.dtype.newbyteorder("=") in _TYPES:
+    if values.dtype.newbyteorder("=") in KEPT_TYPES:
         return values
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
@@ -108,5 +113,5 @@ def _narrow(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind not in "iu":
         raise UserError(f"{path}: holds {values.dtype} values, expected whole or floating numbers. Save it again.")
     low, high = int(values.min()), int(values.max())
-    fitting = next((t for t in _TYPES[:3] if np.iinfo(t).min <= low and high <= np.iinfo(t).max), np.float32)
+    fitting = next((t for t in KEPT_TYPES[:3] if np.iinfo(t).min <= low and high <= np.iinfo(t).max), np.float32)
     return values.astype(fitting)

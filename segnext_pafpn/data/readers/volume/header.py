@@ -1,7 +1,9 @@
 """What is known of a volume before its voxels are read, and the errors that all formats share."""
 
+import math
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from segnext_pafpn.data.readers.refusals import unreadable as refusal
 from segnext_pafpn.errors import UserError
 
 DECODE_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, struct.error)
+KEPT_TYPES = (np.uint8, np.uint16, np.int16, np.float32)  # what values are worked with as; others are copied into one
 _SAME_PLACE = 0.1  # of the smallest side of a voxel: headers are written in single precision and rounded
 
 
@@ -23,7 +26,8 @@ class VolumeHeader:
         channels: C, of this file.
         spacing: in millimetres, of each axis of ``shape``; None where the file does not say it.
         affine: (4, 4), from voxel (i, j, k) of a NIfTI file to millimetres; None for other formats.
-        unpacked_bytes: of the values, if they must be decoded; 0 for files that are mapped.
+        orientation: where axes i, j, k of a NIfTI file run to, such as ``RAS``; empty for other formats.
+        unpacked_bytes: of the values, if they must be decoded or copied; 0 for files that are mapped.
         is_picture: whether the file has two axes only, rather than a third of any length.
     """
 
@@ -31,8 +35,14 @@ class VolumeHeader:
     channels: int = 1
     spacing: tuple[float, float, float] | None = None
     affine: np.ndarray | None = field(default=None, compare=False)
+    orientation: str = ""
     is_picture: bool = False
     unpacked_bytes: int = 0
+
+
+def copied_bytes(shape: Sequence[int], dtype: np.dtype) -> int:
+    """What values of this type take that are read from a file that could be mapped: nothing, if the type is kept."""
+    return 0 if dtype.newbyteorder("=") in KEPT_TYPES else math.prod(shape) * dtype.itemsize
 
 
 def describe_grid_difference(first: VolumeHeader, second: VolumeHeader, affine: bool = True) -> str:

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, MissingPackageError, VolumeHeader, unreadable
+from segnext_pafpn.data.readers.volume.header import (
+    DECODE_ERRORS,
+    MissingPackageError,
+    VolumeHeader,
+    copied_bytes,
+    unreadable,
+)
 from segnext_pafpn.errors import UserError
 
 _MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
@@ -25,12 +31,13 @@ def read_header(path: Path) -> VolumeHeader:
     factor = _MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
     zooms = [factor * float(zoom) for zoom in (*header.get_zooms()[:3], 1.0)[:3]]
     known = all(np.isfinite(zoom) and zoom > 0 for zoom in zooms)
-    packed = path.suffix.lower() == ".gz"
+    packed, dtype = path.suffix.lower() == ".gz", image.get_data_dtype()
     return VolumeHeader(
         (k, j, i),
         spacing=tuple(reversed(zooms)) if known else None,
         affine=np.asarray(image.affine),
-        unpacked_bytes=i * j * k * image.get_data_dtype().itemsize if packed else 0,
+        orientation=_orientation(image.affine),
+        unpacked_bytes=i * j * k * dtype.itemsize if packed else copied_bytes((i, j, k), dtype),
     )
 
 
@@ -76,6 +83,14 @@ def load(path: Path, whole: bool = False) -> Any:
         nibabel.wrapstruct.WrapStructError,
     ) as error:
         raise unreadable(path, error) from error
+
+
+def _orientation(affine: np.ndarray) -> str:
+    """Empty where the affine is none."""
+    import nibabel
+
+    codes = nibabel.aff2axcodes(affine) if np.isfinite(affine).all() else (None,)
+    return "" if None in codes else "".join(codes)
 
 
 def _three_axes(image: Any, path: Path) -> tuple[int, int, int]:

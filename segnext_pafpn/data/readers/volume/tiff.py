@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from segnext_pafpn.data.readers.volume.header import DECODE_ERRORS, MissingPackageError, VolumeHeader, unreadable
+from segnext_pafpn.data.readers.volume.header import (
+    DECODE_ERRORS,
+    MissingPackageError,
+    VolumeHeader,
+    copied_bytes,
+    unreadable,
+)
 from segnext_pafpn.errors import UserError
 
 _MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "inch": 25.4, "nm": 1e-6,
     "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "\\u00b5m": 1e-3, "micrometer": 1e-3,
 }  # fmt: skip
-_RESOLUTION_UNITS = {2: 25.4, 3: 10.0}  # tag 296: inch, centimetre; 1 is no unit
+_RESOLUTION_UNITS = {3: 10.0}  # tag 296: centimetre; 2, inch, says how large a picture is to be printed
 
 
 def read_header(path: Path) -> VolumeHeader:
@@ -32,10 +38,16 @@ def read_header(path: Path) -> VolumeHeader:
             axes, shape = _axes(tiff, path)
             sides = dict(zip(axes, shape, strict=True))
             spacing = _spacing(tiff, "D" in sides)
+            series = tiff.series[0]
+            is_mapped = series.dataoffset is not None
         except DECODE_ERRORS as error:
             raise error if isinstance(error, UserError) else unreadable(path, error) from error
     return VolumeHeader(
-        (sides.get("D", 1), sides["Y"], sides["X"]), sides.get("C", 1), spacing, is_picture="D" not in sides
+        (sides.get("D", 1), sides["Y"], sides["X"]),
+        sides.get("C", 1),
+        spacing,
+        is_picture="D" not in sides,
+        unpacked_bytes=copied_bytes(shape, series.dtype) if is_mapped else series.nbytes,
     )
 
 
