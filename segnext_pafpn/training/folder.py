@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning as L
 from torch import nn
 
+from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.source import DataSource
@@ -30,7 +31,7 @@ def absolute_card(name_or_path: str) -> str:
     return name_or_path if shipped or not (yaml_file or path.exists()) else os.path.abspath(path)
 
 
-def absolute_root(root: str | None) -> str | None:
+def absolute_root(root: str | Path | None) -> str | None:
     """The absolute path; None stays, which is the card's own."""
     return None if root is None else os.path.abspath(root)
 
@@ -52,7 +53,13 @@ def is_runs_own(folder: Path, data: DataConfig) -> bool:
     own = read_config(config)["data"]
     if absolute_card(own["card"]) != absolute_card(data.card) or own.get("layout", {}) != data.layout:
         return False
-    return own["root"] == absolute_root(data.root) or not os.path.isdir(own["root"] or "")
+    root = _root_of(own["card"], own["root"])
+    return root == _root_of(data.card, data.root) or not os.path.isdir(root or "")
+
+
+def _root_of(card: str, root: str | None) -> str | None:
+    """The absolute path of the data, which the card may say; None for what is built in."""
+    return absolute_root(load_card(card).root if root is None else root)
 
 
 def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int:

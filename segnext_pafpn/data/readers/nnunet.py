@@ -108,7 +108,7 @@ class NnunetReader(VolumeReader):
                 listing.warnings.append(
                     f"{self.root / FILE}: numTraining is {self.num_training}, but imagesTr has {found} cases."
                 )
-            further = next((self.root / "imagesTr").glob(f"*_{len(self.images):04}{self.ending}"), None)
+            further = next((self.root / "imagesTr").glob(f"*_{1 + len(self.channel_patterns):04}{self.ending}"), None)
             if further is not None:
                 listing.warnings.append(
                     f"{further}: is not used, as channel_names in {self.root / FILE} has "

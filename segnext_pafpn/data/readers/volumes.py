@@ -204,9 +204,9 @@ class VolumeReader(FolderReader):
         turned = [path for path, code in codes.items() if code != usual]
         if turned:
             listing.warnings.append(
-                f"split '{split}': {len(turned)} of {counted(len(codes), 'volume')} run along other axes than the "
-                f"others, such as {turned[0]}: {codes[turned[0]]}, not {usual}, so that the network sees them turned "
-                f"or mirrored. Reorient them and their labels, as with nibabel.as_closest_canonical."
+                f"split '{split}': {len(turned)} of {counted(len(codes), 'volume')} with other axes than the rest, "
+                f"{turned[0]} first: {codes[turned[0]]}, not {usual}; the network sees such turned or mirrored. "
+                f"Reorient them and their labels, as with nibabel.as_closest_canonical."
             )
 
     def _slices(self, case: Sample, split: str = "") -> list[Sample]:
