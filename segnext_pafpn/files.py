@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -73,18 +73,16 @@ def write_atomic(path: Path) -> Iterator[Path]:
     path = Path(path)
     refuse_no_file(path)
     make_folder(path.parent)
+    temporary = _beside(path)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise cannot_write(path, error) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename not in (None, name):  # of another file, which is read meanwhile
+        if error.filename not in (None, str(temporary)):  # of another file, which is read meanwhile
             raise
         raise cannot_write(path, error) from error
     finally:
@@ -113,15 +111,13 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     make_folder(folder.parent)
+    temporary = _beside(folder)
     try:
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        temporary.mkdir()
     except OSError as error:
         raise cannot_write(folder, error) from error
     try:
         yield temporary
-        temporary.chmod(0o755)
-        for path in temporary.iterdir():
-            path.chmod(0o644)
         if not folder.is_dir():
             os.rename(temporary, folder)
             return
@@ -133,6 +129,11 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
         raise cannot_write(folder / Path(error.filename or "").name, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name that nobody else takes, with the path's suffix; unlike tempfile's such files heed the umask."""
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
 
 
 def near_folder(path: Path) -> str:

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, console, say, say_cause, track
+from segnext_pafpn.commands.common import build_parser, console, few_of_each_kind, say, say_cause, track
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import refuse_no_file, write_json
 from segnext_pafpn.training.config import TrainConfig
 
-_MAX_LINES = 40  # of a kind
+_MAX_LINES, _MAX_ALIKE = 40, 5
 
 
 def check(argv: list[str]) -> int:
@@ -65,6 +65,6 @@ def check(argv: list[str]) -> int:
 
 
 def _first(lines: list[str]) -> list[str]:
-    """As many as can be read, and how many there are besides."""
-    more = len(lines) - _MAX_LINES
-    return [*lines[:_MAX_LINES], *([f"{more} more; --json PATH lists all"] if more > 0 else [])]
+    """As many as can be read, and how many there are."""
+    shown = few_of_each_kind(lines, _MAX_ALIKE)[:_MAX_LINES]
+    return [*shown, *([f"{len(lines)} in all; --json PATH lists them"] if len(shown) < len(lines) else [])]

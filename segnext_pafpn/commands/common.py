@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,3 +85,20 @@ def say(text: str) -> None:
 def say_cause(cause: Cause) -> None:
     """Print what most likely lies behind a problem, and the lines for the card that would mend it."""
     say(f"likely cause: {cause.text}\n{cause.yaml}")
+
+
+def few_of_each_kind(lines: Sequence[str], shown: int) -> list[str]:
+    """The lines, but only the first ``shown`` of those that differ in files and numbers alone, and how many these are.
+
+    Args:
+        lines: each begins with a file and a colon.
+    """
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        kinds[re.sub(r"\S*[/\\]\S*|\d+", "", line.partition(": ")[2])].append(line)
+    result = []
+    for alike in kinds.values():
+        result += alike[:shown]
+        if len(alike) > shown:
+            result.append(f"{len(alike) - shown} more like the last one")
+    return result

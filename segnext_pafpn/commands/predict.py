@@ -1,12 +1,9 @@
 """predict: masks for images."""
 
-import re
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, say, track
+from segnext_pafpn.commands.common import build_parser, few_of_each_kind, say, track
 from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.inference.config import PredictConfig
 
@@ -26,7 +23,7 @@ def predict(argv: list[str]) -> int:
     from segnext_pafpn.inference.run import predict_files  # imports torch, which takes seconds
 
     report = predict_files(config, track=track)
-    for line in _few_of_each_kind(report.failed):
+    for line in few_of_each_kind(report.failed, _SHOWN):
         print(f"error: {line}", file=sys.stderr)
     if report.shallow:
         say(
@@ -53,16 +50,3 @@ def _how(config: PredictConfig) -> str:
     besides = [name for name, wanted in folders.items() if wanted]
     words += [f"besides {' and '.join(f'{name}/' for name in besides)}"] if besides else []
     return "".join(f", {word}" for word in words)
-
-
-def _few_of_each_kind(failed: Sequence[str]) -> list[str]:
-    """The lines, but only the first few of those that differ in file and numbers alone, and how many these are."""
-    kinds: dict[str, list[str]] = defaultdict(list)
-    for line in failed:
-        kinds[re.sub(r"\d+", "0", line.partition(": ")[2])].append(line)
-    lines = []
-    for alike in kinds.values():
-        lines += alike[:_SHOWN]
-        if len(alike) > _SHOWN:
-            lines.append(f"{len(alike) - _SHOWN} more like the last one")
-    return lines

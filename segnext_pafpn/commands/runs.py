@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segnext_pafpn.arguments import parse
-from segnext_pafpn.commands.common import build_parser, console, refuse_several, say, say_cause, track, value_of
+from segnext_pafpn.commands.common import (
+    build_parser,
+    console,
+    few_of_each_kind,
+    refuse_several,
+    say,
+    say_cause,
+    track,
+    value_of,
+)
 from segnext_pafpn.commands.run_options import config_of_kind, parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_trainer
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from segnext_pafpn.training.evaluate import Result
 
 _MAX_WARNINGS = 5  # that train prints
+_MAX_ALIKE = 3  # of a kind
 
 
 def train(argv: list[str]) -> int:
@@ -31,16 +41,18 @@ def train(argv: list[str]) -> int:
 
     from segnext_pafpn.data.check import check_split
     from segnext_pafpn.data.source import DataSource
-    from segnext_pafpn.models.factory import check_encoder_name
+    from segnext_pafpn.models.factory import check_model
     from segnext_pafpn.training.engine import is_first_process
     from segnext_pafpn.training.folder import refuse_taken
+    from segnext_pafpn.training.optim import refuse_unfit
     from segnext_pafpn.training.resume import find_resume_point
     from segnext_pafpn.training.run import fit
 
     start = find_resume_point(config) if resume else None  # refuses what cannot go on, before the data are read
     if is_first_process():
         refuse_taken(config, resume)
-    check_encoder_name(config.model.encoder_name)
+    check_model(config.model)
+    refuse_unfit(config.optim)
     data = config.data
     train_report = None
     if data.check and is_first_process():
@@ -148,17 +160,17 @@ def val(argv: list[str]) -> int:
 
 def _refuse_problems(reports: Sequence[SplitReport]) -> None:
     problems = [line for report in reports for line in report.problems]
-    for line in problems[1:20]:
+    for line in few_of_each_kind(problems, _MAX_ALIKE)[1:20]:
         print(f"error: {line}", file=sys.stderr)
     for cause in [cause for report in reports for cause in report.causes][:1]:
         say_cause(cause)
     if problems:
-        more = f" ({len(problems) - 1} more; segnext-pafpn check lists all)" if len(problems) > 1 else ""
+        more = f" ({counted(len(problems), 'problem')}; segnext-pafpn check lists all)" if len(problems) > 1 else ""
         raise UserError(problems[0] + more)
 
 
 def _say_warnings(reports: Sequence[SplitReport]) -> None:
-    lines = [line for report in reports for line in report.warnings]
+    lines = few_of_each_kind([line for report in reports for line in report.warnings], _MAX_ALIKE)
     for line in lines[:_MAX_WARNINGS]:
         say(f"warning: {line}")
     if len(lines) > _MAX_WARNINGS:

@@ -1,6 +1,7 @@
 """Convolution, norm and activation in one; downsampling."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.layers.act import build_act
@@ -64,7 +65,17 @@ class Downsample(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 2, norm: str = "batch"):
-        super().__init__(
-            build_norm(norm, in_channels),
-            nn.Conv2d(in_channels, out_channels, 2, stride=stride, padding="same" if stride == 1 else 0),
+        conv = (
+            nn.Conv2d(in_channels, out_channels, 2, stride) if stride > 1 else _SameConv2x2(in_channels, out_channels)
         )
+        super().__init__(build_norm(norm, in_channels), conv)
+
+
+class _SameConv2x2(nn.Conv2d):
+    """A 2x2 convolution that keeps the size: PyTorch's ``padding="same"``, without its warning of even kernels."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._conv_forward(F.pad(x, (0, 1, 0, 1)), self.weight, self.bias)

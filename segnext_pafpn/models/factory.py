@@ -24,13 +24,7 @@ def build_model(config: ModelConfig, classes: int, in_channels: int = 3) -> Segm
     Raises:
         UserError: naming an unknown architecture, encoder, option or set of weights, or a source that does not fit.
     """
-    known = smp.MODEL_ARCHITECTURES_MAPPING
-    if config.arch.lower() not in known:
-        raise UserError(
-            f"model.arch: '{config.arch}' is not known.{nearest(config.arch.lower(), known)} Known: {', '.join(known)}."
-        )
-    check_encoder_name(config.encoder_name)
-    _check_options(config, known[config.arch.lower()])
+    check_model(config)
     try:
         with quiet_download():
             model = smp.create_model(
@@ -47,6 +41,21 @@ def build_model(config: ModelConfig, classes: int, in_channels: int = 3) -> Segm
     if config.init_from is not None:
         log.info(init_from(model, config.init_from).summary())
     return model
+
+
+def check_model(config: ModelConfig) -> None:
+    """Refuse an unknown architecture, encoder or option, without building anything.
+
+    Raises:
+        UserError: naming it.
+    """
+    known = smp.MODEL_ARCHITECTURES_MAPPING
+    if config.arch.lower() not in known:
+        raise UserError(
+            f"model.arch: '{config.arch}' is not known.{nearest(config.arch.lower(), known)} Known: {', '.join(known)}."
+        )
+    check_encoder_name(config.encoder_name)
+    _check_options(config, known[config.arch.lower()])
 
 
 def check_encoder_name(name: str) -> None:

@@ -10,6 +10,7 @@ from timm.models.convnext import ConvNeXt, ConvNeXtBlock, ConvNeXtStage, checkpo
 from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.models.download import quiet_download
 
 # of a block: our names, and timm's
 BLOCK_NAMES = {"dw": "conv_dw", "norm": "norm", "pw1": "mlp.fc1", "pw2": "mlp.fc2", "gamma": "gamma"}
@@ -70,7 +71,8 @@ def load_convnext(source: str) -> ConvNeXt:
         known = timm.list_models("convnext_*")
         raise UserError(f"model.init_from: timm has no model '{name}'.{nearest(name, known)} Try timm:convnext_tiny.")
     try:
-        network = timm.create_model(name, pretrained=not file)
+        with quiet_download():
+            network = timm.create_model(name, pretrained=not file)
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"model.init_from: the weights of timm:{name} cannot be fetched: {_reason(error)}. Connect to the network, "

@@ -6,10 +6,12 @@ from pathlib import Path
 import yaml
 
 from segnext_pafpn.data.config import DataConfig
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training.loss_config import LossConfig
+
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(kw_only=True)
@@ -66,7 +68,7 @@ def check_seed(seed: int) -> None:
 
 
 def check_trainer(config: TrainerConfig) -> None:
-    """Refuse numbers that cannot be.
+    """Refuse numbers and a precision that cannot be.
 
     Raises:
         UserError: naming the key.
@@ -85,6 +87,9 @@ def check_trainer(config: TrainerConfig) -> None:
         value = getattr(config, key)
         if value != besides and value < 1:
             raise UserError(f"trainer.{key}: found {value}, expected at least 1{words}.")
+    if config.precision not in _PRECISIONS:
+        hint = nearest(config.precision, _PRECISIONS)
+        raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(_PRECISIONS)}.")
     clip = config.gradient_clip_val
     if clip is not None and not 0 < clip < float("inf"):
         raise UserError(f"trainer.gradient_clip_val: found {clip}, expected more than 0, or null for no clipping.")

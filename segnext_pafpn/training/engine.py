@@ -26,8 +26,6 @@ from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_traine
 from segnext_pafpn.training.optim import EMAWeights
 from segnext_pafpn.training.progress import EpochBar, ProgressLines
 
-_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-
 
 def is_first_process() -> bool:
     """Whether this process is the one that writes and speaks, however the processes were started."""
@@ -42,9 +40,6 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
     """
     _quiet()
     check_trainer(config)
-    if config.precision not in _PRECISIONS:
-        hint = nearest(config.precision, _PRECISIONS)
-        raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(_PRECISIONS)}.")
     strategies = ["auto", *StrategyRegistry.available_strategies()]
     if config.strategy.lower() not in strategies:
         hint = nearest(config.strategy, strategies)

@@ -124,15 +124,24 @@ def score(
     Args:
         preprocessing: of the network's bundle.
         folder, stem: of the files that shall tell of it.
+
+    Raises:
+        UserError: if no pixel of the split is labelled.
     """
     module.keep_images = True
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     limit = trainer.limit_val_batches
+    images = image_scores(module, data, split)
+    if not images.matrices.any():
+        raise UserError(
+            f"split '{split}': no pixel of its {len(images.names)} images is labelled, so there is nothing to score "
+            f"(owners of benchmarks keep the labels of test). Score another split, or correct the masks."
+        )
     return Evaluation(
         module=module,
         data=data,
         preprocessing=preprocessing,
-        images=image_scores(module, data, split),
+        images=images,
         folder=folder,
         stem=stem,
         limit_val_batches=limit if isinstance(limit, int) else None,  # Lightning's 1.0 is all of them

@@ -23,7 +23,8 @@ class LossConfig:
         lovasz: weight of the Lovasz loss over the classes that a batch holds; it follows the IoU.
         ohem: weight of the cross-entropy of the hard pixels alone; usually in place of cross_entropy.
         boundary: weight of the boundary loss, in pixels (start near 0.01); beside another loss, not alone.
-        auxiliary: weight of the same loss on auxiliary heads, where the network has them.
+        auxiliary: weight of the same loss on auxiliary heads, where the network has them: PAFPNeXt with
+            ``--model.options "{auxiliary_heads: true}"``.
         mode: softmax where a pixel is of one class, sigmoid where the card has multi_label: true.
         label_smoothing: of the cross-entropy, between 0 and 1.
         focal_gamma: how much less sure pixels count; 0 makes the focal loss a cross-entropy.

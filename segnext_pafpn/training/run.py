@@ -69,13 +69,13 @@ def fit(
     callbacks = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing)]
     trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
     data.trainer = trainer
-    steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))[1]
+    per_epoch, steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))
     warmup = warmup_of(config.optim, steps)  # refuses, too
     refuse_misfit(copied, config.model, config.data, preprocessing.channels)
     data.first_epoch = start.epochs if start else 0
     prepare_folder(config, resume=start is not None)
     if is_first_process():
-        _say_what_may_surprise(config, start, warmup, steps)
+        _say_what_may_surprise(config, start, warmup, steps, per_epoch)
     fit_to_best(trainer, module, data, config.run_dir, start)
     if trainer.is_global_zero and start is not None and trainer.global_step > start.steps:
         remove_stale_scores(config.run_dir, scores_stem(config.data.val_split))
@@ -132,8 +132,15 @@ def _score(
     return Result(scores, data.card.class_names, split, evaluation.page, evaluation.json, tables)
 
 
-def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, warmup: int, steps: int) -> None:
-    """A warmup shorter than it was asked for, epochs that no evaluation follows, or a run that has none left."""
+def _say_what_may_surprise(
+    config: TrainConfig, start: ResumePoint | None, warmup: int, steps: int, per_epoch: int
+) -> None:
+    """A warmup shorter than it was asked for, epochs or steps that no evaluation follows, or a run that has none left.
+
+    Args:
+        steps, per_epoch: optimizer steps of the run, and of an epoch.
+    """
+    unscored = steps % (per_epoch * config.trainer.check_val_every_n_epoch)
     epochs, interval = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if warmup != config.optim.warmup_steps:
         log.info(warmup_line(f"optim.warmup_steps: {config.optim.warmup_steps}", warmup, steps))
@@ -144,6 +151,11 @@ def _say_what_may_surprise(config: TrainConfig, start: ResumePoint | None, warmu
         log.info(
             f"trainer.check_val_every_n_epoch: {interval} does not divide the {epochs} epochs: the last "
             f"{epochs % interval} are not scored and cannot be the best."
+        )
+    elif unscored and unscored < steps == config.trainer.max_steps:
+        log.warning(
+            f"warning: trainer.max_steps: {steps} is no multiple of the {per_epoch * interval} steps from one "
+            f"evaluation to the next: the last {unscored} are not scored and cannot be the best."
         )
 
 

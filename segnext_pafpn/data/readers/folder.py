@@ -1,5 +1,6 @@
 """A folder of images and a folder of masks whose names agree, in any of the ways in which people keep them."""
 
+from bisect import bisect
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -160,14 +161,14 @@ class FolderReader(ImageSetReader):
         not_found = len(problems)
         channels = [self._find(pattern, split, "image") for pattern in self.channel_patterns]
         valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
-        alike = {index: _by_plain_name(by_class) for index, by_class in masks.items()}
+        hints = {index: _NameHints(by_class) for index, by_class in masks.items()}
         samples = []
         for name in names:
             found = {index: by_class[name] for index, by_class in masks.items() if name in by_class}
             missing = [self.mask_patterns[index] for index in masks if index not in found]
             if missing and not (self.allow_missing and found):
                 expected = missing[0].show(self.root, name, source)
-                near = next(_spelt_otherwise(name, alike[index]) for index in masks if index not in found)
+                near = next(hints[index].text(name) for index in masks if index not in found)
                 problems.append(f"{images[name]}: no mask for this image. Expected {expected}.{near}")
             elif absent := [p for p, files in zip(self.channel_patterns, channels, strict=True) if name not in files]:
                 expected = absent[0].show(self.root, name, source)
@@ -225,19 +226,33 @@ class FolderReader(ImageSetReader):
         return mask if sample.valid is None else cut_to_valid(mask, sample.valid)
 
 
-def _by_plain_name(files: dict[str, str]) -> dict[str, str]:
-    return {_plain(name): path for name, path in files.items()}
+class _NameHints:
+    """What a missing mask may be called instead.
 
-
-def _spelt_otherwise(name: str, by_plain_name: dict[str, str]) -> str:
-    """A hint at the file that is called ``name`` but for upper and lower case, or for how Unicode writes its letters.
-
-    Macs write an umlaut as a letter and two dots, others as one letter; both look alike.
+    Args:
+        files: the masks that are there, by name.
     """
-    found = by_plain_name.get(_plain(name))
-    if found is None:
-        return ""
-    return f" There is {found}, spelt otherwise: upper and lower case, and accents, must agree. Rename one."
+
+    def __init__(self, files: dict[str, str]):
+        self.files = files
+        self.names = sorted(files)
+        self.plain = {_plain(name): name for name in files}
+
+    def text(self, name: str) -> str:
+        """A sentence on the file that is called ``name`` but for its spelling or an end; or nothing.
+
+        Macs write an umlaut as a letter and two dots, others as one letter; both look alike.
+        """
+        if (other := self.plain.get(_plain(name))) is not None:
+            return (
+                f" There is {self.files[other]}, spelt otherwise: upper and lower case, and accents, must agree. "
+                f"Rename one."
+            )
+        longer = next(iter(self.names[bisect(self.names, name) :]), "")
+        end = longer.removeprefix(name)
+        if end == longer or end[:1].isalnum():
+            return ""
+        return f" There is {self.files[longer]}; if it is that, set layout.mask_suffix: {end}."
 
 
 def _plain(name: str) -> str:
