@@ -19,7 +19,7 @@ from segnext_pafpn.inference.arrays import as_image
 from segnext_pafpn.inference.config import MAX_PIXELS
 from segnext_pafpn.inference.device import choose_device
 from segnext_pafpn.inference.forward import Forward
-from segnext_pafpn.inference.windows import blend_rows
+from segnext_pafpn.inference.windows import blend_rows, upsampled_rows
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.ensemble import load_ensemble
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -48,6 +48,14 @@ class _Prepared:
     def pixels(self) -> int:
         return self.image.shape[0] * self.image.shape[1]
 
+    @property
+    def mask_pixels(self) -> int:
+        return self.size[0] * self.size[1]
+
+    @property
+    def is_resized(self) -> bool:
+        return self.image.shape[:2] != self.size
+
 
 class Predictor:
     """A network with what an image goes through before it and what its logits go through after it.
@@ -57,7 +65,8 @@ class Predictor:
             them. It is put into evaluation mode, fused and moved to the device, all in place.
         preprocessing: what the bundle says of images and classes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; see :func:`choose_device`.
-        max_pixels: an image with more pixels, after resizing, is predicted in windows.
+        max_pixels: an image with more pixels, after resizing, is predicted in windows; a mask with more is decided
+            strip by strip.
         window: height and width of the windows; on a smaller side the image's own.
         overlap: of neighbouring windows, as a fraction of the window, 0 to 0.9.
         fuse: call ``model.fuse()`` where the model has it, which ends its days in training.
@@ -172,12 +181,12 @@ class Predictor:
         answers: list[Answer] = []
         for group in self._groups([self._prepare(image) for image in images]):
             first = group[0]
-            if first.pixels > self.max_pixels and first.image.shape[:2] == first.size:
-                answers.append(self._answer_by_rows(first.image, probabilities))
+            if max(first.pixels, first.mask_pixels) > self.max_pixels:
+                answers.append(self._answer_by_rows(first, probabilities))
                 continue
             logits = self._logits(group)
-            shares = self._shares(logits) if probabilities else [None] * len(group)
-            answers += map(Answer, self._decide(logits), shares)
+            found = self._probabilities(logits) if probabilities else [None] * len(group)
+            answers += map(Answer, self._decide(logits), found)
         return answers
 
     def _groups(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
@@ -187,7 +196,7 @@ class Predictor:
             if group and (
                 (item.image.shape, item.size) != (group[0].image.shape, group[0].size)
                 or len(group) == self.batch_size
-                or (len(group) + 1) * item.pixels * self._growth > self.max_pixels
+                or (len(group) + 1) * max(item.pixels * self._growth, item.mask_pixels) > self.max_pixels
             ):
                 yield group
                 group = []
@@ -198,38 +207,46 @@ class Predictor:
     def _logits(self, group: Sequence[_Prepared]) -> torch.Tensor:
         """Logits (B, K, H, W) of images of equal size; of one, if it needs windows."""
         first = group[0]
-        height, width = first.image.shape[:2]
-        if first.pixels > self.max_pixels:
-            logits = None
-            for rows, finished in self._rows(first.image):
-                if logits is None:
-                    logits = finished.new_empty(1, len(finished), height, width)
-                logits[0, :, rows] = finished
-        else:
-            logits = self._forward(np.stack([item.image for item in group]))
-        if first.size != (height, width):
+        logits = self._unresized_logits(group)
+        if first.is_resized:
             logits = F.interpolate(logits, size=first.size, mode="bilinear", align_corners=False)
         return logits
 
-    def _answer_by_rows(self, image: np.ndarray, probabilities: bool) -> Answer:
-        """That of an image that needs windows; its logits are never held as a whole."""
+    def _unresized_logits(self, group: Sequence[_Prepared]) -> torch.Tensor:
+        """The same in the size in which the network has the images."""
+        first = group[0]
+        if first.pixels <= self.max_pixels:
+            return self._forward(np.stack([item.image for item in group]))
+        logits = None
+        for rows, finished in self._rows(first.image):
+            if logits is None:
+                logits = finished.new_empty(1, len(finished), *first.image.shape[:2])
+            logits[0, :, rows] = finished
+        return logits
+
+    def _answer_by_rows(self, item: _Prepared, probabilities: bool) -> Answer:
+        """That of a large image, or of one that becomes large; its logits are not held in their full size."""
+        if item.is_resized:
+            strips = upsampled_rows(self._unresized_logits([item])[0], item.size, self.max_pixels)
+        else:
+            strips = self._rows(item.image)
         masks: list[np.ndarray] = []
-        shares = None
-        for rows, logits in self._rows(image):
+        found = None
+        for rows, logits in strips:
             masks.append(self._decide(logits))
             if probabilities:
-                part = self._shares(logits)
-                if shares is None:
-                    shares = np.empty((len(part), *image.shape[:2]), part.dtype)
-                shares[:, rows] = part
-        return Answer(np.concatenate(masks, axis=-2), shares)
+                part = self._probabilities(logits)
+                if found is None:
+                    found = np.empty((len(part), *item.size), part.dtype)
+                found[:, rows] = part
+        return Answer(np.concatenate(masks, axis=-2), found)
 
     def _rows(self, image: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         window = min(self.window[0], image.shape[0]) * min(self.window[1], image.shape[1])
         batch_size = max(1, min(self.batch_size, int(self.max_pixels / (window * self._growth))))
         return blend_rows(image, self._forward, self.window, self.overlap, batch_size)
 
-    def _shares(self, logits: torch.Tensor) -> np.ndarray:
+    def _probabilities(self, logits: torch.Tensor) -> np.ndarray:
         """Probabilities of the classes, float16."""
         return self.preprocessing.decision.probabilities(logits).half().cpu().numpy()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 GAUSSIAN_SIGMA = 1 / 8  # in window sides, as nnU-Net has it; at a window's border the weight is 3e-4 of its middle's
 
@@ -87,3 +88,28 @@ def blend_rows(
         for plane in blended:  # moves up; class by class, as it takes a copy
             plane[:kept] = plane[done:].clone()
             plane[kept:] = 0
+
+
+def upsampled_rows(
+    logits: torch.Tensor, size: tuple[int, int], max_pixels: int
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Bilinear upsampling, as :func:`torch.nn.functional.interpolate` does it, some rows at a time.
+
+    Args:
+        logits: (K, h, w).
+        size: H and W of the whole.
+        max_pixels: of the rows at a time, of which there is at least one.
+
+    Yields:
+        Rows of the whole, and their logits (K, rows, W).
+    """
+    height, width = size
+    at = ((torch.arange(height, device=logits.device) + 0.5) * (logits.shape[1] / height) - 0.5).clamp(min=0)
+    above = at.long()
+    below = (above + 1).clamp(max=logits.shape[1] - 1)
+    share = (at - above)[:, None]
+    step = max(1, max_pixels // width)
+    for first in range(0, height, step):
+        rows = slice(first, min(first + step, height))
+        part = torch.lerp(logits[:, above[rows]], logits[:, below[rows]], share[rows])
+        yield rows, F.interpolate(part[None], size=(part.shape[1], width), mode="bilinear", align_corners=False)[0]
