@@ -99,3 +99,24 @@ def test_ids_are_never_ignored_where_nothing_would_be_left_to_learn(tmp_path, va
     folder_of(tmp_path, blocks(0, values))
     (cause,) = inspect(tmp_path, classes=THREE).causes
     assert "Give each to a class, in its ids." in cause.text and cause.yaml == ""
+
+
+def test_no_colours_are_advised_where_the_card_says_them_or_there_are_none(tmp_path):
+    classes = [{"name": "road", "color": [128, 64, 128]}, {"name": "wall", "color": [70, 70, 70]}]
+    layout = {"reader": "folder", "images": "i", "masks": "m", "mask_format": "rgb"}
+    folder_of(tmp_path / "strange", blocks(0, [(128, 64, 128), (70, 70, 70), (9, 9, 9)]))
+    found = inspect(tmp_path / "strange", classes=classes, layout=layout)
+    assert "is in no row of the card" in found.problems[0] and not found.causes
+    folder_of(tmp_path / "large", np.repeat(blocks(0, [0, 1], (50, 60))[..., None], 3, axis=2))
+    found = inspect(tmp_path / "large", classes=TWO)
+    assert found.problems and not any("colours" in cause.text for cause in found.causes)
+
+
+def test_what_a_valid_region_leaves_out_is_no_id_of_the_masks(tmp_path):
+    folder_of(tmp_path, blocks(0, [1, 2]))
+    region = blocks(1, [255, 255, 255, 0])
+    for i in range(2):
+        save(tmp_path / f"v/{i}.png", region)
+    layout = {"reader": "folder", "images": "i", "masks": "m", "valid": "v"}
+    (cause,) = inspect(tmp_path, classes=[{"name": "a"}, {"name": "b"}], layout=layout).causes
+    assert "the ids begin at 1 and end at 2" in cause.text

@@ -1,6 +1,8 @@
 """Images that are not 8-bit RGB are read as they were written, from one file or from several."""
 
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.transforms import AugmentConfig, train_transform
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.inputs import read_input
-from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.intensity import Intensity, viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.data.deep_images import save_any, scene, uint16, write_deep, write_deep_card
 
@@ -149,3 +152,29 @@ def test_a_data_set_of_such_files_is_read_and_predicted(tmp_path):
     names, colors = ("a", "b"), ((0, 0, 0), (1, 1, 1))
     preprocessing = Preprocessing.of_images(intensity, names, colors, None)
     assert read_input((sample.image,), preprocessing).shape == (*reader.size(sample), 2)
+
+
+def test_the_slice_between_its_neighbours_is_what_is_seen_of_8_bits_too():
+    slices = np.stack([np.full((4, 5), value, np.uint8) for value in (10, 200, 90)], axis=2)
+    slices[0, 0] = 0
+    shown = viewable(slices, neighbours=1)
+    assert np.ptp(shown, axis=2).max() == 0 and np.array_equal(shown[0, 0], [0, 0, 0])
+
+
+def test_grey_with_alpha_of_16_bits_keeps_two_channels_and_turned_colours_are_refused(tmp_path):
+    rgba = RANDOM.integers(0, 60_000, (9, 13, 4)).astype(np.uint16)
+    rgba[..., :3] = rgba[..., :1]
+    # no library here writes a PNG of grey and alpha of 16 bits
+    rows = b"".join(b"\0" + row[:, [0, 3]].astype(">u2").tobytes() for row in rgba)
+    head = struct.pack(">IIBBBBB", 13, 9, 16, 4, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    (tmp_path / "la.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    assert np.array_equal(read_pixels((tmp_path / "la.png",)), rgba[..., [0, 3]])
+    save_any(tmp_path / "rgb16.png", rgba[..., :3])
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    content = (tmp_path / "rgb16.png").read_bytes()
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    (tmp_path / "turned.png").write_bytes(content[:33] + chunk + content[33:])
+    with pytest.raises(UserError, match=r"turned.png: colours of 16 bits that are to be turned .*orientation 6"):
+        read_pixels((tmp_path / "turned.png",))

@@ -238,6 +238,14 @@ def test_a_wrong_number_of_cases_is_a_warning(tmp_path):
     assert not listing.problems and "numTraining is 7, but imagesTr has 4 cases" in listing.warnings[0]
 
 
+def test_a_channel_that_dataset_json_does_not_name_is_a_warning(tmp_path):
+    nnunet(tmp_path, channels=("T1", "T2"))
+    assert not reader_of(tmp_path, folds=2).list_samples("train").warnings
+    write_dataset_json(tmp_path)
+    (warning,) = reader_of(tmp_path, folds=2).list_samples("train").warnings
+    assert "_0001.nii.gz: is not used, as channel_names in" in warning and "has 1 channel alone" in warning
+
+
 def test_options_that_dataset_json_decides_are_refused(tmp_path):
     nnunet(tmp_path)
     with pytest.raises(UserError, match="reader 'nnunet' has no option 'images'"):

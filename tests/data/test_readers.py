@@ -11,6 +11,7 @@ from segnext_pafpn.data.readers import FolderReader, build_reader
 from segnext_pafpn.data.readers.files import read_ids, read_rgb, read_size
 from segnext_pafpn.errors import UserError
 from tests.conftest import random_mask, write_card
+from tests.data.layouts import photo
 
 
 def test_pairs_come_in_the_order_of_their_names(dataset):
@@ -162,3 +163,30 @@ def test_16_bit_images_are_refused_by_name(tmp_path):
     Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(UserError, match="8 bits per channel"):
         read_rgb(tmp_path / "deep.png")
+
+
+def test_a_mask_with_a_longer_name_is_hinted_at(dataset):
+    for path in (dataset / "masks/train").iterdir():
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    problems = FolderReader(root=dataset).list_samples("train").problems
+    hint = f"There is {dataset}/masks/train/t0_mask.png; if it is that, set layout.mask_suffix: _mask."
+    assert hint in problems[0] and len(problems) == 6
+    (dataset / "masks/train/t10.png").touch()
+    (dataset / "masks/train/t1_mask.png").unlink()
+    assert "There is" not in next(
+        line for line in FolderReader(root=dataset).list_samples("train").problems if "/t1.png" in line
+    )
+
+
+def test_run_lengths_of_all_splits_may_be_in_one_file(tmp_path):
+    for split, number in (("train", 0), ("val", 1)):
+        photo(tmp_path / f"images/{split}/{number}.jpg", seed=number)
+    (tmp_path / "train.csv").write_text("ImageId,EncodedPixels\n0.jpg,1 40\n1.jpg,5 9\n7.jpg,1 2\n")
+    card = write_card(tmp_path, classes=[{"name": "no"}, {"name": "yes"}], layout={"reader": "rle"})
+    for split in ("train", "val"):
+        listing = build_reader(load_card(str(card))).list_samples(split)
+        assert len(listing.samples) == 1
+        assert listing.problems == [f"{tmp_path}/train.csv: line 4: there is no image '7.jpg'."]
+    (tmp_path / "train.csv").write_text("EncodedPixels,ImageId\n1 40,0.jpg\n1 4\n")
+    with pytest.raises(UserError, match=r"train.csv: line 3: is cut short, expected \['EncodedPixels', 'ImageId'\]"):
+        build_reader(load_card(str(card))).list_samples("train")

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segnext_pafpn.data.readers.synthetic import SyntheticReader
 from segnext_pafpn.data.synthetic import CELL_CLASSES, STREET_CLASSES, cell_image, street_scene
 from segnext_pafpn.data.synthetic.cells import BORDER, CELL, grow, touching
+from segnext_pafpn.errors import UserError
 
 GENERATORS = pytest.mark.parametrize(
     ("draw", "classes"),
@@ -144,3 +146,11 @@ def test_bad_size_is_refused(draw, classes, size):
 def test_bad_seed_is_refused(draw, classes, seed):
     with pytest.raises(ValueError, match="seed must be a non-negative int"):
         draw(seed, (64, 64))
+
+
+def test_a_split_of_none_is_not_there_and_a_side_too_small_is_refused():
+    assert SyntheticReader(num_test=0).splits() == ["train", "val"]
+    with pytest.raises(UserError, match="there is no split 'test'. Found splits: train, val"):
+        SyntheticReader(num_test=0).list_samples("test")
+    with pytest.raises(UserError, match=r"layout.height, layout.width: expected at least 33, found 32 and 192"):
+        SyntheticReader(height=32)

@@ -138,3 +138,25 @@ def test_check_says_when_volumes_do_not_fit_into_memory(tmp_path):
     (warning,) = reader_of(card, cache_mb=0).list_samples("train").warnings
     assert "layout.unpack" in warning
     assert not reader_of(card, cache_mb=0, unpack="x").list_samples("train").warnings
+
+
+def test_what_must_be_decoded_or_copied_counts_and_what_is_mapped_does_not(tmp_path):
+    volume = intensities(labels(0), 0)
+    np.save(tmp_path / "short.npy", volume)
+    np.save(tmp_path / "double.npy", volume.astype(np.float64))
+    save_stack(tmp_path / "plain.tif", volume)
+    save_stack(tmp_path / "packed.tif", volume, compression="zlib")
+    save_nifti(tmp_path / "plain.nii", volume)
+    save_nifti(tmp_path / "double.nii", volume.astype(np.float64))
+    found = {path.name: read_header(path).unpacked_bytes // volume.size for path in tmp_path.iterdir()}
+    assert found == {
+        "short.npy": 0, "double.npy": 8, "plain.tif": 0, "packed.tif": 2, "plain.nii": 0, "double.nii": 8,
+    }  # fmt: skip
+
+
+def test_how_large_a_picture_is_to_be_printed_is_no_spacing(tmp_path):
+    picture = labels(0)[0]
+    tifffile.imwrite(tmp_path / "print.tif", picture, resolution=(72, 72), resolutionunit="INCH")
+    tifffile.imwrite(tmp_path / "scope.tif", picture, resolution=(20, 10), resolutionunit="CENTIMETER")
+    assert read_header(tmp_path / "print.tif").spacing is None
+    assert read_header(tmp_path / "scope.tif").spacing == (1.0, 1.0, 0.5)

@@ -6,6 +6,7 @@ import sys
 import nibabel
 import numpy as np
 import pytest
+import yaml
 
 from segnext_pafpn.errors import UserError
 from tests.data.scans import reader_of, scans
@@ -122,3 +123,30 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, 
 def test_options_that_cannot_be_are_refused_by_name(tmp_path, options, text):
     with pytest.raises(UserError, match=text):
         reader_of(scans(tmp_path, count=1), **options)
+
+
+def test_a_third_value_in_labels_of_two_is_not_merged_in_silence(tmp_path):
+    card = scans(tmp_path)
+    content = {**yaml.safe_load(card.read_text()), "classes": [{"name": "no"}, {"name": "yes"}]}
+    card.write_text(yaml.safe_dump(content))
+    reader = reader_of(card, mask_format="binary")
+    samples = [*reader.list_samples("train").samples, *reader.list_samples("val").samples]
+    mixed = [s for s in samples if len(np.unique(labels(int(s.case[1:]))[s.slice])) == 3]
+    with pytest.raises(UserError, match=r"has 3 different values of 0 to 2, expected 0 and one other"):
+        reader.read_mask(mixed[0])
+    assert set(np.unique(reader_of(card, mask_format="binary", threshold=1).read_mask(mixed[0]))) == {0, 1}
+
+
+def test_volumes_that_run_another_way_than_the_others_are_told(tmp_path):
+    card = scans(tmp_path)
+    assert not reader_of(card).list_samples("train").warnings
+    turned = affine()
+    turned[:3, 0] *= -1  # i runs to the other side
+    for folder in ("images", "masks"):
+        path = tmp_path / folder / "p1.nii.gz"
+        save_nifti(path, nibabel.load(path).get_fdata().T.astype(np.int16), turned)
+    reader = reader_of(card)
+    (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
+    usual = reader.slicing.orientation
+    assert len(usual) == 3 and f"1 of 2 volumes with other axes than the rest, {tmp_path}/images/p1.nii.gz" in warning
+    assert f", not {usual}" in warning

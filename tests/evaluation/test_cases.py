@@ -8,6 +8,7 @@ from scipy import stats
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.cases import SCORE_NAMES, CaseTable, stack_slices, summarize
+from segnext_pafpn.evaluation.fields.medical import medical_report
 
 
 def test_mean_spread_and_interval_of_a_score():
@@ -127,3 +128,19 @@ def test_slices_in_any_order_become_volumes():
 def test_slices_that_make_no_volume_are_named(slices, message):
     with pytest.raises(ValueError, match=message):
         stack_slices(slices)
+
+
+def test_a_missed_structure_is_told_from_one_that_is_not_there(filled):
+    truth, found = np.zeros((2, 6, 8), dtype=np.uint8)
+    found[0, 0] = 2
+    filled.add("c", found, truth)
+    filled.add("d", truth, truth)
+    lesion, liver = filled.empty_counts("lesion"), filled.empty_counts("liver")
+    assert (lesion.missed, lesion.found_in_none, lesion.absent) == (1, 1, 1)
+    assert lesion.text() == "missed in 1, found in 1 without it, rightly absent in 1 (Dice 100)"
+    assert (liver.missed, liver.found_in_none, liver.absent) == (0, 0, 2)
+    report = medical_report(filled, "mm", [])
+    assert report.values["empty"]["lesion"] == {"missed": 1, "found_in_none": 1, "absent": 1}
+    cells = dict(zip(report.tables[0].head, report.tables[0].rows[1], strict=True))
+    assert cells["hd95, mm"] == "2 infinite (3)" and "\n" in cells["dice, %"]
+    assert f"lesion: {lesion.text()}." in report.tables[0].note

@@ -158,6 +158,10 @@ def test_mistakes_are_told_in_a_line(runs, capsys, arguments, words):
     assert words in error_of(capsys, "folds", *arguments)
 
 
+def test_a_run_is_not_compared_with_itself(runs, capsys):
+    assert "compare: runs/a-0 is given twice, expected two runs." in error_of(capsys, "compare", "runs/a-0", "runs/a-0")
+
+
 def blob(side: int, shift: int) -> np.ndarray:
     volume = np.zeros((3, side, side), np.int64)
     volume[1:, 2 + shift : 6 + shift, 2:7] = 1

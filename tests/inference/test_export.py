@@ -39,7 +39,7 @@ def test_the_file_gives_the_logits_of_predict_at_any_size(checkpoint, preprocess
     assert main(["export", "--checkpoint", str(checkpoint), "-o", str(output)]) == 0
     said = capsys.readouterr()
     assert f"The network is {output}" in said.out and "Its logits are the network's own" in said.out and not said.err
-    assert sorted(path.name for path in output.parent.iterdir()) == ["network.json", name]
+    assert sorted(path.name for path in output.parent.iterdir()) == [name, f"{name}.json"]
     predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
     for batch, height, width in ((1, 96, 80), (3, 45, 131)):
         images = [make_image(height, width) for _ in range(batch)]
@@ -48,7 +48,7 @@ def test_the_file_gives_the_logits_of_predict_at_any_size(checkpoint, preprocess
             logits = RUNS[name](output, torch.from_numpy(x).float().permute(0, 3, 1, 2).contiguous())
         expected = torch.stack([predictor.logits(image) for image in images])
         torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)
-    values = json.loads((output.parent / "network.json").read_text())
+    values = json.loads((output.parent / f"{name}.json").read_text())
     assert values["preprocessing"]["class_names"] == list(preprocessing.class_names)
     assert values["input"]["channels"] == 3 and values["input"]["size"] is None and values["input"]["multiple_of"] == 1
     assert str(IMAGENET_MEAN) in values["input"]["meaning"]
@@ -63,19 +63,19 @@ def test_a_network_of_smp_takes_multiples_of_its_stride(preprocessing, tmp_path,
     x = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         torch.testing.assert_close(RUNS[name](tmp_path / name, x), network(x), atol=1e-3, rtol=1e-3)
-    values = json.loads((tmp_path / "network.json").read_text())["input"]
+    values = json.loads((tmp_path / f"{name}.json").read_text())["input"]
     assert values["size"] == [64, 96] and values["multiple_of"] == 32
     with pytest.raises(UserError, match=r"--size: found \[64, 90\], expected .* multiples of 32"):
         export_model(tmp_path / "model", tmp_path / "other.onnx", size=(64, 90))
 
 
 def test_what_is_there_is_replaced_on_request_alone(checkpoint, tmp_path):
-    (tmp_path / "network.json").write_text("precious")
-    with pytest.raises(UserError, match=r"network\.json: is there already. Replace it with --overwrite true"):
+    (tmp_path / "network.ts.json").write_text("precious")
+    with pytest.raises(UserError, match=r"network\.ts\.json: is there already. Replace it with --overwrite true"):
         export_model(checkpoint, tmp_path / "network.ts")
-    assert [path.name for path in tmp_path.iterdir()] == ["network.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["network.ts.json"]
     export_model(checkpoint, tmp_path / "network.ts", overwrite=True)
-    assert json.loads((tmp_path / "network.json").read_text())["format"] == "torchscript"
+    assert json.loads((tmp_path / "network.ts.json").read_text())["format"] == "torchscript"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
@@ -205,3 +207,19 @@ def test_a_device_that_cannot_be_used_is_named(name):
 
 def test_auto_chooses_a_device_that_works():
     assert torch.zeros(1, device=choose_device("auto")).item() == 0
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_mask_that_becomes_large_is_decided_strip_by_strip(make_image, multi_label):
+    preprocessing = replace(sized((24, 40)), multi_label=multi_label)
+    whole = Predictor(Pointwise(3), preprocessing)
+    strips = Predictor(Pointwise(3), preprocessing, max_pixels=24 * 40 + 1)
+    image = make_image(111, 70)
+    calls = []
+    decide = strips._decide
+    strips._decide = lambda logits: calls.append(logits.shape) or decide(logits)
+    (found,) = strips.answers([image], probabilities=True)
+    (expected,) = whole.answers([image], probabilities=True)
+    assert len(calls) == 9 and max(shape[-2] * shape[-1] for shape in calls) <= 24 * 40 + 1
+    assert found.mask.shape == expected.mask.shape and np.mean(found.mask == expected.mask) > 0.999
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=2e-3)

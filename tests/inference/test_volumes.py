@@ -133,6 +133,8 @@ def test_files_are_put_together_by_the_names_of_training(tmp_path):
     assert find_volumes(str(tmp_path / "b_0000.nii.gz"), slicing) == [found[1]]
     with pytest.raises(UserError, match=r"b_0001.nii.gz: is not named as in training, \{name\}_0000.nii.gz"):
         find_volumes(str(tmp_path / "b_0001.nii.gz"), slicing)
+    assert find_volumes(str(tmp_path / "[ab]_*.nii.gz"), slicing) == found
+    assert find_volumes(str(tmp_path / "b*"), slicing) == [found[1]]
     (tmp_path / "a_0001.nii.gz").unlink()
     with pytest.raises(UserError, match=r"a_0000.nii.gz: a channel is missing. Expected .*a_0001.nii.gz"):
         find_volumes(str(tmp_path), slicing)
@@ -204,3 +206,17 @@ def test_a_volume_with_another_number_of_channels_is_named(checkpoint, tmp_path,
 
 def test_how_volumes_are_cut_travels_with_the_model(checkpoint):
     assert load_preprocessing(checkpoint).slicing == Slicing(images=("{name}.*",))
+
+
+def test_a_volume_that_runs_another_way_than_those_of_training_is_told(checkpoint, tmp_path, caplog):
+    learnt = load_preprocessing(checkpoint)
+    copytree(checkpoint, tmp_path / "model")
+    save_nifti(tmp_path / "a.nii.gz", intensities(labels(0), 0))
+    found = read_header(tmp_path / "a.nii.gz").orientation
+    for orientation, count in ((found, 0), (found[::-1], 1), ("", 0)):
+        caplog.clear()
+        slicing = replace(learnt.slicing, orientation=orientation)
+        save_preprocessing(replace(learnt, slicing=slicing), tmp_path / "model")
+        assert load_preprocessing(tmp_path / "model").slicing == slicing
+        assert predict(tmp_path / "model", tmp_path / "a.nii.gz", tmp_path / "out", "--overwrite", "true") == 0
+        assert caplog.text.count(f"a.nii.gz: its axes run {found}, those of the training {found[::-1]}") == count

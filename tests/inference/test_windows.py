@@ -2,11 +2,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data.utils import dense_patch_slices
 
-from segnext_pafpn.inference.windows import window_shares, window_starts
+from segnext_pafpn.inference.windows import upsampled_rows, window_shares, window_starts
 
 
 @st.composite
@@ -71,3 +72,16 @@ def test_shares_follow_a_gaussian_of_an_eighth_of_the_window():
     expected = torch.sigmoid(torch.tensor([6.0, 2.0, -2.0, -6.0]))
     torch.testing.assert_close(first, torch.cat([torch.ones(4), expected]))
     torch.testing.assert_close(second, first.flip(0))
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)), st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.integers(1, 4000),
+)  # fmt: skip
+def test_rows_upsampled_apart_are_those_of_the_whole(small, large, max_pixels):
+    logits = torch.rand(2, *small, generator=torch.Generator().manual_seed(0))
+    parts = list(upsampled_rows(logits, large, max_pixels))
+    assert [row for rows, _ in parts for row in range(rows.start, rows.stop)] == list(range(large[0]))
+    whole = F.interpolate(logits[None], size=large, mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(torch.cat([part for _, part in parts], dim=1), whole, atol=2e-5, rtol=0)

@@ -1,11 +1,14 @@
 """A run is used from other folders than the one it was trained in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.training.folder import absolute_card
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.training.config import TrainConfig, run_folder, save_config
+from segnext_pafpn.training.folder import absolute_card, is_runs_own
 from tests.conftest import error_of, write_dataset
 from tests.training.small_runs import two_steps
 
@@ -38,3 +41,25 @@ def test_a_card_has_a_name_that_means_the_same_in_every_folder(tmp_path, monkeyp
     assert absolute_card("card.yaml") == str(tmp_path / "card.yaml")
     assert absolute_card("Dataset001/../Dataset001") == str(tmp_path / "Dataset001")
     assert absolute_card("camvid") == "camvid" and absolute_card("camvit") == "camvit"
+
+
+def test_a_run_may_be_called_model(tmp_path):
+    (tmp_path / "model/model").mkdir(parents=True)
+    (tmp_path / "model/config.yaml").touch()
+    assert run_folder(tmp_path / "model") == run_folder(tmp_path / "model/model") == tmp_path / "model"
+    (tmp_path / "run/model").mkdir(parents=True)
+    assert run_folder(tmp_path / "run/model") == run_folder(tmp_path / "run") == tmp_path / "run"
+
+
+def test_other_data_are_told_from_those_that_moved(tmp_path):
+    card = write_dataset(tmp_path / "data")
+    (tmp_path / "other").mkdir()
+    own = DataConfig(card=str(card), root=str(tmp_path / "data"))
+    save_config(TrainConfig(name="run", output_dir=str(tmp_path), data=own), tmp_path / "run/config.yaml")
+    assert is_runs_own(tmp_path / "run", own) and is_runs_own(tmp_path / "run", replace(own, root=None))
+    other = replace(own, root=str(tmp_path / "other"))
+    assert not is_runs_own(tmp_path / "run", other)
+    assert not is_runs_own(tmp_path / "run", replace(own, layout={"val_fraction": 0.5}))
+    (tmp_path / "data").rename(tmp_path / "moved")
+    moved = DataConfig(card=str(card), root=str(tmp_path / "moved"))
+    assert is_runs_own(tmp_path / "run", moved)

@@ -19,7 +19,7 @@ from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import load_images
-from segnext_pafpn.files import write_folder_atomic
+from segnext_pafpn.files import write_atomic, write_folder_atomic
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files
 from segnext_pafpn.models.bundle import load_bundle, save_bundle
@@ -243,6 +243,19 @@ def test_a_folder_is_never_seen_half_written(tmp_path):
         (folder / "a").write_text("new")
     assert (target / "a").read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o755 and (target / "a").stat().st_mode & 0o777 == 0o644
+
+
+def test_who_may_read_what_is_written_is_said_by_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with write_folder_atomic(tmp_path / "model") as temporary:
+            (temporary / "a").write_text("1")
+        with write_atomic(tmp_path / "page.html") as temporary:
+            temporary.write_text("1")
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "model", tmp_path / "model/a", tmp_path / "page.html")]
+    assert modes == [0o700, 0o600, 0o600]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -124,7 +124,9 @@ def test_a_run_that_goes_on_has_its_own_name_place_and_configuration(capsys, run
     for option, words in (
         ("--name=other", f"--name: other is not that of {run}"),
         ("--output_dir=elsewhere", f"--output_dir: elsewhere is not that of {run}"),
+        ("--output-dir=elsewhere", f"--output_dir: elsewhere is not that of {run}"),
         ("--overwrite=true", "--overwrite: starts a run anew"),
+        ("--overwrite", "--overwrite: starts a run anew"),
         ("--config=quickstart", "quickstart.yaml cannot be taken with --resume"),
     ):
         assert words in refused(capsys, run, option)
@@ -138,3 +140,11 @@ def test_a_run_may_go_on_longer_from_data_that_have_moved(finished, run, tmp_pat
     options += ["--loss.dice=1", "--overwrite=false", f"--output_dir={tmp_path}", "--trainer.precision=bf16-mixed"]
     assert main(["train", "--resume", str(run / "model"), *options]) == 0  # the run whose model this is
     assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == f"{tmp_path}/moved"
+
+
+def test_numbers_that_were_found_stand_for_the_word_they_were_found_by_alone(capsys, run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["crop_focus"]["classes"] = {"sky": 0.5, "road": 0.5}  # as "rare" becomes
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    line = refused(capsys, run, "--data.crop_focus.classes=foreground")
+    assert line.startswith("error: data.crop_focus.classes: foreground is not the {")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
@@ -240,3 +241,37 @@ def test_a_card_with_other_classes_is_not_scored(finished):
     _, run = finished
     with pytest.raises(UserError, match="same classes in the same order"):
         evaluate(str(run), DataConfig(card="cells"), "val", TrainerConfig(accelerator="cpu"))
+
+
+def test_steps_that_no_evaluation_follows_are_told(dataset, tmp_path, caplog):
+    trainer = TrainerConfig(accelerator="cpu", max_epochs=-1, max_steps=4, limit_val_batches=1)
+    result = fit(small_config(dataset, tmp_path, 1, trainer=trainer))  # 3 steps an epoch
+    assert "max_steps: 4 is no multiple of the 3 steps" in caplog.text and "the last 1 are not scored" in caplog.text
+    words = "Only 1 of the 5 images of split 'val' were scored."
+    assert words in caplog.text and words.replace("'", "&#x27;") in result.page.read_text()
+
+
+def test_scores_of_other_data_do_not_lie_beside_those_of_a_field(finished, tmp_path):
+    root, run = finished
+    copy = shutil.copytree(run, tmp_path / "run")
+    trainer, written = TrainerConfig(accelerator="cpu"), []
+    for fraction, metrics in ((0.5, ["medical"]), (0.25, [])):
+        layout = {"images": "images/train", "masks": "masks/train", "val_fraction": fraction}
+        config = DataConfig(card=str(root / "card.yaml"), num_workers=0, val_batch_size=1, layout=layout)
+        evaluate(str(copy), config, "val", trainer, metrics=metrics)
+        written.append({path.name for path in copy.glob("metrics_tiny_val*")})
+    assert written[0] - written[1] == {"metrics_tiny_val_medical.json", "metrics_tiny_val_medical.csv"}
+    assert "metrics_tiny_val.json" in written[1]
+
+
+def test_a_split_without_labels_is_not_scored(finished, tmp_path):
+    root, run = finished
+    copy = shutil.copytree(run, tmp_path / "run")
+    before = sorted(copy.rglob("*"))
+    data = shutil.copytree(root, tmp_path / "data")
+    for path in (data / "masks/val").iterdir():
+        Image.fromarray(np.full_like(np.asarray(Image.open(path)), 255)).save(path)
+    config = DataConfig(card=str(data / "card.yaml"), num_workers=0, val_batch_size=1)
+    with pytest.raises(UserError, match=r"split 'val': no pixel of its 5 images is labelled"):
+        evaluate(str(copy), config, "val", TrainerConfig(accelerator="cpu"))
+    assert sorted(copy.rglob("*")) == before

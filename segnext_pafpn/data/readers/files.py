@@ -153,4 +153,9 @@ def _has_late_metadata(path: Path) -> bool:
 
 def is_deep(image: Image.Image) -> bool:
     """Whether Pillow would cut a colour image of 16 bits per channel to 8: its mode says RGB all the same."""
-    return any(str(tile.args).find(mode) >= 0 for tile in getattr(image, "tile", ()) for mode in _DEEP_RAW_MODES)
+    return any(mode in str(tile.args) for tile in getattr(image, "tile", ()) for mode in _DEEP_RAW_MODES)
+
+
+def is_deep_grey(image: Image.Image) -> bool:
+    """Whether such an image, which is not loaded yet, is grey with alpha."""
+    return any("LA;16" in str(tile.args) for tile in getattr(image, "tile", ()))

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segnext_pafpn.data.readers.arrays import load_array
-from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, read_size
+from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, is_deep_grey, read_size
 from segnext_pafpn.data.readers.refusals import unreadable
 from segnext_pafpn.errors import UserError
 
@@ -74,10 +74,10 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
         with Image.open(path) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format in ("GIF", "PNG", "WEBP"):
                 raise UserError(f"{path}: holds {image.n_frames} frames, expected one picture.")
-            deep = is_deep(image)
+            deep, grey = is_deep(image), is_deep_grey(image)
             image.load()  # OpenCV reads what is there of a file that was cut off, Pillow refuses it
             if deep:
-                return _deep_colors(path, image)
+                return _deep_colors(path, image.getexif().get(_ORIENTATION, 1))[..., [0, 3] if grey else slice(None)]
             image = ImageOps.exif_transpose(image)
             if image.mode not in _KEPT_MODES:
                 image = image.convert("L" if image.mode == "1" else "RGB")
@@ -88,17 +88,17 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
         raise unreadable(path, error) from error
 
 
-def _deep_colors(path: Path, image: Image.Image) -> np.ndarray:
-    """Colours of 16 bits, ``(H, W, C)``: grey with alpha, RGB or RGBA, as ``image`` says of the file."""
-    if (turned := image.getexif().get(_ORIENTATION, 1)) != 1:
+def _deep_colors(path: Path, orientation: int) -> np.ndarray:
+    """Colours of 16 bits, ``(H, W, 3 or 4)`` RGB or RGBA; OpenCV makes RGBA of grey and alpha, too."""
+    if orientation != 1:
         raise UserError(
-            f"{path}: colours of 16 bits that are to be turned (EXIF orientation {turned}), expected upright ones. "
+            f"{path}: colours of 16 bits that are to be turned (EXIF orientation {orientation}), expected upright ones. "
             f"Save it turned."
         )
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise UserError(f"{path}: cannot be decoded (colours of 16 bits). Save it as TIFF or .npy.")
-    return pixels[..., [0, 3] if image.mode == "LA" else [2, 1, 0, 3][: pixels.shape[2]]]
+    return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
 
 
 def _load_npy(path: Path, mapped: bool = False) -> np.ndarray:
