@@ -92,8 +92,8 @@ def _deep_colors(path: Path, orientation: int) -> np.ndarray:
     """Colours of 16 bits, ``(H, W, 3 or 4)`` RGB or RGBA; OpenCV makes RGBA of grey and alpha, too."""
     if orientation != 1:
         raise UserError(
-            f"{path}: colours of 16 bits that are to be turned (EXIF orientation {orientation}), expected upright ones. "
-            f"Save it turned."
+            f"{path}: colours of 16 bits that are to be turned (EXIF orientation {orientation}), expected upright "
+            f"ones. Save it turned."
         )
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
