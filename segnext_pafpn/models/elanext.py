@@ -22,7 +22,7 @@ __all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
 # elan_depths: blocks in each of the ELAN's two chains. nano and tiny were chosen by measuring (see docs/ablation.md);
 # small and base carry them on and have not been trained yet.
 ELANEXT_VARIANTS: dict[str, dict] = {
-    "elanext_nano": dict(widths=(24, 40, 80, 160, 256), depths=(2, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
+    "elanext_nano": dict(widths=(32, 32, 64, 128, 256), depths=(1, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
     "elanext_tiny": dict(widths=(32, 64, 128, 256, 256), depths=(3, 1, 1, 1), elan_depths=(1, 1, 1, 1)),
     "elanext_small": dict(widths=(48, 80, 160, 320, 512), depths=(3, 2, 4, 2), elan_depths=(1, 1, 2, 1)),
     "elanext_base": dict(widths=(64, 128, 256, 512, 768), depths=(3, 2, 4, 2), elan_depths=(1, 1, 2, 1)),
