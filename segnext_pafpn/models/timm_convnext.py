@@ -69,7 +69,7 @@ def load_convnext(source: str) -> ConvNeXt:
     name, _, file = source.removeprefix("timm:").partition("@")
     if not timm.is_model(name):
         known = timm.list_models("convnext_*")
-        raise UserError(f"model.init_from: timm has no model '{name}'.{nearest(name, known)} Try timm:convnext_tiny.")
+        raise UserError(f"model.init_from: timm has no model '{name}'.{nearest(name, known)} Try timm:convnext_pico.")
     try:
         with quiet_download():
             network = timm.create_model(name, pretrained=not file)
@@ -81,7 +81,7 @@ def load_convnext(source: str) -> ConvNeXt:
     if not isinstance(network, ConvNeXt) or not all(map(_is_plain, network.modules())):
         raise UserError(
             f"model.init_from: timm:{name}: a {type(network).__name__} that is not made of ConvNeXt's blocks with "
-            f"LayerNorm, the only ones that can be taken over. Try timm:convnext_tiny."
+            f"LayerNorm, the only ones that can be taken over. Try timm:convnext_pico."
         )
     if file:
         _load_file(network, name, Path(file))
