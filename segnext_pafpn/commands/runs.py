@@ -183,6 +183,7 @@ def _show(result: Result) -> None:
 
     console.print(scores_table(result.scores, result.class_names, title=result.title))
     for table in result.tables:
-        console.print(table.for_terminal())
+        if not table.is_long:
+            console.print(table.for_terminal())
     if (line := one_answer_line(result.scores, result.class_names, result.split)) is not None:
         say(f"warning: {line}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from jsonargparse import Namespace
 
 from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, console, say
@@ -52,10 +53,29 @@ def compare(argv: list[str]) -> int:
     comparison = compare_images(first, second, arguments.resamples, arguments.seed)
     console.print(comparison_table(comparison, (_title(sides[0]), _title(sides[1]))))
     say(verdict(comparison))
+    values = comparison_values(comparison) | _compared_cases(sides, arguments)
     if arguments.json:
         runs = [side if len(side) > 1 else side[0] for side in sides]
-        write_json({"runs": runs, **comparison_values(comparison)}, Path(arguments.json))
+        write_json({"runs": runs, **values}, Path(arguments.json))
     return 0
+
+
+def _compared_cases(sides: Sequence[list[str]], arguments: Namespace) -> dict[str, object]:
+    """Print how far apart the medical cases are, where all runs have scored them; what JSON has of it."""
+    from segnext_pafpn.evaluation.folds import cases_file
+
+    stem = scores_stem(arguments.split, arguments.tta)
+    folders = [[Path(run) for run in runs] for runs in sides]
+    if not all(cases_file(folder, stem).is_file() for runs in folders for folder in runs):
+        return {}
+
+    from segnext_pafpn.evaluation.compare_cases import cases_table, cases_values, compare_cases
+    from segnext_pafpn.evaluation.fold_cases import read_cases  # takes torch
+
+    (first, unit, _), (second, _, _) = (read_cases(runs, stem) for runs in folders)
+    differences = compare_cases(first, second, arguments.resamples, arguments.seed)
+    console.print(cases_table(differences, (_title(sides[0]), _title(sides[1])), unit).for_terminal())
+    return {"medical": cases_values(differences)}
 
 
 def folds(argv: list[str]) -> int:
@@ -86,7 +106,8 @@ def folds(argv: list[str]) -> int:
         cases = cases_of_folds(folders, stem)
         tables, values = [*tables, *cases.tables], {**values, "medical": cases.values}
     for table in tables:
-        console.print(table.for_terminal())
+        if not table.is_long:
+            console.print(table.for_terminal())
     if arguments.json:
         write_json(values, Path(arguments.json))
     return 0

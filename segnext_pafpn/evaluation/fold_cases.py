@@ -14,7 +14,12 @@ _SAME = ("card", "root", "layout", "images", "thresholds")  # of an evaluation, 
 
 
 def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
-    """The cases of all folds, as ``val --metrics medical`` reports those of one.
+    """The cases of all folds, as ``val --metrics medical`` reports those of one; see :func:`read_cases`."""
+    return medical_report(*read_cases(folders, stem))
+
+
+def read_cases(folders: Sequence[Path], stem: str) -> tuple[CaseTable, str, list[str]]:
+    """The cases of one run, or of all folds as one, the unit of their distances, and cases that lack slices.
 
     Args:
         folders: of the runs.
@@ -52,7 +57,7 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
         units.add(str(summary.get("distance_unit")))
         tables[folder] = table
     together = CaseTable.joined(tables.values())
-    return medical_report(together, units.pop() if len(units) == 1 else "mixed", sorted(incomplete))
+    return together, units.pop() if len(units) == 1 else "mixed", sorted(incomplete)
 
 
 def is_same_evaluation(first: Mapping[str, object], second: Mapping[str, object]) -> bool:

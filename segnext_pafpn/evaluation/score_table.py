@@ -17,12 +17,21 @@ ABSENT = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTable:
-    """A table that a terminal and a page can show; the first column is text, the others numbers."""
+    """A table that a terminal and a page can show; the first column is text, the others numbers.
+
+    Args:
+        title: above it.
+        head: names of the columns.
+        rows: as many cells each.
+        note: below it, or empty.
+        is_long: whether it is for a page alone.
+    """
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    is_long: bool = False
 
     def for_terminal(self) -> RenderableType:
         """As rich shows it, the note below."""

@@ -5,6 +5,7 @@ The folder holds ``config.json``, ``model.safetensors`` (both smp's, read by ``s
 """
 
 import json
+import warnings
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from io import StringIO
@@ -134,13 +135,16 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     folder = _find(path)
     preprocessing = read_preprocessing(folder / PREPROCESSING_FILE)
     try:
-        with redirect_stdout(StringIO()):  # huggingface_hub prints that the folder is a local one
+        # huggingface_hub prints that the folder is a local one, smp warns of every weight that another version had
+        with redirect_stdout(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             # its weights are in the folder: the encoder's pretrained ones must not be fetched again
             model = smp.from_pretrained(str(folder), encoder_weights=None)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{folder}: the model cannot be read: {reason}. Train again or copy the folder again."
+            f"{folder}: the model cannot be read: {reason}. Copy the folder again; if the version that trained it had "
+            f"another network of this name, use that version, or train again."
         ) from error
     if (channels := model.config.get("in_channels", 3)) != preprocessing.channels:
         raise UserError(

@@ -120,3 +120,11 @@ def test_what_a_valid_region_leaves_out_is_no_id_of_the_masks(tmp_path):
     layout = {"reader": "folder", "images": "i", "masks": "m", "valid": "v"}
     (cause,) = inspect(tmp_path, classes=[{"name": "a"}, {"name": "b"}], layout=layout).causes
     assert "the ids begin at 1 and end at 2" in cause.text
+
+
+def test_a_few_masks_that_differ_are_wrong_and_not_the_card(tmp_path):
+    for i in range(10):
+        photo(tmp_path / f"i/{i}.png", seed=i)
+        save(tmp_path / f"m/{i}.png", blocks(0, [0, 1, 2] if i == 7 else [0, 1]))
+    (cause,) = inspect(tmp_path, classes=[{"name": "a"}, {"name": "b"}]).causes
+    assert cause.text.startswith(f"{tmp_path}/m/7.png: 1 of 10 masks do not fit the card") and not cause.yaml

@@ -231,3 +231,25 @@ def test_cases_that_are_not_those_of_the_folds_are_refused(runs, damage, words):
     damage(Path(runs[1]))
     with pytest.raises(UserError, match=words):
         cases_of_folds([Path(run) for run in runs], "metrics_val")
+
+
+def test_the_cases_of_two_runs_are_compared_in_pairs(runs, capsys):
+    first, second = (random_folds(4)[0], random_folds(4)[0])
+    for i, (images, shifts) in enumerate(((first, (0, 1, 2, -1)), (second, (1, 1, 3, 0)))):
+        run = Path(f"runs/c-{i}")
+        save_images(images, run / "metrics_val_images.npz")
+        write_cases(run, {f"case{k}": shift for k, shift in enumerate(shifts)})
+    assert main(["compare", "runs/c-0", "runs/c-1", "--resamples", "100", "--json", "c.json"]) == 0
+    dice, hd95 = json.loads(Path("c.json").read_text())["medical"]
+    tables = [CaseTable.read(Path(f"runs/c-{i}/metrics_val_medical.csv")) for i in range(2)]
+    values = [np.array([scores.dice for _, _, scores in table.rows]) for table in tables]
+    assert dice["cases"] == 4 and dice["difference"] == pytest.approx(100 * np.mean(values[1] - values[0]), abs=1e-3)
+    assert dice["means"] == pytest.approx([100 * side.mean() for side in values], abs=1e-3)
+    assert dice["interval_95"][0] < dice["difference"] < dice["interval_95"][1]
+    assert hd95["cases"] == 3  # one of case3's is infinite
+    out = capsys.readouterr().out
+    assert f"{dice['difference']:+.2f} [{dice['interval_95'][0]:+.2f}" in out and "hd95, mm" in out
+    write_cases(Path("runs/c-1"), {"case0": 0})
+    assert "case case1, tumour: was scored in one of the runs alone" in error_of(
+        capsys, "compare", "runs/c-0", "runs/c-1"
+    )

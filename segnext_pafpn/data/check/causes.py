@@ -20,6 +20,7 @@ _CITYSCAPES = {
 }  # fmt: skip
 _CITYSCAPES_LAST = 33
 
+_FEW = 0.2  # of the masks, which are more likely wrong than the card
 _MANY_STRANGE, _WIDE, _NEAR = 4, 32, 12  # unknown ids; span of the card's ids; distance of the former from the latter
 
 
@@ -36,6 +37,12 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
         where = str(examples[0].sample.mask or examples[0].sample.label) if examples else f"split '{report.name}'"
         rules = (_stretched_to_255, _off_by_one, _cityscapes, _grey_palette, _evenly_spread, _one_each, _smoothed)
         causes += [cause for rule in rules if (cause := rule(card, found, where))][:1] or [_other(card, found, where)]
+    odd = len(report.problems)
+    if causes and 0 < odd <= _FEW * report.num_samples:
+        text = (
+            f"{examples[0].sample.mask_label}: {odd} of {report.num_samples} masks do not fit the card, which fits the "
+        )
+        return [Cause(f"{text}others. Correct these files, or leave them out.")]
     return causes
 
 

@@ -135,7 +135,25 @@ def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> Fi
         )
         for title, scores in _SHOWN.items()
     ]
-    return FieldReport(values=values, tables=tables)
+    return FieldReport(values=values, tables=[*tables, _case_by_case(table, unit)])
+
+
+def _case_by_case(table: CaseTable, unit: str) -> ScoreTable:
+    """The lowest Dice first."""
+    shown = _SHOWN["Cases"]
+    rows = sorted(table.rows, key=lambda row: row[2].dice)
+    return ScoreTable(
+        title="Case by case",
+        head=["case", "structure", *(_heading(score, unit) for score in shown)],
+        rows=[
+            [case, name, *(_number(score, getattr(scores, score)) for score in shown)] for case, name, scores in rows
+        ],
+        is_long=True,
+    )
+
+
+def _number(score: str, value: float) -> str:
+    return ABSENT if math.isnan(value) else f"{value if score in DISTANCES else 100 * value:.2f}"
 
 
 def _volume(case: str, pictures: list[Picture], what: str) -> np.ndarray:
