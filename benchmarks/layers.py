@@ -33,9 +33,9 @@ from segnext_pafpn.models.factory import build_model
 DEPTHWISE = [  # channels, height, width, kernel size; of elanext_nano and mscan_tiny, the first at 480x352
     (64, 88, 120, (7, 7)),
     (64, 40, 56, (7, 7)),
-    (40, 40, 56, (7, 7)),
+    (32, 40, 56, (7, 7)),
     (64, 20, 28, (7, 7)),
-    (160, 10, 14, (7, 7)),
+    (128, 10, 14, (7, 7)),
     (32, 40, 56, (5, 5)),
     (32, 40, 56, (1, 21)),
 ]
@@ -44,8 +44,8 @@ POINTWISE = [  # channels in and out, height, width; of elanext_nano, the first 
     (64, 256, 40, 56),
     (256, 64, 40, 56),
     (128, 11, 40, 56),
-    (320, 80, 20, 28),
-    (640, 160, 10, 14),
+    (256, 64, 20, 28),
+    (512, 128, 10, 14),
     (256, 1024, 11, 15),  # too small a map, so PyTorch's own
 ]
 NETWORKS = named("PAFPNeXt elanext_nano", "PAFPNeXt elanext_tiny", "SegNeXt mscan_tiny")
