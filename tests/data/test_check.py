@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.check import check_values
-from segnext_pafpn.data.check.page import write_check_page
+from segnext_pafpn.data.check.page import spread_over, write_check_page
 from segnext_pafpn.data.check.sample import count_ids
 from tests.conftest import write_pair
 from tests.data.spoilers import (
@@ -125,3 +127,15 @@ def test_a_split_that_training_needs_may_not_be_missing(capsys, dataset):
         shutil.rmtree(dataset / folder)
     assert main(["check", "--data", str(dataset / "card.yaml")]) == 2
     assert "there is no split 'val'" in capsys.readouterr().err
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.integers(1, 40), st.integers(0, 5), st.integers(1, 8), st.integers(0, 99))
+def test_pictures_to_show_are_spread_and_hold_what_classes_they_can(number, classes, count, seed):
+    holds = np.random.default_rng(seed).random((number, classes)) < 0.15
+    places = spread_over(holds, count)
+    assert len(places) == len(set(places)) == min(count, number) and places == sorted(places)
+    even = np.linspace(0, number - 1, min(count, number)).round().astype(int)
+    assert holds[places].any(axis=0).sum() >= holds[even].any(axis=0).sum()
+    if count > classes:
+        assert np.array_equal(holds[places].any(axis=0), holds.any(axis=0))

@@ -124,13 +124,30 @@ def _twins(data: DataReport, reader: Reader) -> list[str]:
 
 
 def _thumbnails(split: SplitReport, card: Card, reader: Reader) -> list[str]:
-    """A few pairs, spread evenly over those that could be read."""
+    """A few pairs, spread over those that could be read, with as many classes on them as can be."""
     if not split.details:
         return []
-    places = np.linspace(0, len(split.details) - 1, min(_THUMBS, len(split.details))).round().astype(int)
-    chosen = [split.details[i][0] for i in places]
+    holds = np.array(split.holds) if len(split.holds) == len(split.details) else np.zeros((len(split.details), 0))
+    chosen = [split.details[i][0] for i in spread_over(holds, _THUMBS)]
     images = [picture for sample in chosen for picture in _pair(sample, card, reader)]
     return [page.heading(split.name, 3), page.pictures(images, columns=4)]
+
+
+def spread_over(holds: np.ndarray, count: int) -> list[int]:
+    """Places of ``count`` pictures, spread evenly but where one in between holds a class that no other of them does.
+
+    Args:
+        holds: which classes each picture holds, (N, K) bool.
+    """
+    places = np.linspace(0, len(holds) - 1, min(count, len(holds))).round().astype(int).tolist()
+    for k in np.argsort(holds.sum(axis=0), kind="stable"):
+        holding = np.flatnonzero(holds[:, k])
+        if not holding.size or holds[places, k].any():
+            continue
+        needed = [((holds[places].sum(axis=0) == 1) & holds[place]).sum() for place in places]
+        if min(needed) == 0:
+            places[int(np.argmin(needed))] = int(holding[len(holding) // 2])
+    return sorted(places)
 
 
 def _seen(sample: Sample, card: Card, reader: Reader) -> np.ndarray:
