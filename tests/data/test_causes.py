@@ -127,4 +127,5 @@ def test_a_few_masks_that_differ_are_wrong_and_not_the_card(tmp_path):
         photo(tmp_path / f"i/{i}.png", seed=i)
         save(tmp_path / f"m/{i}.png", blocks(0, [0, 1, 2] if i == 7 else [0, 1]))
     (cause,) = inspect(tmp_path, classes=[{"name": "a"}, {"name": "b"}]).causes
-    assert cause.text.startswith(f"{tmp_path}/m/7.png: 1 of 10 masks do not fit the card") and not cause.yaml
+    assert cause.text.startswith(f"{tmp_path}/m/7.png: 1 of 10 masks do not fit the card: 1 of the ids")
+    assert cause.yaml == "ignore: [2]"  # and not another meaning of all ids

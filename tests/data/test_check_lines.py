@@ -47,7 +47,7 @@ def test_pictures_in_two_splits_come_before_other_warnings(capsys, dataset, tmp_
     card = write_card(dataset, classes=many_classes())
     assert main(["check", "--data", str(card)]) == 0
     warnings = lines_of(capsys.readouterr().out, "warning")
-    assert "the same picture as" in warnings[0] and len(warnings) == 1 + 40 + 1
+    assert "the same picture as" in warnings[0] and len(warnings) == 1 + 2 + 5 + 2
 
     found, reader = inspect(dataset, classes=many_classes())
     assert "the same picture as" in found.warnings[0]
@@ -63,15 +63,15 @@ def test_pictures_in_two_splits_without_number_do_not_hide_other_warnings(capsys
     card = write_card(dataset, classes=many_classes())
     assert main(["check", "--data", str(card)]) == 0
     warnings = lines_of(capsys.readouterr().out, "warning")
-    assert warnings[40] == "warning: 5 more; --json PATH lists all"
-    assert ["classes have no pixel" in line for line in warnings[41:]] == [True, True]
+    assert warnings[5:7] == ["warning: 40 more like the last one", "warning: 45 in all; --json PATH lists them"]
+    assert ["classes have no pixel" in line for line in warnings[7:]] == [True, True]
 
 
 def test_training_says_what_is_odd_before_it_starts(capsys, dataset, tmp_path):
     for i in range(50):
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(dataset / f"masks/train/orphan{i}.png")
     card = write_card(dataset, classes=many_classes())
-    stop = ["--model.encoder_name", "none_such", "--output_dir", str(tmp_path)]  # which is built after the check
+    stop = ["--trainer.accelerator", "none_such", "--output_dir", str(tmp_path)]  # which is asked for after the check
     assert main(["train", "--data", str(card), *stop]) == 2
     warnings = lines_of(capsys.readouterr().out, "warning")
     assert "split 'train': 142 of 150 classes have no pixel" in warnings[0] and len(warnings) == 5 + 1
@@ -88,7 +88,7 @@ def test_errors_without_number_are_cut_short_and_their_cause_comes_first(capsys,
     assert main(["check", "--data", str(dataset / "card.yaml"), "--json", str(tmp_path / "c.json")]) == 2
     out = capsys.readouterr().out
     errors = lines_of(out, "error")
-    assert len(errors) == 41 and errors[-1] == "error: 10 more; --json PATH lists all"
+    assert errors[5:] == ["error: 45 more like the last one", "error: 50 in all; --json PATH lists them"]
     assert len(json.loads((tmp_path / "c.json").read_text())["splits"][0]["problems"]) == 50
     assert out.count("likely cause: ") == 1 and out.index("likely cause: ") < out.index("error: ")
 

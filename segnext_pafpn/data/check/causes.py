@@ -39,10 +39,10 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
         causes += [cause for rule in rules if (cause := rule(card, found, where))][:1] or [_other(card, found, where)]
     odd = len(report.problems)
     if causes and 0 < odd <= _FEW * report.num_samples:
-        text = (
-            f"{examples[0].sample.mask_label}: {odd} of {report.num_samples} masks do not fit the card, which fits the "
-        )
-        return [Cause(f"{text}others. Correct these files, or leave them out.")]
+        where = f"{examples[0].sample.mask_label}: {odd} of {report.num_samples} masks do not fit the card"
+        if unknown.size:
+            return [_other(card, found, where)]
+        return [Cause(f"{where}, which fits the others. Correct these files, or leave them out.")]
     return causes
 
 
