@@ -30,6 +30,11 @@ _ELSEWHERE = {  # what other tools call an option, and how it is written here
     "backbone": "model.encoder_name",
     "pretrained": "model.encoder_weights",
     "num_classes": "data.card",
+    "learning_rate": "optim.lr",
+    "lr0": "optim.lr",
+    "epochs": "trainer.max_epochs",
+    "max_iters": "trainer.max_steps",
+    "workers": "data.num_workers",
     "save_dir": "output_dir",
     "project": "output_dir",
 }
@@ -135,7 +140,7 @@ def _nearest_word(value: str, types: str) -> str:
 
 def _nearest_option(key: str, keys: list[str], dashes: str = "") -> str:
     """What another tool's option is called here; then whole keys, then last parts: ``data.lr`` finds ``optim.lr``."""
-    written = _ELSEWHERE.get(key.replace("-", "_"), "")
+    written = _ELSEWHERE.get(key.rsplit(".", 1)[-1].replace("-", "_"), "")
     if written.split(" ")[0] in keys:
         return f" Did you mean {dashes}{written}?"
     last = {known.rsplit(".", 1)[-1]: known for known in keys}
