@@ -24,6 +24,7 @@ from segnext_pafpn.commands.common import (
 from segnext_pafpn.commands.run_options import config_of_kind, parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError, counted
+from segnext_pafpn.track import untracked
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_trainer
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def train(argv: list[str]) -> int:
         _say_warnings(reports)
         train_report = reports[0]
     with said_how_to_go_on("train", config.run_dir):
-        shown = track if is_first_process() else None
+        shown = track if is_first_process() else untracked
         result = fit(config, start, train_report=train_report, track=shown)
     if is_first_process():
         _show(result)

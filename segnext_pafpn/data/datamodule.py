@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from segnext_pafpn.data.cache import DiskCache, RamCache, Track, build_cache
+from segnext_pafpn.data.cache import DiskCache, RamCache, build_cache
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.dataset import EvalBatchSampler, SegmentationDataset, TrainSampler
 from segnext_pafpn.data.focus import class_odds
@@ -17,6 +17,7 @@ from segnext_pafpn.data.readers import Sample
 from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.data.transforms import Transform, eval_transform, train_transform
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.track import Track, untracked
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class SegmentationDataModule(DataSource, L.LightningDataModule):
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
         self.repeat_factors: np.ndarray | None = None  # of the train split, where config.repeat_threshold is set
-        self.track: Track | None = None  # shows the filling of the cache
+        self.track: Track = untracked  # shows the filling of the cache
         self.cache: RamCache | DiskCache | None = None
 
     def setup(self, stage: str) -> None:

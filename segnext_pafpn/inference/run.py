@@ -1,7 +1,7 @@
 """Predict image files: what the command line's ``predict`` does."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,7 @@ from segnext_pafpn.models.bundle import load_preprocessing
 from segnext_pafpn.models.ensemble import ensemble_preprocessing
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
-
-Track = Callable[[Iterable, int, str], Iterable]
+from segnext_pafpn.track import Track, untracked
 
 
 @dataclass
@@ -50,13 +49,13 @@ class PredictReport:
     model_seconds: float = 0.0
 
 
-def predict_files(config: PredictConfig, track: Track | None = None) -> PredictReport:
+def predict_files(config: PredictConfig, track: Track = untracked) -> PredictReport:
     """Write a mask in an image's own size for each image of ``config.input``.
 
     An image that cannot be read is reported and the others go on.
 
     Args:
-        track: wraps the iteration, given the number of items and a title; for a progress bar.
+        track: shows how far it has come.
 
     Raises:
         UserError: for anything that stands in the way of all of them, before anything is written; and if
@@ -79,7 +78,7 @@ def predict_files(config: PredictConfig, track: Track | None = None) -> PredictR
     with ThreadPoolExecutor(config.num_workers) as readers, ThreadPoolExecutor(config.num_workers) as writers:
         images = read_ahead(jobs, lambda job: read_input(job[0], preprocessing), readers, waiting)
         writing: deque[Future] = deque()
-        images = images if track is None else track(images, len(jobs), "predict")
+        images = track(images, len(jobs), "predict")
         is_deep = preprocessing.intensity is not None and preprocessing.intensity.is_deep
         for batch in _batches(images, config, report, is_deep):
             model_begin = perf_counter()
@@ -149,7 +148,7 @@ def _batches(
 
 
 def _predict_volumes(
-    config: PredictConfig, slicing: Slicing, class_ids: tuple[int, ...] | None, track: Track | None
+    config: PredictConfig, slicing: Slicing, class_ids: tuple[int, ...] | None, track: Track
 ) -> PredictReport:
     """The same for volumes, which are read and written one after the other."""
     if config.color or config.overlay:
@@ -164,7 +163,7 @@ def _predict_volumes(
     refuse_outputs([(volume.files, outputs) for volume, outputs in jobs], config)
     report = PredictReport()
     begin = perf_counter()
-    for volume, outputs in jobs if track is None else track(jobs, len(jobs), "predict"):
+    for volume, outputs in track(jobs, len(jobs), "predict"):
         try:
             answer = predict_volume(predictor, volume, config.save_probabilities)
         except UserError as error:

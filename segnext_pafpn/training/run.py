@@ -8,7 +8,6 @@ from pathlib import Path
 import lightning as L
 from torch import nn
 
-from segnext_pafpn.data.cache import Track
 from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
@@ -17,6 +16,7 @@ from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
+from segnext_pafpn.track import Track, untracked
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.evaluate import Result, build_module, score
@@ -36,7 +36,7 @@ def fit(
     config: TrainConfig,
     start: ResumePoint | None = None,
     train_report: SplitReport | None = None,
-    track: Track | None = None,
+    track: Track = untracked,
 ) -> Result:
     """Train, evaluate the best weights, and fill the run's folder.
 

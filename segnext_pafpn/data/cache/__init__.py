@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segnext_pafpn.data.cache.disk import DiskCache
-from segnext_pafpn.data.cache.ram import RamCache, Track
+from segnext_pafpn.data.cache.ram import RamCache
 from segnext_pafpn.data.cache.room import free_disk, free_memory, needed_bytes, refuse_lack
 from segnext_pafpn.data.config import CacheKind
 from segnext_pafpn.data.pairs import FilePairs
 from segnext_pafpn.data.readers import Sample
 
-__all__ = ["CacheKind", "DiskCache", "RamCache", "Track", "build_cache"]
+__all__ = ["CacheKind", "DiskCache", "RamCache", "build_cache"]
 
 
 def build_cache(

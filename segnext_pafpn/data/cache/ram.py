@@ -1,7 +1,7 @@
 """Decoded pictures in memory that all workers share, however they are started."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,8 +11,7 @@ import torch
 from segnext_pafpn.data.cache.room import free_memory, refuse_lack
 from segnext_pafpn.data.pairs import FilePairs, Pair
 from segnext_pafpn.data.readers import Sample
-
-Track = Callable[[Iterable, int, str], Iterable]
+from segnext_pafpn.track import Track, untracked
 
 _BLOCK = 2**28  # bytes: each block is one open file in every process, so there should be few
 _ALIGNED = 64
@@ -59,11 +58,11 @@ class RamCache:
         """Whether :meth:`fill` is done."""
         return len(self._places) == len(self.samples)
 
-    def fill(self, track: Track | None = None) -> None:
+    def fill(self, track: Track = untracked) -> None:
         """Read what is not there yet, several files at a time.
 
         Args:
-            track: wraps the iteration, given the number of items and a title; for a progress bar.
+            track: shows how far it has come.
 
         Raises:
             UserError: naming a file that cannot be read.
@@ -72,7 +71,7 @@ class RamCache:
         pool = ThreadPoolExecutor()
         try:
             done = pool.map(self._keep, missing)
-            for _ in done if track is None else track(done, len(missing), "read into memory"):
+            for _ in track(done, len(missing), "read into memory"):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)

@@ -1,7 +1,6 @@
 """Reading every pair of a split once, several at a time."""
 
 import math
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,8 +13,7 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader
 from segnext_pafpn.data.statistics import PICKED, Measured, join
 from segnext_pafpn.errors import UserError
-
-Track = Callable[[Iterable, int, str], Iterable]
+from segnext_pafpn.track import Track, untracked
 
 _MIN_PICKED = 100  # pixels of an image, for percentiles
 _NAMED = 8  # classes in one line
@@ -26,7 +24,7 @@ def check_split(
     card: Card,
     reader: Reader,
     split: str,
-    track: Track | None = None,
+    track: Track = untracked,
     details: bool = False,
     workers: int | None = None,
 ) -> SplitReport:
@@ -36,7 +34,7 @@ def check_split(
     benchmarks/check.py, which times threads beside processes.
 
     Args:
-        track: wraps the iteration, given the number of items and a title; for a progress bar.
+        track: shows how far it has come.
         details: also measure the images and take their fingerprints, which a training run can do without. The
             values of images that are normalised by them are measured in any case.
         workers: threads; None for Python's default, a few more than cores.
@@ -62,9 +60,7 @@ def check_split(
     most = max(_MIN_PICKED, PICKED // max(1, form.channels * len(listing.samples))) if wanted else 0
     with ThreadPoolExecutor(workers) as pool:
         findings = pool.map(lambda sample: look_at(sample, reader, labels, form, details, most), listing.samples)
-        if track is not None:
-            findings = track(findings, len(listing.samples), f"check {split}")
-        for finding in findings:
+        for finding in track(findings, len(listing.samples), f"check {split}"):
             _add(finding, report, labels)
             if finding.measured is not None:
                 measured.append(finding.measured)
