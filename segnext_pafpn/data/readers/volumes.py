@@ -1,6 +1,5 @@
 """Volumes as their slices: a folder of volumes and a folder of label volumes whose names agree."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -14,14 +13,14 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
+from segnext_pafpn.data.readers.volume.axes import coarsest_axis, usual_orientation, warnings_of_orientation
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
-from segnext_pafpn.errors import UserError, counted, nearest
+from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.slicing import Slicing, sliced, take_slice
 
 _DIVIDE = ("volumes", "slices")
-_COARSER = 1.05  # spacings that differ by less are alike
 
 
 @dataclass(kw_only=True)
@@ -108,13 +107,12 @@ class VolumeReader(FolderReader):
             folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
             fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
             headers = self._first_headers()
-            (orientation, _), *_ = Counter(header.orientation for header in headers).most_common(1)
             self._slicing = Slicing(
-                axis=self._find_axis(headers) if self.axis is None else self.axis,
+                axis=coarsest_axis(map(self._spacing_of, headers)) if self.axis is None else self.axis,
                 neighbours=self.neighbours,
                 standardize=self.standardize,
                 images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
-                orientation=orientation,
+                orientation=usual_orientation(headers),
             )
         return self._slicing
 
@@ -136,14 +134,6 @@ class VolumeReader(FolderReader):
         if not headers:
             raise failed[0]
         return headers
-
-    def _find_axis(self, headers: Sequence[VolumeHeader]) -> int:
-        """Across which pixels of most volumes are farthest apart."""
-        found: Counter[int] = Counter()
-        for spacing in map(self._spacing_of, headers):
-            coarsest = 0 if spacing is None else int(np.argmax(spacing))
-            found[coarsest if coarsest and spacing[coarsest] > _COARSER * spacing[0] else 0] += 1
-        return min(found, key=lambda axis: (-found[axis], axis))
 
     def fitted(self, card: Card) -> Card:
         """The card, whose ``image.channels`` are those of one slice, with the neighbours' channels."""
@@ -172,7 +162,8 @@ class VolumeReader(FolderReader):
             drawn = set(self.draw.part(names, split))
             listing.samples = [sample for sample in listing.samples if sample.name in drawn]
         self._warn_of_memory(listing, split)
-        self._warn_of_orientation(listing, cases.samples, split)
+        read = {case.image: self._headers[case.image] for case in cases.samples if case.image in self._headers}
+        listing.warnings += warnings_of_orientation(split, read, lambda: self.slicing.orientation)
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
             listing.problems.append(
                 f"layout.min_foreground: no slice of '{split}' has {self.min_foreground} pixels of another class than "
@@ -195,18 +186,6 @@ class VolumeReader(FolderReader):
             listing.warnings.append(
                 f"split '{split}': its volumes take {needed:.0f} MiB unpacked, layout.cache_mb is {self.cache_mb}, so "
                 f"that most slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
-            )
-
-    def _warn_of_orientation(self, listing: Listing, cases: Sequence[Sample], split: str) -> None:
-        """Say that some volumes are stored turned or mirrored against the others."""
-        codes = {case.image: self._headers[case.image].orientation for case in cases if case.image in self._headers}
-        usual = self.slicing.orientation if any(codes.values()) else ""
-        turned = [path for path, code in codes.items() if code != usual]
-        if turned:
-            listing.warnings.append(
-                f"split '{split}': {len(turned)} of {counted(len(codes), 'volume')} with other axes than the rest, "
-                f"{turned[0]} first: {codes[turned[0]]}, not {usual}; the network sees such turned or mirrored. "
-                f"Reorient them and their labels, as with nibabel.as_closest_canonical."
             )
 
     def _slices(self, case: Sample, split: str = "") -> list[Sample]:
