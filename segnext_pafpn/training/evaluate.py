@@ -80,8 +80,8 @@ def evaluate(
         tta: test-time augmentation, see :mod:`~segnext_pafpn.models.tta`.
 
     Raises:
-        UserError: if the augmentation is not known, the model has not as many classes as the card, or the data cannot
-            give a metric.
+        UserError: if the augmentation is not known, the model has not as many classes as the card, the data cannot
+            give a metric, or no pixel of the split is labelled.
     """
     find_views(tta)  # refuses
     module, data, preprocessing = open_run(checkpoint, data_config, trainer_config)
@@ -92,6 +92,11 @@ def evaluate(
     folder = run_folder(checkpoint)
     stem = scores_stem(split if is_runs_own(folder, data_config) else f"{data.card.name}_{split}", tta)
     evaluation = replace(score(trainer, module, data, preprocessing, folder, split, stem), metrics=metrics)
+    if not evaluation.images.matrices.any():
+        raise UserError(
+            f"split '{split}': no pixel of its {len(evaluation.images.names)} images is labelled, so there is nothing to "
+            f"score (owners of benchmarks keep the labels of test). Score another split, or correct the masks."
+        )
     if evaluation.is_partial:
         evaluation = replace(evaluation, stem=f"{stem}_partial")
         if trainer.is_global_zero:
@@ -124,24 +129,15 @@ def score(
     Args:
         preprocessing: of the network's bundle.
         folder, stem: of the files that shall tell of it.
-
-    Raises:
-        UserError: if no pixel of the split is labelled.
     """
     module.keep_images = True
     trainer.validate(module, dataloaders=EvalLoader(data, split), verbose=False)
     limit = trainer.limit_val_batches
-    images = image_scores(module, data, split)
-    if not images.matrices.any():
-        raise UserError(
-            f"split '{split}': no pixel of its {len(images.names)} images is labelled, so there is nothing to score "
-            f"(owners of benchmarks keep the labels of test). Score another split, or correct the masks."
-        )
     return Evaluation(
         module=module,
         data=data,
         preprocessing=preprocessing,
-        images=images,
+        images=image_scores(module, data, split),
         folder=folder,
         stem=stem,
         limit_val_batches=limit if isinstance(limit, int) else None,  # Lightning's 1.0 is all of them
