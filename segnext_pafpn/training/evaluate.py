@@ -94,8 +94,8 @@ def evaluate(
     evaluation = replace(score(trainer, module, data, preprocessing, folder, split, stem), metrics=metrics)
     if not evaluation.images.matrices.any():
         raise UserError(
-            f"split '{split}': no pixel of its {len(evaluation.images.names)} images is labelled, so there is nothing to "
-            f"score (owners of benchmarks keep the labels of test). Score another split, or correct the masks."
+            f"split '{split}': no pixel of its {len(evaluation.images.names)} images is labelled, so there is nothing "
+            f"to score (owners of benchmarks keep the labels of test). Score another split, or correct the masks."
         )
     if evaluation.is_partial:
         evaluation = replace(evaluation, stem=f"{stem}_partial")
