@@ -11,7 +11,7 @@ from segnext_pafpn.errors import UserError
 if "segnext_pafpn_program" not in sys.modules:
     from segnext_pafpn.models import MSCAN, ELANeXt, ELANeXtEncoder, PAFPNeXt, SegNeXt, load_official_mscan
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "MSCAN",

@@ -140,7 +140,9 @@ def _nearest_word(value: str, types: str) -> str:
 
 def _nearest_option(key: str, keys: list[str], dashes: str = "") -> str:
     """What another tool's option is called here; then whole keys, then last parts: ``data.lr`` finds ``optim.lr``."""
-    written = _ELSEWHERE.get(key.rsplit(".", 1)[-1].replace("-", "_"), "")
+    name = key.rsplit(".", 1)[-1].replace("-", "_")
+    is_near = "." in key and closest(name, [known.rsplit(".", 1)[-1] for known in keys])
+    written = "" if is_near else _ELSEWHERE.get(name, "")
     if written.split(" ")[0] in keys:
         return f" Did you mean {dashes}{written}?"
     last = {known.rsplit(".", 1)[-1]: known for known in keys}

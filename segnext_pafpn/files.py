@@ -78,8 +78,10 @@ def write_atomic(path: Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
     except OSError as error:
         raise cannot_write(path, error) from error
+    mode = temporary.stat().st_mode & 0o777
     try:
         yield temporary
+        temporary.chmod(mode)  # what is written may be a file of the writer's own making, as safetensors' is
         os.replace(temporary, path)
     except OSError as error:
         if error.filename not in (None, str(temporary)):  # of another file, which is read meanwhile
@@ -116,8 +118,11 @@ def write_folder_atomic(folder: Path) -> Iterator[Path]:
         temporary.mkdir()
     except OSError as error:
         raise cannot_write(folder, error) from error
+    mode = temporary.stat().st_mode & 0o666
     try:
         yield temporary
+        for path in temporary.iterdir():
+            path.chmod(mode)
         if not folder.is_dir():
             os.rename(temporary, folder)
             return

@@ -1,7 +1,7 @@
 """From a volume (D, H, W, C) to its slices (h, w, C) along an axis, and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Slicing:
     neighbours: int = 0
     standardize: bool = False
     images: tuple[str, ...] = ("{name}.*",)
-    orientation: str = ""
+    orientation: str = field(default="", compare=False, repr=False)  # says nothing of what a slice is
 
 
 def sliced(values: Sequence[float], axis: int) -> tuple:

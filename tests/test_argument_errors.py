@@ -58,6 +58,7 @@ def test_a_value_of_the_wrong_type_is_told_in_words(capsys, option, value, words
         (["train", "--fold", "3"], "unknown option '--fold'. Did you mean --data.layout \"{fold: 0}\"?"),
         (["train", "--imgsz=640"], "unknown option '--imgsz=640'. Did you mean --data.image_size?"),
         (["train", "--optim.learning_rate", "1"], "option '--optim.learning_rate'. Did you mean --optim.lr?"),
+        (["train", "--trainer.device", "2"], "option '--trainer.device'. Did you mean '--trainer.devices'?"),
         (["train", "--save-dir", "x"], "unknown option '--save-dir'. Did you mean --output_dir?"),
         (["models", "--fold", "3"], "unknown option '--fold'. See --help for all of them."),
         (["train", "-c", "camvid"], "unknown option '-c'. See --help for all of them."),

@@ -23,7 +23,7 @@ from segnext_pafpn.commands.common import (
 )
 from segnext_pafpn.commands.run_options import config_of_kind, parse_run, said_how_to_go_on
 from segnext_pafpn.data.config import DataConfig
-from segnext_pafpn.errors import UserError, counted
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.track import untracked
 from segnext_pafpn.training.config import TrainConfig, TrainerConfig, check_trainer
 
@@ -166,16 +166,17 @@ def _refuse_problems(reports: Sequence[SplitReport]) -> None:
     for cause in [cause for report in reports for cause in report.causes][:1]:
         say_cause(cause)
     if problems:
-        more = f" ({counted(len(problems), 'problem')}; segnext-pafpn check lists all)" if len(problems) > 1 else ""
+        more = f" ({len(problems)} in all; segnext-pafpn check --json PATH lists them)" if len(problems) > 1 else ""
         raise UserError(problems[0] + more)
 
 
 def _say_warnings(reports: Sequence[SplitReport]) -> None:
-    lines = few_of_each_kind([line for report in reports for line in report.warnings], _MAX_ALIKE)
-    for line in lines[:_MAX_WARNINGS]:
+    every = [line for report in reports for line in report.warnings]
+    lines = few_of_each_kind(every, _MAX_ALIKE)[:_MAX_WARNINGS]
+    for line in lines:
         say(f"warning: {line}")
-    if len(lines) > _MAX_WARNINGS:
-        say(f"warning: {len(lines) - _MAX_WARNINGS} more; segnext-pafpn check lists all")
+    if len(lines) < len(every):
+        say(f"warning: {len(every)} in all; segnext-pafpn check --json PATH lists them")
 
 
 def _show(result: Result) -> None:

@@ -72,7 +72,14 @@ def _compared_cases(sides: Sequence[list[str]], arguments: Namespace) -> dict[st
     from segnext_pafpn.evaluation.compare_cases import cases_table, cases_values, compare_cases
     from segnext_pafpn.evaluation.fold_cases import read_cases  # takes torch
 
-    (first, unit, _), (second, _, _) = (read_cases(runs, stem) for runs in folders)
+    try:
+        (first, unit, _), (second, other, _) = (read_cases(runs, stem) for runs in folders)
+    except UserError as error:
+        say(f"warning: the medical cases are not compared. {error}")
+        return {}
+    if unit != other:
+        say(f"warning: the medical cases are not compared: distances are in {unit} here, in {other} there.")
+        return {}
     differences = compare_cases(first, second, arguments.resamples, arguments.seed)
     console.print(cases_table(differences, (_title(sides[0]), _title(sides[1])), unit).for_terminal())
     return {"medical": cases_values(differences)}

@@ -37,8 +37,8 @@ def compare_cases(
     Raises:
         UserError: if the two are of other cases or structures.
     """
-    values = [{(case, name): scores for case, name, scores in table.rows} for table in (first, second)]
-    if other := sorted(values[0].keys() ^ values[1].keys()):
+    ours, theirs = ({(case, name): scores for case, name, scores in table.rows} for table in (first, second))
+    if other := sorted(ours.keys() ^ theirs.keys()):
         case, name = other[0]
         raise UserError(
             f"case {case}, {name}: was scored in one of the runs alone, expected the same cases and structures. Score "
@@ -46,20 +46,24 @@ def compare_cases(
         )
     found = []
     for structure in first.members:
+        keys = [key for key in ours if key[1] == structure]
         for score in SCORES:
-            pairs = [
-                (getattr(mine, score), getattr(values[1][key], score))
-                for key, mine in values[0].items()
-                if key[1] == structure
-            ]
-            pairs = [pair for pair in pairs if all(map(math.isfinite, pair))]
-            means = [math.fsum(side) / len(pairs) if pairs else math.nan for side in zip(*pairs, strict=True)]
-            difference = summarize([b - a for a, b in pairs], num_resamples, seed)
-            mine, theirs = means or (math.nan, math.nan)
+            pairs = [(getattr(ours[key], score), getattr(theirs[key], score)) for key in keys]
+            finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
             found.append(
-                CaseDifference(structure=structure, score=score, first=mine, second=theirs, difference=difference)
+                CaseDifference(
+                    structure=structure,
+                    score=score,
+                    first=_mean([a for a, _ in finite]),
+                    second=_mean([b for _, b in finite]),
+                    difference=summarize([b - a for a, b in finite], num_resamples, seed),
+                )
             )
     return found
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
 
 
 def cases_table(differences: list[CaseDifference], names: tuple[str, str], unit: str) -> ScoreTable:

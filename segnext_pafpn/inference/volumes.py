@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -62,7 +63,7 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
     """
     path = Path(source)
     patterns = [PathPattern(text, ANY_SUFFIXES) for text in slicing.images]
-    chosen = [] if path.is_dir() else [path] if path.exists() else sorted(map(Path, glob(source, recursive=True)))
+    chosen = [] if path.is_dir() else [path] if path.exists() else _volume_files(glob(source, recursive=True))
     if not path.is_dir() and not chosen:
         raise UserError(f"{source}: no such file or folder. Give a volume, a folder of volumes, or a quoted glob.")
     if len({file.parent for file in chosen}) > 1:
@@ -86,13 +87,16 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
     if not volumes:
         types = f" (.* is any of {' '.join(ANY_SUFFIXES[:6])} ...)" if ".*" in named else ""
         raise UserError(f"{source}: no volume found. Expected files named as in training, {named}{types}.")
-    if path.is_dir():
-        taken = {file for volume in volumes for file in volume.files}
-        left = [file for file in sorted(path.iterdir()) if suffix_of(file) in VOLUME_SUFFIXES and file not in taken]
-        if left:
-            what = counted(len(left), "file")
-            log.warning(f"warning: {what} left out, {left[0]} first: not named as in training, {named}.")
+    taken = {file for volume in volumes for file in volume.files}
+    left = [file for file in chosen or _volume_files(path.iterdir()) if file not in taken]
+    if left:
+        what = counted(len(left), "file")
+        log.warning(f"warning: {what} left out, {left[0]} first: not named as in training, {named}.")
     return volumes
+
+
+def _volume_files(paths: Iterable[str | Path]) -> list[Path]:
+    return sorted(path for path in map(Path, paths) if path.is_file() and suffix_of(path) in VOLUME_SUFFIXES)
 
 
 def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: bool = False) -> VolumeAnswer:

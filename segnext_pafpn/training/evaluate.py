@@ -100,7 +100,7 @@ def evaluate(
     if evaluation.is_partial:
         evaluation = replace(evaluation, stem=f"{stem}_partial")
         if trainer.is_global_zero:
-            log.info(f"{stem}.json is left as it is: it is of the whole split.")
+            log.info(f"The scores are of a part of the split: {evaluation.json.name}. {stem}.json is left as it is.")
     report = report or evaluation.page.is_file()  # or it would be of another evaluation
     tables: list[ScoreTable] = []
     if trainer.is_global_zero:

@@ -53,11 +53,11 @@ def is_runs_own(folder: Path, data: DataConfig) -> bool:
     own = read_config(config)["data"]
     if absolute_card(own["card"]) != absolute_card(data.card) or own.get("layout", {}) != data.layout:
         return False
-    root = _root_of(own["card"], own["root"])
-    return root == _root_of(data.card, data.root) or not os.path.isdir(root or "")
+    root = root_of(own["card"], own["root"])
+    return root == root_of(data.card, data.root) or not os.path.isdir(root or "")
 
 
-def _root_of(card: str, root: str | None) -> str | None:
+def root_of(card: str, root: str | None) -> str | None:
     """The absolute path of the data, which the card may say; None for what is built in."""
     return absolute_root(load_card(card).root if root is None else root)
 

@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fold_cases import is_same_evaluation, read_scores
 from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
 from segnext_pafpn.evaluation.pictures import SheetRow
@@ -29,7 +30,7 @@ from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.fields import METRICS, single_metrics
-from segnext_pafpn.training.folder import absolute_card, absolute_root, count_trained, is_runs_own
+from segnext_pafpn.training.folder import absolute_card, count_trained, is_runs_own, root_of
 from segnext_pafpn.training.module import SegmentationModule
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Evaluation:
         return {
             "split": self.split,
             "card": absolute_card(config.card),
-            "root": absolute_root(config.root),
+            "root": root_of(config.card, config.root),
             "layout": config.layout,
             "images": len(self.images.names),
             "images_in_split": self.num_in_split,
@@ -134,11 +135,16 @@ class Evaluation:
         return list(regions.tables)
 
     def _remove_fields_of_others(self) -> None:
-        """Remove the scores of a field that an earlier evaluation, of other data, has left under the same name."""
+        """Remove the scores of a field that an earlier evaluation, of other data, has left under the same name.
+
+        The names of the run's own data are of these alone; what is stale there is said on the page.
+        """
+        if is_runs_own(self.folder, self.data.config):
+            return
         facts = json.loads(json.dumps(self.facts()))
         for name in METRICS:
             path = self.folder / f"{self.stem}_{name}.json"
-            if path.is_file() and not is_same_evaluation(read_scores(path), facts):
+            if path.is_file() and not _is_of(path, facts):
                 for stale in self.folder.glob(f"{glob.escape(path.stem)}*"):
                     stale.unlink()
                 log.info(f"{path}: removed, as it was of an evaluation of other data.")
@@ -273,6 +279,14 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
         return "not installed"
+
+
+def _is_of(path: Path, facts: Mapping[str, object]) -> bool:
+    """Whether a file of scores can be read and is of the evaluation with these facts."""
+    try:
+        return is_same_evaluation(read_scores(path), facts)
+    except UserError:
+        return False
 
 
 def _tta_option(tta: str) -> str:

@@ -147,15 +147,15 @@ def _say_what_may_surprise(
     if start is not None and (start.epochs == epochs or start.steps == config.trainer.max_steps):
         limit = "max_epochs" if start.epochs == epochs else "max_steps"
         log.info(f"Nothing is left to train: {start.epochs} epochs are done. Raise trainer.{limit} to go on.")
-    elif 0 < interval < epochs and epochs % interval:
-        log.info(
-            f"trainer.check_val_every_n_epoch: {interval} does not divide the {epochs} epochs: the last "
-            f"{epochs % interval} are not scored and cannot be the best."
-        )
-    elif unscored and unscored < steps == config.trainer.max_steps:
+    elif steps == config.trainer.max_steps and 0 < unscored < steps:
         log.warning(
             f"warning: trainer.max_steps: {steps} is no multiple of the {per_epoch * interval} steps from one "
             f"evaluation to the next: the last {unscored} are not scored and cannot be the best."
+        )
+    elif steps != config.trainer.max_steps and 0 < interval < epochs and epochs % interval:
+        log.info(
+            f"trainer.check_val_every_n_epoch: {interval} does not divide the {epochs} epochs: the last "
+            f"{epochs % interval} are not scored and cannot be the best."
         )
 
 

@@ -37,9 +37,9 @@ def find_causes(card: Card, reader: Reader, report: SplitReport, examples: Seque
         where = str(examples[0].sample.mask or examples[0].sample.label) if examples else f"split '{report.name}'"
         rules = (_stretched_to_255, _off_by_one, _cityscapes, _grey_palette, _evenly_spread, _one_each, _smoothed)
         causes += [cause for rule in rules if (cause := rule(card, found, where))][:1] or [_other(card, found, where)]
-    odd = len(report.problems)
-    if causes and 0 < odd <= _FEW * report.num_samples:
-        where = f"{examples[0].sample.mask_label}: {odd} of {report.num_samples} masks do not fit the card"
+    failing = report.num_failing
+    if causes and 0 < failing <= _FEW * report.num_samples:
+        where = f"{examples[0].sample.mask_label}: {failing} of {report.num_samples} masks do not fit the card"
         if unknown.size:
             return [_other(card, found, where)]
         return [Cause(f"{where}, which fits the others. Correct these files, or leave them out.")]

@@ -28,6 +28,7 @@ class SplitReport:
         name: of the split.
         num_samples: complete pairs.
         num_unpaired: images without a mask and masks without an image.
+        num_failing: pairs that were read, or were to be, with a problem.
         problems: what keeps training from starting, a line each.
         warnings: what is odd, a line each.
         unreadable: those of the problems that are of files that cannot be read.
@@ -49,6 +50,7 @@ class SplitReport:
     name: str
     num_samples: int = 0
     num_unpaired: int = 0
+    num_failing: int = 0
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)

@@ -83,6 +83,7 @@ def check_split(
 
 def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
     if finding.problem:
+        report.num_failing += 1
         report.problems.append(finding.problem)
         if not finding.readable:
             report.unreadable.append(finding.problem)

@@ -2,6 +2,7 @@
 
 from bisect import bisect
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
 from unicodedata import normalize
@@ -248,11 +249,11 @@ class _NameHints:
                 f" There is {self.files[other]}, spelt otherwise: upper and lower case, and accents, must agree. "
                 f"Rename one."
             )
-        longer = next(iter(self.names[bisect(self.names, name) :]), "")
-        end = longer.removeprefix(name)
-        if end == longer or end[:1].isalnum():
-            return ""
-        return f" There is {self.files[longer]}; if it is that, set layout.mask_suffix: {end}."
+        for longer in takewhile(lambda other: other.startswith(name), self.names[bisect(self.names, name) :]):
+            end = longer.removeprefix(name)
+            if not end[0].isalnum():
+                return f" There is {self.files[longer]}; if it is that, set layout.mask_suffix: {end}."
+        return ""
 
 
 def _plain(name: str) -> str:

@@ -114,12 +114,9 @@ def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> Fi
         "empty": {name: asdict(counts) for name, counts in empty.items()},
     }
     note = f"{cases} cases: mean ± standard deviation, [95 % bootstrap interval of the mean]; distances in {unit}."
-    note += " A number in brackets: of so many cases alone." * any(
-        0 < summary.num_cases < cases
-        for by_score in summaries.values()
-        for scores in _SHOWN.values()
-        for summary in map(by_score.get, scores)
-    )
+    shown = [by_score[score] for by_score in summaries.values() for scores in _SHOWN.values() for score in scores]
+    if any(0 < summary.num_cases < cases for summary in shown):
+        note += " A number in brackets: of so many cases alone."
     note += "".join(f" {name}: {counts.text()}." for name, counts in empty.items() if counts.text())
     if incomplete:
         note += f" {len(incomplete)} cases lack slices and are not scored."

@@ -43,7 +43,7 @@ def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], us
     if not turned:
         return []
     return [
-        f"split '{split}': {len(turned)} of {counted(len(codes), 'volume')} with other axes than the rest, {turned[0]} "
-        f"first: {codes[turned[0]] or 'none said'}, not {usually}; the network sees such turned or mirrored. Reorient "
-        f"them and their labels, as with nibabel.as_closest_canonical."
+        f"split '{split}': {len(turned)} of {counted(len(codes), 'volume')} with other axes than most, {turned[0]} "
+        f"first: {codes[turned[0]] or 'none said'}, not {usually or 'none said'}; the network sees such turned or "
+        f"mirrored. Reorient them and their labels, as with nibabel.as_closest_canonical."
     ]

@@ -32,6 +32,8 @@ def read_header(path: Path) -> VolumeHeader:
     zooms = [factor * float(zoom) for zoom in (*header.get_zooms()[:3], 1.0)[:3]]
     known = all(np.isfinite(zoom) and zoom > 0 for zoom in zooms)
     packed, dtype = path.suffix.lower() == ".gz", image.get_data_dtype()
+    if not _is_plain(image.dataobj):
+        packed, dtype = True, np.dtype(np.float32)
     return VolumeHeader(
         (k, j, i),
         spacing=tuple(reversed(zooms)) if known else None,
@@ -51,8 +53,7 @@ def read_values(path: Path) -> np.ndarray:
     axes = _three_axes(image, path)
     proxy = image.dataobj
     try:
-        plain = proxy.slope == 1 and proxy.inter == 0
-        values = proxy.get_unscaled() if plain else np.asarray(proxy, dtype=np.float32)
+        values = proxy.get_unscaled() if _is_plain(proxy) else np.asarray(proxy, dtype=np.float32)
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
     return values.reshape(axes, order="F").transpose(2, 1, 0)[..., None]
@@ -83,6 +84,11 @@ def load(path: Path, whole: bool = False) -> Any:
         nibabel.wrapstruct.WrapStructError,
     ) as error:
         raise unreadable(path, error) from error
+
+
+def _is_plain(proxy: Any) -> bool:
+    """Whether the values are those of the file, not scaled."""
+    return proxy.slope == 1 and proxy.inter == 0
 
 
 def _orientation(affine: np.ndarray) -> str:
