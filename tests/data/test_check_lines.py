@@ -75,7 +75,7 @@ def test_training_says_what_is_odd_before_it_starts(capsys, dataset, tmp_path):
     assert main(["train", "--data", str(card), *stop]) == 2
     warnings = lines_of(capsys.readouterr().out, "warning")
     assert "split 'train': 142 of 150 classes have no pixel" in warnings[0] and len(warnings) == 5 + 1
-    assert warnings[-1].endswith(" more; segnext-pafpn check lists all")
+    assert warnings[-1].endswith(" in all; segnext-pafpn check --json PATH lists them")
 
 
 def test_errors_without_number_are_cut_short_and_their_cause_comes_first(capsys, monkeypatch, dataset, tmp_path):

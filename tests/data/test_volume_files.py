@@ -148,9 +148,13 @@ def test_what_must_be_decoded_or_copied_counts_and_what_is_mapped_does_not(tmp_p
     save_stack(tmp_path / "packed.tif", volume, compression="zlib")
     save_nifti(tmp_path / "plain.nii", volume)
     save_nifti(tmp_path / "double.nii", volume.astype(np.float64))
+    scaled = nibabel.Nifti1Image(np.ascontiguousarray(volume.T), np.eye(4))
+    scaled.header.set_slope_inter(0.5, 0)
+    nibabel.save(scaled, tmp_path / "scaled.nii")
     found = {path.name: read_header(path).unpacked_bytes // volume.size for path in tmp_path.iterdir()}
     assert found == {
         "short.npy": 0, "double.npy": 8, "plain.tif": 0, "packed.tif": 2, "plain.nii": 0, "double.nii": 8,
+        "scaled.nii": 4,
     }  # fmt: skip
 
 

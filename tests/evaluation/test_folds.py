@@ -249,6 +249,9 @@ def test_the_cases_of_two_runs_are_compared_in_pairs(runs, capsys):
     assert hd95["cases"] == 3  # one of case3's is infinite
     out = capsys.readouterr().out
     assert f"{dice['difference']:+.2f} [{dice['interval_95'][0]:+.2f}" in out and "hd95, mm" in out
+    write_cases(Path("runs/c-1"), {f"case{k}": 0 for k in range(4)}, unit="pixels")
+    assert main(["compare", "runs/c-0", "runs/c-1", "--resamples", "100"]) == 0
+    assert "not compared: distances are in mm here, in pixels there" in capsys.readouterr().out
     write_cases(Path("runs/c-1"), {"case0": 0})
     assert "case case1, tumour: was scored in one of the runs alone" in error_of(
         capsys, "compare", "runs/c-0", "runs/c-1"

@@ -134,7 +134,11 @@ def test_files_are_put_together_by_the_names_of_training(tmp_path):
     with pytest.raises(UserError, match=r"b_0001.nii.gz: is not named as in training, \{name\}_0000.nii.gz"):
         find_volumes(str(tmp_path / "b_0001.nii.gz"), slicing)
     assert find_volumes(str(tmp_path / "[ab]_*.nii.gz"), slicing) == found
+    (tmp_path / "b.txt").touch()
     assert find_volumes(str(tmp_path / "b*"), slicing) == [found[1]]
+    with pytest.raises(UserError, match=r"b\.t\*: no such file or folder. Give a volume, .* or a quoted glob"):
+        find_volumes(str(tmp_path / "b.t*"), slicing)
+    (tmp_path / "b.txt").unlink()
     (tmp_path / "a_0001.nii.gz").unlink()
     with pytest.raises(UserError, match=r"a_0000.nii.gz: a channel is missing. Expected .*a_0001.nii.gz"):
         find_volumes(str(tmp_path), slicing)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.datamodule import DataConfig
@@ -245,17 +246,20 @@ def test_a_folder_is_never_seen_half_written(tmp_path):
     assert target.stat().st_mode & 0o777 == 0o755 and (target / "a").stat().st_mode & 0o777 == 0o644
 
 
-def test_who_may_read_what_is_written_is_said_by_the_umask(tmp_path):
-    before = os.umask(0o077)
+@pytest.mark.parametrize(("umask", "folder_mode"), [(0o077, 0o700), (0o022, 0o755), (0o002, 0o775)])
+def test_who_may_read_what_is_written_is_said_by_the_umask(tmp_path, umask, folder_mode):
+    before = os.umask(umask)
     try:
         with write_folder_atomic(tmp_path / "model") as temporary:
             (temporary / "a").write_text("1")
-        with write_atomic(tmp_path / "page.html") as temporary:
-            temporary.write_text("1")
+            save_file({"a": torch.zeros(3)}, temporary / "model.safetensors")  # has a mode of its own
+        with write_atomic(tmp_path / "encoder.safetensors") as temporary:
+            save_file({"a": torch.zeros(3)}, temporary)
     finally:
         os.umask(before)
-    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "model", tmp_path / "model/a", tmp_path / "page.html")]
-    assert modes == [0o700, 0o600, 0o600]
+    paths = ("model", "model/a", "model/model.safetensors", "encoder.safetensors")
+    modes = [(tmp_path / path).stat().st_mode & 0o777 for path in paths]
+    assert modes == [folder_mode, *[folder_mode & 0o666] * 3]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
