@@ -137,7 +137,8 @@ def viewable(image: np.ndarray, intensity: Intensity | None = None, neighbours: 
     Of a slice with ``neighbours`` on each side these are the channels of the slice. 8-bit RGB stays as it is. Of others
     the limits of ``intensity``, or without them the image's own percentiles 0.5 and 99.5, become black and white.
     """
-    image = between_neighbours(image, neighbours)
+    if neighbours:
+        image = between_neighbours(image, neighbours)
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return image
     taken = 3 if image.shape[2] >= 3 else 1

@@ -47,9 +47,9 @@ def compare(argv: list[str]) -> int:
     from segnext_pafpn.evaluation.folds import pool_folds
 
     sides = [_runs_of(text) for text in arguments.runs]
+    first, second = (pool_folds(_load("compare", runs, arguments.split, arguments.tta), runs) for runs in sides)
     if sides[0] == sides[1]:
         raise UserError(f"compare: {arguments.runs[0]} is given twice, expected two runs.")
-    first, second = (pool_folds(_load("compare", runs, arguments.split, arguments.tta), runs) for runs in sides)
     comparison = compare_images(first, second, arguments.resamples, arguments.seed)
     console.print(comparison_table(comparison, (_title(sides[0]), _title(sides[1]))))
     say(verdict(comparison))

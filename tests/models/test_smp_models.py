@@ -128,7 +128,7 @@ def test_weights_of_the_top_down_path_lie_finest_first():
     model = build()
     shapes = {k: v.shape[1] for k, v in model.state_dict().items() if re.search(r"laterals\.\d\.conv\.weight", k)}
     assert sorted(shapes.items()) == [
-        (f"decoder.neck.laterals.{i}.conv.weight", c) for i, c in enumerate((40, 80, 160))
+        (f"decoder.neck.laterals.{i}.conv.weight", c) for i, c in enumerate((32, 64, 128))
     ]
 
 

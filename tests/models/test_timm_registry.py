@@ -27,7 +27,7 @@ def test_timm_lists_the_sizes_of_a_network_by_its_module(module):
 
 
 def test_arguments_of_the_caller_go_before_those_of_the_size():
-    assert ELANEXT_VARIANTS["elanext_nano"]["widths"][0] == 24
+    assert ELANEXT_VARIANTS["elanext_nano"]["widths"][0] == 32
     model = timm.create_model("elanext_nano", widths=(8, 16, 16, 16, 16), num_classes=2)
     assert model.stem.conv.out_channels == 8
-    assert ELANEXT_VARIANTS["elanext_nano"]["widths"][0] == 24
+    assert ELANEXT_VARIANTS["elanext_nano"]["widths"][0] == 32

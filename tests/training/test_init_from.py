@@ -10,9 +10,9 @@ from tests.conftest import SMALL_RUN, run_cli
 
 
 def test_a_run_starts_from_weights_and_goes_on_without_their_file(dataset, tmp_path):
-    file = tmp_path / "atto.safetensors"
-    save_file(timm.create_model("convnext_atto", pretrained=False).state_dict(), file)
-    source = f"timm:convnext_atto@{file}"
+    file = tmp_path / "pico.safetensors"
+    save_file(timm.create_model("convnext_pico", pretrained=False).state_dict(), file)
+    source = f"timm:convnext_pico@{file}"
     arguments = ["--data", dataset / "card.yaml", "--name", "run", "--output_dir", tmp_path, *SMALL_RUN]
     started = run_cli("train", *arguments, "--model.init_from", source, "--trainer.max_epochs", 1)
     assert started.returncode == 0, started.stderr

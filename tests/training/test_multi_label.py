@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,12 @@ def test_each_class_gets_its_threshold_and_all_that_follows_uses_it(eyes, capsys
         (run / "model/preprocessing.json").write_bytes(saved)
 
 
-def test_runs_of_several_labels_are_compared(eyes, capsys):
+def test_runs_of_several_labels_are_compared(eyes, capsys, tmp_path):
     card, run = eyes
     assert main(["val", "--checkpoint", str(run), "--trainer.accelerator=cpu", "--data.num_workers=0"]) == 0
     capsys.readouterr()
-    assert main(["compare", str(run), str(run), "--resamples", "200"]) == 0
+    again = shutil.copytree(run, tmp_path / "again")
+    assert main(["compare", str(run), str(again), "--resamples", "200"]) == 0
     out = capsys.readouterr().out
     assert "blood vessel" in out and "mIoU +0.00 points" in out
 

@@ -247,7 +247,7 @@ def test_steps_that_no_evaluation_follows_are_told(dataset, tmp_path, caplog):
     trainer = TrainerConfig(accelerator="cpu", max_epochs=-1, max_steps=4, limit_val_batches=1)
     result = fit(small_config(dataset, tmp_path, 1, trainer=trainer))  # 3 steps an epoch
     assert "max_steps: 4 is no multiple of the 3 steps" in caplog.text and "the last 1 are not scored" in caplog.text
-    words = "Only 1 of the 5 images of split 'val' were scored."
+    words = "Only 3 of the 5 images of split 'val' were scored."
     assert words in caplog.text and words.replace("'", "&#x27;") in result.page.read_text()
 
 

@@ -119,10 +119,10 @@ class MaskDecoder:
         others = values[values != 0]
         if others.size and others.min() != others.max():
             tones = np.unique(values)
-            cut = "0, for all but 0" if tones[-1] < 128 else "such as 127"
+            cut = ": 0, for all but 0" if tones[-1] < 128 else ", such as 127"
             raise UserError(
                 f"{path}: the mask has {len(tones)} different values of {tones[0]} to {tones[-1]}, expected 0 and one "
-                f"other. {_blame(path)} Set layout.threshold: {cut}; more than two classes need index or rgb."
+                f"other. {_blame(path)} Set layout.threshold{cut}; more than two classes need index or rgb."
             )
         return values != 0
 

@@ -18,7 +18,7 @@ from segnext_pafpn.training.pretrain.optim import parameter_groups, scaled_lr, w
 
 
 def test_learning_rates_fall_by_layer_decay_towards_the_stem():
-    model = timm.create_model("elanext_nano", num_classes=3, layer_scale=1e-6)
+    model = timm.create_model("elanext_nano", depths=(2, 1, 1, 1), num_classes=3, layer_scale=1e-6)
     groups = parameter_groups(model, PretrainOptimConfig(layer_decay=0.5, weight_decay=0.05), lr=1.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     group_of = {names[id(parameter)]: group for group in groups for parameter in group["params"]}
