@@ -16,7 +16,7 @@ SCALED = Intensity(method="zscore", channels=1, mean=(-400.0,), std=(150.0,))
 
 
 def predictor_of(image_size=None, max_pixels=2**22, window=(768, 768), axis=0, batch_size=4):
-    torch.manual_seed(0)
+    torch.manual_seed(4)
     colors = ((0, 0, 0), (200, 0, 0), (0, 200, 0))
     preprocessing = Preprocessing.of_images(SCALED, ("a", "b", "c"), colors, image_size, slicing=Slicing(axis=axis))
     model = PAFPNeXt("elanext_nano", classes=3, in_channels=1)
