@@ -63,6 +63,7 @@ def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
     Raises:
         UserError: one line that names the key, what was found and what was expected.
     """
+    _explain_groups(parser)
     for option, value in pairwise(argv):
         if option == "--config":
             _check_config(Path(value), parser)
@@ -71,6 +72,15 @@ def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
     except ArgumentError as error:
         short = {long.removeprefix("--"): option for option, long in _SHORT.items()}
         raise UserError(describe(str(error), parser, short)) from error
+
+
+def _explain_groups(parser: ArgumentParser) -> None:
+    """Say in the help what ``--data`` and the other groups take, of which jsonargparse calls all a configuration."""
+    for action in parser._actions:
+        if action.help == "Path to a configuration file.":
+            is_data = "--data" in action.option_strings
+            action.help = "short for --data.card." if is_data else "path of a YAML file with the options of this group."
+            action.metavar = "CARD" if is_data else "FILE"
 
 
 def _as_declared(argv: list[str], parser: ArgumentParser) -> list[str]:

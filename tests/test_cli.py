@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,6 +112,14 @@ def test_help_lists_every_command(capsys):
     for name, (_, line) in COMMANDS.items():
         assert f"{name:<10}{line}\n" in text and load_command(name).__doc__ == line
     assert main(["--version"]) == 0
+
+
+@pytest.mark.parametrize("command", ["train", "check", "val", "samples"])
+def test_help_says_that_data_takes_a_card(capsys, command):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert re.search(r"--data CARD\s+short for --data.card", text) and "configuration file" not in text
 
 
 HEAVY = {"torch", "lightning", "timm", "segmentation_models_pytorch", "torchmetrics", "albumentations", "matplotlib"}
