@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.cases import CaseTable, Summary, summarize
-from segnext_pafpn.evaluation.score_table import ScoreTable
+from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
+from segnext_pafpn.evaluation.scores import mean_of_measured
 
 SCORES = {"dice": ("Dice, %", 100), "hd95": ("hd95", 1)}  # how it is called, and its scale
 
@@ -54,16 +55,12 @@ def compare_cases(
                 CaseDifference(
                     structure=structure,
                     score=score,
-                    first=_mean([a for a, _ in finite]),
-                    second=_mean([b for _, b in finite]),
+                    first=mean_of_measured([a for a, _ in finite]),
+                    second=mean_of_measured([b for _, b in finite]),
                     difference=summarize([b - a for a, b in finite], num_resamples, seed),
                 )
             )
     return found
-
-
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
 
 
 def cases_table(differences: list[CaseDifference], names: tuple[str, str], unit: str) -> ScoreTable:
@@ -77,7 +74,7 @@ def cases_table(differences: list[CaseDifference], names: tuple[str, str], unit:
     for d in differences:
         heading, scale = SCORES[d.score]
         heading = heading if scale == 100 else f"{heading}, {unit}"
-        cells = ["-"] * 3
+        cells = [ABSENT] * 3
         if d.difference.num_cases:
             cells = [f"{scale * d.first:.2f}", f"{scale * d.second:.2f}", _with_interval(d.difference, scale)]
         rows.append([d.structure, heading, *cells, str(d.difference.num_cases)])

@@ -144,8 +144,9 @@ def spread_over(holds: np.ndarray, count: int) -> list[int]:
         holding = np.flatnonzero(holds[:, k])
         if not holding.size or holds[places, k].any():
             continue
-        needed = [((holds[places].sum(axis=0) == 1) & holds[place]).sum() for place in places]
-        if min(needed) == 0:
+        held_once = holds[places].sum(axis=0) == 1
+        needed = (held_once & holds[places]).any(axis=1)
+        if not needed.all():
             places[int(np.argmin(needed))] = int(holding[len(holding) // 2])
     return sorted(places)
 

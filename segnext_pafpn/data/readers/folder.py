@@ -2,6 +2,7 @@
 
 from bisect import bisect
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
@@ -236,8 +237,16 @@ class _NameHints:
 
     def __init__(self, files: dict[str, str]):
         self.files = files
-        self.names = sorted(files)
-        self.plain = {_plain(name): name for name in files}
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Those of the files, sorted."""
+        return sorted(self.files)
+
+    @cached_property
+    def plain(self) -> dict[str, str]:
+        """The names by how they are spelt plainly."""
+        return {_plain(name): name for name in self.files}
 
     def text(self, name: str) -> str:
         """A sentence on the file that is called ``name`` but for its spelling or an end; or nothing.
