@@ -5,7 +5,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from segnext_pafpn.layers.cpu import as_autocast, is_eager_on_cpu
 
@@ -58,7 +57,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class _Depthwise(torch.autograd.Function):
-    """The convolution, and its three gradients."""
+    """The convolution, and its three gradients, which have gradients themselves: all is made of PyTorch's own."""
 
     @staticmethod
     def forward(
@@ -74,7 +73,6 @@ class _Depthwise(torch.autograd.Function):
         return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=len(weight))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x = of_weight = of_bias = None

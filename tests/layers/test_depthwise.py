@@ -54,12 +54,41 @@ def test_bfloat16_is_not_rounded_from_image_to_image():
     torch.testing.assert_close(found, expected, atol=0.01 * expected.abs().max().item(), rtol=0)
 
 
-def test_the_gradients_are_those_of_finite_differences():
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradients_and_theirs_are_those_of_finite_differences(layout):
     torch.manual_seed(0)
     conv = DepthwiseConv2d(2, (3, 5), 2).double()
-    x = torch.randn(2, 2, 7, 4, dtype=torch.double, requires_grad=True)
+    x = torch.randn(2, 2, 7, 4, dtype=torch.double).contiguous(memory_format=layout).requires_grad_()
     arguments = (x, conv.weight, conv.bias, conv.padding, conv.dilation)
     assert torch.autograd.gradcheck(_Depthwise.apply, arguments)
+    assert torch.autograd.gradgradcheck(_Depthwise.apply, arguments)
+
+
+def test_a_penalty_on_gradients_has_pytorchs_gradients():
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(2, 5)
+    x = torch.randn(2, 2, 9, 8, requires_grad=True)
+    penalties = []
+    for layer in (conv, plain(conv)):
+        (of_x,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+        penalties.append(torch.autograd.grad(of_x.square().sum(), (x, *layer.parameters())))
+    for found, expected in zip(*penalties, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_torch_func_gives_each_image_its_gradients():
+    torch.manual_seed(0)
+    conv, images = DepthwiseConv2d(2, 5), torch.randn(3, 2, 9, 8)
+
+    def loss(weights, image):
+        return torch.func.functional_call(conv, weights, (image[None],)).square().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), (None, 0))(dict(conv.named_parameters()), images)
+    for i, image in enumerate(images):
+        conv.zero_grad()
+        conv(image[None]).square().sum().backward()
+        for name, weight in conv.named_parameters():
+            torch.testing.assert_close(found[name][i], weight.grad)
 
 
 def test_the_layout_of_the_memory_stays():
