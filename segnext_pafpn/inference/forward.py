@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from segmentation_models_pytorch.base.modules import Activation
 from torch import nn
 
 from segnext_pafpn.errors import UserError
@@ -29,7 +30,7 @@ class Forward:
         views: of each image, over which logits are averaged.
 
     Raises:
-        UserError: naming a precision that is none, or the compiler that is missing.
+        UserError: naming a precision that is none, the compiler that is missing, or an activation of the logits.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Forward:
             raise UserError(f"precision: found '{precision}', expected one of: {', '.join(PRECISIONS)}.")
         if compile:
             _refuse_missing_compiler(device)
+        refuse_activation(model)
         model.eval()
         if fuse and hasattr(model, "fuse"):
             model.fuse()
@@ -56,17 +58,43 @@ class Forward:
         self._dtype = PRECISIONS[precision]
         self._stride = required_stride(model)
         self._views = views
+        self._classes = len(preprocessing.class_names)
         self._normalized = preprocessing.intensity is not None
         self._mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
         self._std = torch.tensor(preprocessing.std, device=device)[:, None, None]
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:
-        """Images (B, H, W, C), uint8 or normalised floats, to float logits (B, K, H, W) on the device."""
+        """Images (B, H, W, C), uint8 or normalised floats, to float logits (B, K, H, W) on the device.
+
+        Raises:
+            UserError: if the network does not give as many logits as there are names of classes.
+        """
         x = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
         if not self._normalized:
             x = (x.float() / 255 - self._mean) / self._std
         with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
-            return mean_over_views(lambda x: padded_logits(self._run, x, self._stride), x, self._views)
+            logits = mean_over_views(lambda x: padded_logits(self._run, x, self._stride), x, self._views)
+        if logits.shape[1] != self._classes:
+            raise UserError(
+                f"model: gives {logits.shape[1]} logits for each pixel, expected as many as class_names has names, "
+                f"{self._classes}."
+            )
+        return logits
+
+
+def refuse_activation(model: nn.Module) -> None:
+    """Refuse a network of smp's form whose logits go through an activation: they are read, and learned from, as logits.
+
+    Raises:
+        UserError: naming the activation.
+    """
+    heads = (getattr(model, "segmentation_head", None), getattr(model, "activation", None))
+    for part in (part for head in heads if head is not None for part in head.modules()):
+        if isinstance(part, Activation) and not isinstance(part.activation, nn.Identity):
+            raise UserError(
+                f"model: has the activation {type(part.activation).__name__} behind its logits. Build it with "
+                f"activation=None; what the logits mean is decided later."
+            )
 
 
 def _refuse_missing_compiler(device: torch.device) -> None:

@@ -171,13 +171,15 @@ class Predictor:
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Images (H, W, C) of any sizes to their masks, see :meth:`predict`.
 
-        Neighbours of equal size go through the network together.
+        Neighbours of equal size go through the network together. Raises what :meth:`logits` raises.
         """
         return [answer.mask for answer in self.answers(images)]
 
     @torch.inference_mode()
     def answers(self, images: Sequence[np.ndarray], probabilities: bool = False) -> list[Answer]:
         """The same, and the classes' probabilities if wanted, which are held as a whole however large an image is."""
+        if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == self.preprocessing.channels:
+            raise ValueError(f"images: found one image {images.shape}, expected several: give a list, or (B, H, W, C).")
         answers: list[Answer] = []
         for group in self._groups([self._prepare(image) for image in images]):
             first = group[0]

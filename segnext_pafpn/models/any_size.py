@@ -1,11 +1,14 @@
 """Images of any size: what our networks share to take them, and what other networks need around them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.base import SegmentationModel
 from torch import nn
+
+from segnext_pafpn.layers.foldable import is_fused
 
 Logits = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -27,6 +30,19 @@ def padded_logits(run: Callable[[torch.Tensor], Logits], x: torch.Tensor, stride
     return (logits[0] if isinstance(logits, tuple) else logits)[..., :height, :width]
 
 
+def refuse_fused(model: nn.Module) -> None:
+    """Refuse to save what could not be loaded again.
+
+    Raises:
+        RuntimeError: for a fused network.
+    """
+    if is_fused(model):
+        raise RuntimeError(
+            "This network was fused, by fuse() or a Predictor, and its weights fit no other any more. Save it before; "
+            "Predictor takes fuse=False."
+        )
+
+
 class AnySizeModel(SegmentationModel):
     """Pads images to the encoder's stride by repeating the border, and crops the logits back.
 
@@ -43,6 +59,15 @@ class AnySizeModel(SegmentationModel):
         if self.classification_head is not None:
             return logits, self.classification_head(features[-1])
         return logits
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> str | None:
+        """smp's, into a folder that ``smp.from_pretrained`` reads.
+
+        Raises:
+            RuntimeError: for a fused network, whose weights no network that is built anew could take.
+        """
+        refuse_fused(self)
+        return super().save_pretrained(*args, **kwargs)
 
     def _margin(self, x: torch.Tensor) -> tuple[int, int]:
         """Rows and columns missing to multiples of the encoder's stride."""

@@ -77,7 +77,13 @@ def _check_options(config: ModelConfig, architecture: type[SegmentationModel]) -
     """smp drops unknown arguments in silence, unless the encoder is one of timm, which checks its own."""
     known = [name for name in inspect.signature(architecture.__init__).parameters if name not in ("self", "kwargs")]
     fixed = ("encoder_name", "encoder_weights", "in_channels", "classes")
-    for name in config.options:
+    without_use = {
+        "activation": "the losses and the masks are made from logits",
+        "aux_params": "labels of whole images are not trained here",
+    }
+    for name, value in config.options.items():
+        if name in without_use and value is not None:
+            raise UserError(f"model.options.{name}: found {value!r}, expected null: {without_use[name]}. Leave it out.")
         if name in fixed:
             raise UserError(
                 f"model.options.{name}: is not set here: classes and channels follow from the card, the rest "
@@ -86,5 +92,5 @@ def _check_options(config: ModelConfig, architecture: type[SegmentationModel]) -
         if name not in known and not config.encoder_name.startswith("tu-"):
             raise UserError(
                 f"model.options.{name}: {config.arch} has no such argument.{nearest(name, known)} "
-                f"Known: {', '.join(k for k in known if k not in fixed)}."
+                f"Known: {', '.join(k for k in known if k not in (*fixed, *without_use))}."
             )

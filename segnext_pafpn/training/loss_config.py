@@ -1,11 +1,12 @@
 """Which losses, and how much of each."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from segnext_pafpn.errors import UserError
 
 Mode = Literal["softmax", "sigmoid"]
+MODES: tuple[str, ...] = get_args(Mode)
 Balance = Literal["inverse", "sqrt_inverse", "median_frequency", "effective_number"]
 
 TERMS = ("cross_entropy", "dice", "focal", "tversky", "lovasz", "ohem", "boundary")
@@ -67,8 +68,8 @@ def check_loss(config: LossConfig) -> None:
             raise UserError(f"loss.{key}: must be 0 or more, found {getattr(config, key)}.")
     if not any(getattr(config, term) for term in TERMS):
         raise UserError(f"loss: every weight is 0, so there is nothing to minimise. Set one of {', '.join(TERMS)}.")
-    if config.mode not in ("softmax", "sigmoid"):
-        raise UserError(f"loss.mode: '{config.mode}' is not known. Known: softmax, sigmoid.")
+    if config.mode not in MODES:
+        raise UserError(f"loss.mode: '{config.mode}' is not known. Known: {', '.join(MODES)}.")
     if not config.tversky_exponent > 0:
         raise UserError(f"loss.tversky_exponent: must be more than 0, found {config.tversky_exponent}.")
     for key, least in (("label_smoothing", "0"), ("ohem_threshold", "more than 0"), ("ohem_share", "more than 0")):

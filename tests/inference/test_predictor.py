@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from segnext_pafpn import PAFPNeXt
 from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
@@ -223,3 +224,26 @@ def test_a_mask_that_becomes_large_is_decided_strip_by_strip(make_image, multi_l
     assert len(calls) == 9 and max(shape[-2] * shape[-1] for shape in calls) <= 24 * 40 + 1
     assert found.mask.shape == expected.mask.shape and np.mean(found.mask == expected.mask) > 0.999
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=2e-3)
+
+
+def test_one_image_is_not_taken_for_a_stack_of_grey_ones(make_image):
+    predictor = Predictor(Pointwise(classes=3), sized(None))
+    image = make_image(8, 9)
+    with pytest.raises(ValueError, match=r"images: found one image \(8, 9, 3\), expected several: give a list"):
+        predictor.predict_batch(image)
+    assert len(predictor.predict_batch(image[None])) == len(predictor.predict_batch([image])) == 1
+    assert len(predictor.predict_batch(image[..., 0][None])) == 1  # grey ones in a stack
+
+
+def test_a_network_of_other_classes_is_refused(make_image):
+    with pytest.raises(UserError, match="model: gives 4 logits for each pixel, expected as many as class_names .*, 3"):
+        Predictor(Pointwise(classes=4), sized(None)).predict(make_image(8, 9))
+
+
+@pytest.mark.parametrize("architecture", [PAFPNeXt, smp.Unet])
+def test_a_network_that_gives_no_logits_is_refused(architecture):
+    model = architecture("elanext_nano", encoder_weights=None, classes=3, activation="sigmoid")
+    with pytest.raises(UserError, match="model: has the activation Sigmoid behind its logits"):
+        Predictor(model, sized(None))
+    labels = {"classes": 2, "activation": "sigmoid"}
+    Predictor(architecture("elanext_nano", encoder_weights=None, classes=3, aux_params=labels), sized(None))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from segnext_pafpn.layers import (
     RepConv,
     fuse_layers,
 )
+from segnext_pafpn.layers.foldable import is_fused
 from tests.layers.random_weights import randomise_norms
 
 WIDTHS, SEEDS = st.integers(1, 24), st.integers(0, 2**31)
@@ -126,6 +128,25 @@ def test_fusing_is_refused_where_only_a_part_is_in_training_mode():
     with pytest.raises(RuntimeError, match="inference"):
         fuse_layers(block)
     assert isinstance(block.conv1.norm, nn.BatchNorm2d)
+
+
+def test_a_fused_network_is_neither_trained_nor_saved(tmp_path):
+    model = PAFPNeXt("elanext_nano", decoder_channels=16, head_channels=16).eval()
+    model.train().eval()
+    copied = deepcopy(model)
+    with pytest.raises(RuntimeError, match=r"was fused for inference, .* cannot be trained any more\. Fuse a copy"):
+        model.fuse().train()
+    with pytest.raises(RuntimeError, match=r"was fused, .* weights fit no other any more\. Save it before"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    copied.train().save_pretrained(tmp_path / "model")
+
+
+def test_a_fused_encoder_in_a_network_of_smp_is_not_trained_either():
+    model = fuse_layers(smp.Unet("elanext_nano", encoder_weights=None).eval())
+    assert is_fused(model) and not is_fused(smp.Unet("resnet18", encoder_weights=None))
+    with pytest.raises(RuntimeError, match="was fused"):
+        model.train()
 
 
 @pytest.fixture(scope="module")

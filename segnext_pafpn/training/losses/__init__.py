@@ -1,8 +1,10 @@
 """What a network is trained to minimise, over the labelled pixels of a batch.
 
-B pictures of H x W pixels, K classes. In the mode ``softmax`` a pixel is of one class: ``target`` is (B, H, W) int64 of
-class ids and ``ignore_index``. In the mode ``sigmoid`` it may be of several or none: ``target`` is (B, K, H, W) of 0, 1
-and ``ignore_index``. Logits are (B, K, H, W) in both. A batch without labelled pixels costs 0.
+B pictures of H x W pixels, K classes. In the mode ``softmax`` a pixel is of one class: ``target`` is (B, H, W) of class
+ids and ``ignore_index``, in any type of whole numbers, and K is 2 or more. In the mode ``sigmoid`` it may be of several
+or none: ``target`` is (B, K, H, W) of 0, 1 and ``ignore_index``, or of floats between them (soft labels; not for the
+Lovasz loss and the boundary loss, which ask who is in a class). Logits are (B, K, H, W) in both. A batch without
+labelled pixels costs 0. All raise ValueError for a mode that is none and for a target that does not fit the logits.
 """
 
 from segnext_pafpn.training.loss_config import LossConfig

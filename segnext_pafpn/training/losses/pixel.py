@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from segnext_pafpn.training.loss_config import Mode
+from segnext_pafpn.training.losses.target import as_target
 
 
 def cross_entropy(
@@ -22,6 +23,7 @@ def cross_entropy(
         class_weights: (K,).
         label_smoothing: share of the truth that is spread over the classes (sigmoid: over yes and no).
     """
+    target = as_target(logits, target, mode)
     if mode == "sigmoid":
         losses = _losses(logits, target, ignore_index, mode, label_smoothing)
         return _mean(losses, _weights(target, ignore_index, class_weights, mode))
@@ -49,6 +51,7 @@ def focal_loss(
 
     ``class_weights`` (K,) are its alpha, as in :func:`cross_entropy`.
     """
+    target = as_target(logits, target, mode)
     losses = _losses(logits, target, ignore_index, mode)
     doubt = -torch.expm1(-losses)  # 1 - p
     if gamma < 1:
@@ -70,6 +73,7 @@ def ohem_cross_entropy(
     Hard are those whose truth has a probability of ``threshold`` or less; if they are fewer than ``share`` of the
     labelled pixels, the hardest that make up that share.
     """
+    target = as_target(logits, target, mode)
     losses = _losses(logits, target, ignore_index, mode)
     valid = target != ignore_index
     hardness = losses.detach().masked_fill(~valid, -1.0)

@@ -7,6 +7,7 @@ the batch holds.
 import torch
 
 from segnext_pafpn.training.loss_config import Mode
+from segnext_pafpn.training.losses.target import as_target
 
 
 def dice_loss(
@@ -86,6 +87,7 @@ def regions(
 
     The last is (B, 1, H, W) in the mode softmax, (B, K, H, W) in sigmoid.
     """
+    target = as_target(logits, target, mode)
     if mode == "sigmoid":
         valid = target != ignore_index
         return logits.sigmoid() * valid, target.where(valid, 0).to(logits.dtype), valid

@@ -10,6 +10,7 @@ from segnext_pafpn.training.loss_config import LossConfig, check_loss
 from segnext_pafpn.training.losses.boundary import boundary_loss, signed_distances
 from segnext_pafpn.training.losses.pixel import cross_entropy, focal_loss, ohem_cross_entropy
 from segnext_pafpn.training.losses.region import dice_loss, lovasz_loss, tversky_loss
+from segnext_pafpn.training.losses.target import as_target
 
 
 class SegmentationLoss(nn.Module):
@@ -31,26 +32,31 @@ class SegmentationLoss(nn.Module):
                 f"loss.class_weights: found {len(weights)} weights, expected one for each of {num_classes} classes."
             )
         self.config = config
+        self.num_classes = num_classes
         self.ignore_index = ignore_index
-        self.register_buffer("class_weights", None if weights is None else torch.tensor(weights), persistent=False)
+        weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(
         self, logits: torch.Tensor, target: torch.Tensor, auxiliary: Sequence[torch.Tensor] = ()
     ) -> torch.Tensor:
         """Scalar loss of logits ``(B, K, H, W)`` and of auxiliary logits of the same shape.
 
-        ``target`` is ``(B, H, W)`` of any integer type; in the mode sigmoid ``(B, K, H, W)``.
+        ``target`` is ``(B, H, W)`` of any integer type; in the mode sigmoid ``(B, K, H, W)``, of floats, too.
 
         Raises:
             UserError: if the target does not fit the mode.
+            ValueError: if the logits do not have K classes, or the target not their shape.
         """
+        if logits.shape[1] != self.num_classes:
+            raise ValueError(f"logits: found {logits.shape[1]} classes, expected {self.num_classes}.")
         expected = 4 if self.config.mode == "sigmoid" else 3
         if target.dim() != expected:
             raise UserError(
                 f"loss.mode: {self.config.mode} needs masks of {expected} axes, found the shape {tuple(target.shape)}. "
                 "Use softmax for one class per pixel, sigmoid for a mask with a channel per class."
             )
-        target = target.long()
+        target = as_target(logits, target, self.config.mode)
         with torch.autocast(device_type=logits.device.type, enabled=False):
             distances = None
             if self.config.boundary:  # the same for all heads
