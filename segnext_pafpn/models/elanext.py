@@ -8,12 +8,12 @@ ELAN whose chains are ConvNeXt blocks of half the width. Importing this module r
 from itertools import pairwise
 
 import torch
-from timm.layers import ClassifierHead
 from timm.models import checkpoint_seq
-from timm.models._features import feature_take_indices
 from torch import nn
 
 from segnext_pafpn.layers import ELAN, ConvNormAct, Downsample, build_block
+from segnext_pafpn.models.number_checks import check_odd, check_share
+from segnext_pafpn.models.timm_backbone import TimmBackbone
 from segnext_pafpn.models.timm_registry import register_variants
 
 __all__ = ["ELANEXT_VARIANTS", "ELANeXt"]
@@ -29,7 +29,7 @@ ELANEXT_VARIANTS: dict[str, dict] = {
 }
 
 
-class ELANeXt(nn.Module):
+class ELANeXt(TimmBackbone):
     """ConvNeXt blocks inside ELAN, in timm's form.
 
     Args:
@@ -49,6 +49,9 @@ class ELANeXt(nn.Module):
         layer_scale: initial LayerScale, or None for none.
         drop_rate: dropout before the classifier.
         drop_path_rate: stochastic depth of the last block; earlier ones rise linearly to it.
+
+    Raises:
+        ValueError: for a number or a name that cannot be.
     """
 
     def __init__(
@@ -76,9 +79,11 @@ class ELANeXt(nn.Module):
             )
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, found {output_stride}.")
-        self.num_classes = num_classes
+        if kernel_size is not None:
+            check_odd("kernel_size", kernel_size)
+            kernel_size = int(kernel_size)
+        check_share("drop_path_rate", drop_path_rate, below_one=True)
         self.in_chans = in_chans
-        self.num_features = widths[-1]
         self.grad_checkpointing = False
 
         self.stem = ConvNormAct(in_chans, widths[0], kernel_size=3, stride=2, norm=norm)
@@ -99,8 +104,7 @@ class ELANeXt(nn.Module):
             stages.append(nn.Sequential(downsample, *blocks, elan))
             self.feature_info.append(dict(num_chs=out_channels, reduction=reduction, module=f"stages.{i}"))
         self.stages = nn.Sequential(*stages)
-        self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
-        self.head_hidden_size = _pooled_width(self.head)
+        self._add_head(num_classes, global_pool, drop_rate)
 
     def forward_levels(self, x: torch.Tensor, count: int = 5) -> list[torch.Tensor]:
         """Image ``(B, in_chans, H, W)`` to its first ``count`` feature levels, each ``(B, widths[i], H_i, W_i)``."""
@@ -115,71 +119,11 @@ class ELANeXt(nn.Module):
                 levels.append(x)
         return levels
 
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, in_chans, H, W)`` to ``(B, widths[-1], H / 32, W / 32)``."""
-        return self.forward_levels(x)[-1]
+    def _level_count(self) -> int:
+        return 1 + len(self.stages)
 
-    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.forward_head(self.forward_features(x))
-
-    def forward_intermediates(
-        self,
-        x: torch.Tensor,
-        indices: int | list[int] | None = None,
-        norm: bool = False,
-        stop_early: bool = False,
-        output_fmt: str = "NCHW",
-        intermediates_only: bool = False,
-    ) -> list[torch.Tensor] | tuple[torch.Tensor, list[torch.Tensor]]:
-        """The feature levels with these indices (0 is the stem), and the last level unless ``intermediates_only``.
-
-        Args:
-            x: image, ``(B, in_chans, H, W)``.
-            indices: a list, or how many of the last; None for all.
-            norm: nothing changes: no norm stands between the last stage and the head.
-            stop_early: compute no level beyond the last of ``indices``; that level is then the one returned first.
-            output_fmt: NCHW, the only one.
-            intermediates_only: return the list alone.
-
-        Raises:
-            ValueError: for another ``output_fmt``.
-            AssertionError: for an index that does not exist (timm's own).
-        """
-        if output_fmt != "NCHW":
-            raise ValueError(f"ELANeXt gives features as NCHW alone, found output_fmt='{output_fmt}'.")
-        count = 1 + len(self.stages)
-        taken, last = feature_take_indices(count, indices)
-        levels = self.forward_levels(x, last + 1 if stop_early else count)
-        intermediates = [level for i, level in enumerate(levels) if i in taken]
-        return intermediates if intermediates_only else (levels[-1], intermediates)
-
-    def prune_intermediate_layers(
-        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
-    ) -> list[int]:
-        """Drop the stages that the levels with these indices do not need, and the head; return the indices.
-
-        The head goes in any case where the last stage does. There is no norm to prune.
-        """
-        taken, last = feature_take_indices(1 + len(self.stages), indices)
-        is_shorter = last < len(self.stages)
-        del self.stages[last:]
-        if is_shorter:
-            self.num_features = self.head.in_features = self.feature_info[last]["num_chs"]
-        if prune_head or is_shorter:
-            self.reset_classifier(0, "")
-        return taken
-
-    @torch.jit.ignore
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.num_classes = num_classes
-        self.head.reset(num_classes, global_pool)
-        self.head_hidden_size = _pooled_width(self.head)
+    def _keep_levels(self, count: int) -> None:
+        del self.stages[count - 1 :]
 
     @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -203,11 +147,6 @@ class ELANeXt(nn.Module):
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that take no weight decay besides norms and biases: the LayerScales."""
         return {name for name, _ in self.named_parameters() if name.endswith("gamma")}
-
-
-def _pooled_width(head: ClassifierHead) -> int:
-    """What the classifier takes; timm has poolings that concatenate two."""
-    return head.in_features * head.global_pool.feat_mult()
 
 
 register_variants(

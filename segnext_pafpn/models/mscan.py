@@ -8,11 +8,14 @@ published checkpoints. Importing this module registers every row of :data:`MSCAN
 import math
 
 import torch
-from timm.layers import ClassifierHead
+from timm.models import checkpoint_seq
+from timm.models._manipulate import MATCH_PREV_GROUP
 from torch import nn
 
 from segnext_pafpn.layers import LayerNorm2d
 from segnext_pafpn.layers.msca import MSCABlock, PatchEmbed, StemConv
+from segnext_pafpn.models.number_checks import check_share
+from segnext_pafpn.models.timm_backbone import TimmBackbone
 from segnext_pafpn.models.timm_registry import register_variants
 
 __all__ = ["MSCAN", "MSCAN_VARIANTS"]
@@ -27,7 +30,22 @@ MSCAN_VARIANTS: dict[str, dict] = {
 }
 
 
-class MSCAN(nn.Module):
+class Blocks(nn.Sequential):
+    """A stage's MSCA blocks; with ``grad_checkpointing`` recomputed in the backward pass."""
+
+    def __init__(self, *blocks: nn.Module):
+        super().__init__(*blocks)
+        self.grad_checkpointing = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.grad_checkpointing and not torch.jit.is_scripting():
+            return checkpoint_seq(self, x)
+        for block in self:
+            x = block(x)
+        return x
+
+
+class MSCAN(TimmBackbone):
     """SegNeXt's encoder in timm's form.
 
     Args:
@@ -42,6 +60,9 @@ class MSCAN(nn.Module):
         layer_scale: initial LayerScale.
         drop_rate: dropout before the classifier.
         drop_path_rate: stochastic depth of the last block; earlier ones rise linearly to it.
+
+    Raises:
+        ValueError: for a number that cannot be.
     """
 
     def __init__(
@@ -62,9 +83,8 @@ class MSCAN(nn.Module):
             raise ValueError(f"MSCAN takes 4 widths, depths and mlp_ratios, found {widths}, {depths}, {mlp_ratios}.")
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, found {output_stride}.")
-        self.num_classes = num_classes
+        check_share("drop_path_rate", drop_path_rate, below_one=True)
         self.in_chans = in_chans
-        self.num_features = self.head_hidden_size = widths[-1]
         self.feature_info = []
 
         rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist()
@@ -82,32 +102,59 @@ class MSCAN(nn.Module):
                 MSCABlock(channels, mlp_ratios[i], dilation, layer_scale, drop_path=rates.pop(0)) for _ in range(depth)
             ]
             self.add_module(f"patch_embed{i + 1}", embed)
-            self.add_module(f"block{i + 1}", nn.Sequential(*blocks))
+            self.add_module(f"block{i + 1}", Blocks(*blocks))
             self.add_module(f"norm{i + 1}", LayerNorm2d(channels, eps=1e-5))
             self.feature_info.append(dict(num_chs=channels, reduction=reduction, module=f"norm{i + 1}"))
-        self.head = ClassifierHead(widths[-1], num_classes, pool_type=global_pool, drop_rate=drop_rate)
+        self._add_head(num_classes, global_pool, drop_rate)
         self.apply(_init_weights)
 
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, in_chans, H, W)`` to ``(B, widths[-1], H / 32, W / 32)``."""
-        x = self.norm1(self.block1(self.patch_embed1(x)))
-        x = self.norm2(self.block2(self.patch_embed2(x)))
-        x = self.norm3(self.block3(self.patch_embed3(x)))
-        return self.norm4(self.block4(self.patch_embed4(x)))
+    def forward_levels(self, x: torch.Tensor, count: int = 4) -> list[torch.Tensor]:
+        """Image ``(B, in_chans, H, W)`` to its first ``count`` levels, each ``(B, widths[i], H_i, W_i)``."""
+        levels = [self.norm1(self.block1(self.patch_embed1(x)))]
+        if hasattr(self, "norm2") and count > 1:  # in this order TorchScript leaves out a stage that was pruned
+            levels.append(self.norm2(self.block2(self.patch_embed2(levels[-1]))))
+        if hasattr(self, "norm3") and count > 2:
+            levels.append(self.norm3(self.block3(self.patch_embed3(levels[-1]))))
+        if hasattr(self, "norm4") and count > 3:
+            levels.append(self.norm4(self.block4(self.patch_embed4(levels[-1]))))
+        return levels
 
-    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        return self.head(x, pre_logits=pre_logits)
+    def _level_count(self) -> int:
+        return sum(name.startswith("norm") for name, _ in self.named_children())
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.forward_head(self.forward_features(x))
+    def _keep_levels(self, count: int) -> None:
+        for i in range(count + 1, self._level_count() + 1):
+            for name in (f"patch_embed{i}", f"block{i}", f"norm{i}"):
+                delattr(self, name)
 
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
+    @torch.jit.ignore
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks in the backward pass instead of keeping their activations.
 
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.num_classes = num_classes
-        self.head.reset(num_classes, global_pool)
+        BatchNorm sees each batch twice then, so its running statistics move twice as fast.
+        """
+        for module in self.children():
+            if isinstance(module, Blocks):
+                module.grad_checkpointing = enable
 
+    @torch.jit.ignore
+    def group_matcher(self, coarse: bool = False) -> dict:
+        """timm's grouping of parameters into layers, for layer-wise learning rates: a block is a layer.
+
+        A stage's downsampling goes with its first block, its norm with its last.
+        """
+        if coarse:
+            return {"stem": r"^patch_embed1", "blocks": r"^(?:patch_embed|block|norm)(\d)"}
+        return {
+            "stem": r"^patch_embed1",
+            "blocks": [
+                (r"^patch_embed(\d)", (0,)),
+                (r"^block(\d)\.(\d+)", None),
+                (r"^norm(\d)", MATCH_PREV_GROUP),
+            ],
+        }
+
+    @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that take no weight decay besides norms and biases: the LayerScales."""
         return {name for name, _ in self.named_parameters() if "layer_scale" in name}

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
@@ -31,7 +33,8 @@ def register_variants(
     """Register every row of ``variants`` with timm as a model of that name, without pretrained weights.
 
     timm's ``register_model`` wants a function of the network's own module, where it adds the name to ``__all__``
-    and looks into ``default_cfgs``; so both functions and ``default_cfgs`` are put there.
+    and looks into ``default_cfgs``; so both functions and ``default_cfgs`` are put there. As timm's own do, the
+    functions take a ``device``, on which the network is built, and a ``dtype``, to which its weights are rounded.
 
     Args:
         network_class: has 32 as its coarsest stride and its classifier at ``head.fc``.
@@ -50,10 +53,17 @@ def register_variants(
 def _entry_point(
     name: str, network_class: type[nn.Module], variant: Mapping[str, Any], feature_cfg: Mapping[str, Any]
 ) -> Callable[..., nn.Module]:
-    def create(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-        return build_model_with_cfg(
-            network_class, name, pretrained, feature_cfg=dict(feature_cfg), **{**variant, **kwargs}
-        )
+    def create(
+        pretrained: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **kwargs: Any,
+    ) -> nn.Module:
+        with nullcontext() if device is None else torch.device(device):
+            model = build_model_with_cfg(
+                network_class, name, pretrained, feature_cfg=dict(feature_cfg), **{**variant, **kwargs}
+            )
+        return model if dtype is None else model.to(dtype)
 
     create.__name__ = create.__qualname__ = name
     create.__module__ = network_class.__module__

@@ -59,6 +59,11 @@ def test_stochastic_depth_rises_linearly_from_the_first_block_to_the_last():
         ({"block": "cspnext", "layer_scale": 1e-6}, "has no LayerScale"),
         ({"elan_groups": 3}, "must divide"),
         ({"output_stride": 4}, "output_stride must be"),
+        ({"kernel_size": 4}, "kernel_size: found 4, expected an odd number"),
+        ({"kernel_size": 0}, "kernel_size: found 0, expected an odd number"),
+        ({"drop_path_rate": 1.5}, "drop_path_rate: found 1.5, expected 0 or more and less than 1"),
+        ({"drop_path_rate": 1.0}, "drop_path_rate: found 1.0, expected 0 or more and less than 1"),
+        ({"drop_path_rate": -0.1}, "drop_path_rate: found -0.1, expected 0 or more"),
         ({"widths": (24, 40, 80)}, "takes 5 widths"),
     ],
 )

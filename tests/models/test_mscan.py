@@ -158,3 +158,32 @@ def test_sizes_that_make_no_mscan_are_refused():
         MSCAN(widths=(8, 16, 24), depths=(1, 1, 1))
     with pytest.raises(ValueError, match="output_stride must be 8, 16 or 32, found 4"):
         MSCAN(**MSCAN_VARIANTS["mscan_tiny"], output_stride=4)
+    for rate in (1.5, 1.0, -0.1):
+        with pytest.raises(ValueError, match=f"drop_path_rate: found {rate}, expected 0 or more and less than 1"):
+            MSCAN(**MSCAN_VARIANTS["mscan_tiny"], drop_path_rate=rate)
+
+
+def test_checkpointing_changes_no_gradient_of_an_encoder(monkeypatch):
+    torch.manual_seed(0)
+    model, x = small_encoder().eval(), torch.randn(1, 3, 64, 64)
+    calls, original = [], torch.utils.checkpoint.checkpoint
+    monkeypatch.setattr(torch.utils.checkpoint, "checkpoint", lambda *a, **k: calls.append(1) or original(*a, **k))
+    gradients = []
+    for enable in (False, True):
+        model.set_grad_checkpointing(enable)
+        model.zero_grad()
+        model(x)[-1].square().mean().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+        assert len(calls) == (5 if enable else 0)  # the blocks
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("readout", ["ignore", "cat"])
+@pytest.mark.filterwarnings("ignore:Encoder does not have prefix tokens")
+def test_dpt_takes_it_as_timm_gives_it(readout):
+    torch.manual_seed(0)
+    small = dict(decoder_intermediate_channels=(8, 8, 8, 8), decoder_fusion_channels=8, decoder_readout=readout)
+    model = smp.DPT("tu-mscan_tiny", encoder_weights=None, classes=2, **small).eval()
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, 64, 96)).shape == (1, 2, 64, 96)

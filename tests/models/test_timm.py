@@ -1,4 +1,4 @@
-"""ELANeXt in timm: every test runs on timm's own ConvNeXt too, so that what is asked for is what timm does."""
+"""ELANeXt and MSCAN in timm: tests run on timm's own ConvNeXt too, so that what is asked for is what timm does."""
 
 import re
 
@@ -9,13 +9,17 @@ from safetensors.torch import save_file
 from timm.data import IMAGENET_DEFAULT_MEAN, resolve_model_data_config
 from timm.models import group_parameters
 from timm.models._features import FeatureGetterNet
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
-from segnext_pafpn.models import ELANEXT_VARIANTS
+from segnext_pafpn.models import ELANEXT_VARIANTS, MSCAN_VARIANTS
 
 OURS = list(ELANEXT_VARIANTS)
-NAMES = [*OURS, "convnext_atto"]
-SMALL = ["elanext_nano", "convnext_atto"]
+NAMES = [*OURS, "mscan_tiny", "convnext_atto"]
+SMALL = ["elanext_nano", "mscan_tiny", "convnext_atto"]
+OUR_SMALL = ["elanext_nano", "mscan_tiny"]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(name: str, **options) -> nn.Module:
@@ -86,7 +90,7 @@ def test_poolings_without_a_classifier(x, name, pool):
         found = model(x)
         features = model.forward_features(x)
     assert found.shape == ((2, model.num_features, 2, 2) if pool == "" else (2, model.num_features))
-    if name == "elanext_nano":  # nothing but the pooling stands behind our features
+    if name in OUR_SMALL:  # nothing but the pooling stands behind our features
         pooled = {"avg": features.mean((2, 3)), "max": features.amax((2, 3)), "": features}
         torch.testing.assert_close(found, pooled[pool])
 
@@ -103,9 +107,10 @@ def test_the_classifier_can_be_replaced(x, name):
     assert isinstance(model.get_classifier(), nn.Identity)
 
 
-def test_a_pooling_that_widens_is_followed_by_a_wider_classifier(x):
+@pytest.mark.parametrize("name", OUR_SMALL)
+def test_a_pooling_that_widens_is_followed_by_a_wider_classifier(x, name):
     """timm's ConvNeXt refuses this one."""
-    for model in (build("elanext_nano", num_classes=3, global_pool="catavgmax"), build("elanext_nano")):
+    for model in (build(name, num_classes=3, global_pool="catavgmax"), build(name)):
         model.reset_classifier(3, "catavgmax")
         assert model.head_hidden_size == 2 * model.num_features == model.get_classifier().in_features
         assert model.forward_head(model.forward_features(x), pre_logits=True).shape == (2, model.head_hidden_size)
@@ -160,7 +165,9 @@ def test_intermediates_are_the_levels_asked_for(x, name, indices):
     torch.testing.assert_close(early, levels[-1])
 
 
-@pytest.mark.parametrize(("name", "error"), [("elanext_nano", ValueError), ("convnext_atto", AssertionError)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("elanext_nano", ValueError), ("mscan_tiny", ValueError), ("convnext_atto", AssertionError)]
+)
 def test_intermediates_come_as_nchw_alone_and_only_levels_that_exist(x, name, error):
     model = build(name)
     with pytest.raises(error, match="NCHW"):
@@ -186,7 +193,7 @@ def test_pruned_networks_keep_the_levels_and_lose_the_rest(x, name, indices):
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", [*OURS, "mscan_tiny"])
 def test_the_head_stays_if_asked_and_possible(x, name):
     model = build(name, num_classes=4)
     model.prune_intermediate_layers(1, prune_head=False)
@@ -194,6 +201,18 @@ def test_the_head_stays_if_asked_and_possible(x, name):
     model.prune_intermediate_layers([1], prune_head=False)
     model.reset_classifier(6, "avg")
     assert model(x).shape == (2, 6)
+
+
+@pytest.mark.parametrize("name", OUR_SMALL)
+def test_a_pruned_network_can_be_pruned_again_and_scripted(x, name):
+    model = build(name)
+    model.prune_intermediate_layers([2])
+    assert model.prune_intermediate_layers(1) == [2]
+    assert model.prune_intermediate_layers([0, 1]) == [0, 1]
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(model)(x), model(x), atol=1e-5, rtol=1e-5)
+    with pytest.raises(AssertionError, match="out of range"):
+        model.forward_intermediates(x, indices=[2])
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -230,8 +249,10 @@ def test_groups_rise_with_the_depth_and_hold_every_parameter_once(name, coarse):
     names = [parameter for group in groups.values() for parameter in group]
     assert sorted(names) == sorted(n for n, _ in model.named_parameters())
     of = {parameter: key for key, group in groups.items() for parameter in group}
-    stages = [min(v for k, v in of.items() if k.startswith(f"stages.{i}.")) for i in range(4)]
-    stem = max(v for k, v in of.items() if k.startswith("stem"))
+    blocks, stem_name = ("block{}.", "patch_embed1") if name == "mscan_tiny" else ("stages.{}.", "stem")
+    first = 1 if name == "mscan_tiny" else 0
+    stages = [min(v for k, v in of.items() if k.startswith(blocks.format(first + i))) for i in range(4)]
+    stem = max(v for k, v in of.items() if k.startswith(stem_name))
     head = min(v for k, v in of.items() if k.startswith("head.fc"))
     assert [stem, *stages, head] == sorted({stem, *stages, head})
     if coarse:
@@ -244,6 +265,27 @@ def test_blocks_of_a_stage_have_groups_of_their_own(name):
     fine = group_parameters(model, model.group_matcher())
     blocks_and_elan = sum(depth + 1 for depth in ELANEXT_VARIANTS[name]["depths"])  # downsampling goes with the first
     assert len(fine) == 2 + blocks_and_elan
+
+
+def test_a_block_of_mscan_is_a_group_with_the_downsampling_before_or_the_norm_after_it():
+    model = build("mscan_tiny")
+    groups = group_parameters(model, model.group_matcher()).values()
+    parts = [{re.match(r"block\d\.\d+|[a-z]+\d?_?[a-z]*\d?", name)[0] for name in group} for group in groups]
+    assert len(parts) == 2 + sum(MSCAN_VARIANTS["mscan_tiny"]["depths"])
+    assert parts[:5] == [
+        {"patch_embed1"},
+        {"block1.0"},
+        {"block1.1"},
+        {"block1.2", "norm1"},
+        {"patch_embed2", "block2.0"},
+    ]
+    assert parts[-2:] == [{"block4.1", "norm4"}, {"head"}]
+
+
+def test_learning_rates_of_mscan_fall_from_block_to_block():
+    groups = param_groups_layer_decay(build("mscan_tiny", num_classes=2), 0.05, layer_decay=0.5)
+    scales = sorted({group["lr_scale"] for group in groups}, reverse=True)
+    assert scales == [0.5**i for i in range(15)]  # the classifier, 13 blocks and the stem
 
 
 def test_layer_scales_are_kept_from_weight_decay():
@@ -272,12 +314,39 @@ def test_weights_from_a_file_fit_other_channels_and_classes(tmp_path, x, name):
     first = source.pretrained_cfg["first_conv"]
     kernel = source.get_submodule(first).weight
     torch.testing.assert_close(grey.get_submodule(first).weight, kernel.sum(1, keepdim=True))
-    ours, theirs = grey.stages.state_dict(), source.stages.state_dict()
-    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    theirs = source.state_dict()
+    other = (f"{first}.weight", "head.fc.weight", "head.fc.bias")
+    assert all(torch.equal(value, theirs[key]) for key, value in grey.state_dict().items() if key not in other)
     assert grey(x[:, :1]).shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("options", [{}, {"features_only": True}, {"features_only": True, "feature_cls": "getter"}])
+def test_networks_are_built_on_a_device_and_of_a_dtype(x, name, options):
+    model = timm.create_model(name, device="meta", dtype=torch.bfloat16, **options)
+    tensors = [*model.parameters(), *model.buffers()]
+    assert {t.device.type for t in tensors} == {"meta"}
+    assert {t.dtype for t in tensors if t.is_floating_point()} == {torch.bfloat16}
+    model, exact = build(name, dtype=torch.bfloat16, **options), build(name, **options)
+    for rounded, parameter in zip(model.parameters(), exact.parameters(), strict=True):
+        assert rounded.device.type == "cpu" and rounded.dtype == torch.bfloat16
+        assert name == "convnext_atto" or torch.equal(rounded, parameter.bfloat16())  # timm draws in that precision
+    with torch.no_grad():
+        found = model(x.bfloat16())
+    assert {t.dtype for t in (found if isinstance(found, list) else [found])} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_another_classifier_is_on_the_device_and_of_the_dtype_of_the_network(x, name):
+    model = build(name, num_classes=0, dtype=torch.bfloat16)
+    model.reset_classifier(3)
+    assert model(x.bfloat16()).dtype == model.get_classifier().weight.dtype == torch.bfloat16
+    model = build(name, num_classes=0, device="meta")
+    model.reset_classifier(3, "max")
+    assert model.get_classifier().weight.device.type == "meta"
+
+
+@pytest.mark.parametrize("name", [*OURS, "mscan_tiny"])
 def test_networks_are_built_on_the_meta_device(name):
     with torch.device("meta"):
         model = timm.create_model(name, features_only=True)
