@@ -3,11 +3,12 @@
 from functools import partial
 from typing import Any
 
+import timm
 import torch
-from segmentation_models_pytorch.encoders import get_encoder
+from segmentation_models_pytorch.encoders import get_encoder, get_encoder_names
 from torch import nn
 
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, nearest
 
 
 def build_encoder(name: str, in_channels: int, depth: int, weights: str | None, **kwargs: Any) -> nn.Module:
@@ -19,22 +20,37 @@ def build_encoder(name: str, in_channels: int, depth: int, weights: str | None, 
         kwargs: of timm's network.
 
     Raises:
-        ValueError: for a network of timm whose levels do not halve from one to the next.
+        ValueError: for a name that neither smp nor timm has, or a network of timm whose levels do not halve from one
+            to the next.
     """
     try:
         encoder = get_encoder(name, in_channels=in_channels, depth=depth, weights=weights, **kwargs)
-    except ValueError as error:
-        if "downsampling pattern" not in str(error):
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = _explain(name, str(error))
+        if reason is None:
             raise
-        raise ValueError(
-            f"'{name}' has no pyramid of levels at strides 4, 8, 16 and 32, as plain vision transformers have none. "
-            f"Choose an encoder that has one, such as tu-convnext_tiny or mit_b0."
-        ) from error
+        raise ValueError(reason) from None  # smp's own line names all encoders
     for module in encoder.modules():
         if getattr(module, "strict_img_size", False) and module.img_size is not None:
             encoder.register_forward_pre_hook(partial(_refuse_other_size, name, tuple(module.img_size)))
             break
     return encoder
+
+
+def _explain(name: str, message: str) -> str | None:
+    """What smp's or timm's message means; None for one that says it by itself."""
+    if "Wrong encoder name" in message:
+        hint = nearest(name, get_encoder_names())
+        return f"'{name}' is not an encoder of segnext_pafpn or smp.{hint} For a model of timm write tu-NAME."
+    if "Unknown model" in message:
+        name = name.removeprefix("tu-")
+        return f"timm has no model '{name}'.{nearest(name, timm.list_models())}"
+    if "downsampling pattern" in message:
+        return (
+            f"'{name}' has no pyramid of levels at strides 4, 8, 16 and 32, as plain vision transformers have none. "
+            f"Choose an encoder that has one, such as tu-convnext_tiny or mit_b0."
+        )
+    return None
 
 
 def _refuse_other_size(name: str, size: tuple[int, int], encoder: nn.Module, inputs: tuple[torch.Tensor]) -> None:

@@ -13,7 +13,7 @@ from segnext_pafpn.layers import PointwiseConv2d, fuse_layers
 from segnext_pafpn.models.any_size import AnySizeModel
 from segnext_pafpn.models.encoder import build_encoder
 from segnext_pafpn.models.head import FuseHead
-from segnext_pafpn.models.number_checks import check_counts, check_dilations, check_odd, check_share
+from segnext_pafpn.models.number_checks import NUMPY_CODERS, check_counts, check_dilations, check_odd, check_share
 from segnext_pafpn.models.pafpn import PAFPN
 
 
@@ -38,7 +38,7 @@ class PAFPNDecoder(nn.Module):
         return self.head(self.pyramid(features))
 
 
-class PAFPNeXt(AnySizeModel):
+class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
     """ELANeXt (or any smp encoder) with a dilated SPPCSPC, a PAFPN and a head that fuses n3-n5 with stride 4.
 
     ``forward`` takes normalised floats ``(B, in_channels, H, W)`` of any H and W and returns logits
@@ -110,6 +110,11 @@ class PAFPNeXt(AnySizeModel):
         check_odd("decoder_kernel_size", decoder_kernel_size)
         check_dilations("decoder_dilations", decoder_dilations)
         check_share("head_dropout", head_dropout)
+        if kwargs.get("output_stride", 32) != 32:
+            raise ValueError(
+                f"output_stride: found {kwargs['output_stride']!r}, expected 32, since PAFPNeXt's pyramid halves from "
+                f"level to level. SegNeXt takes 8 and 16 too."
+            )
         self.encoder = build_encoder(encoder_name, in_channels, encoder_depth, encoder_weights, **kwargs)
         widths = self.encoder.out_channels
         levels = [i for i in range(1, len(widths)) if widths[i] > 0][-4:]
@@ -120,13 +125,14 @@ class PAFPNeXt(AnySizeModel):
             )
         if 2 ** levels[0] % head_upsampling:
             raise ValueError(
-                f"head_upsampling: found {head_upsampling}, expected a divisor of the fused map's stride, {2 ** levels[0]}."
+                f"head_upsampling: found {head_upsampling}, expected a divisor of the fused map's stride, "
+                f"{2 ** levels[0]}."
             )
         neck = PAFPN(
             [widths[i] for i in levels],
             channels=decoder_channels,
             depth=decoder_depth,
-            kernel_size=decoder_kernel_size,
+            kernel_size=int(decoder_kernel_size),
             expansion=decoder_expansion,
             dilations=decoder_dilations,
             norm=decoder_norm,
@@ -146,7 +152,13 @@ class PAFPNeXt(AnySizeModel):
         self.name = f"pafpnext-{encoder_name}"  # initial weights are PyTorch's own; smp's learn worse, docs/ablation.md
 
     def forward_auxiliary(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Logits, and beside them the logits of n3, n4 and n5 alone, all ``(B, classes, H, W)``; for training."""
+        """Logits, and beside them the logits of n3, n4 and n5 alone, all ``(B, classes, H, W)``; for training.
+
+        Raises:
+            RuntimeError: for a network without auxiliary heads.
+        """
+        if len(self.auxiliary_heads) == 0:
+            raise RuntimeError("PAFPNeXt was built without auxiliary heads; build it with auxiliary_heads=True.")
         features = self.encoder(self._pad(x))
         pyramid = self.decoder.pyramid(features)
         logits = self._resize(self.segmentation_head(self.decoder.head(pyramid)), x)

@@ -1,5 +1,7 @@
 """SegNeXt (arXiv 2209.08575): MSCAN, or any other encoder, and the Hamburger decoder, as a model of smp."""
 
+from typing import Any
+
 from segmentation_models_pytorch.base import ClassificationHead, SegmentationHead
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.modules import Activation
@@ -7,9 +9,10 @@ from segmentation_models_pytorch.base.modules import Activation
 from segnext_pafpn.models.any_size import AnySizeModel
 from segnext_pafpn.models.encoder import build_encoder
 from segnext_pafpn.models.hamburger import HamburgerDecoder
+from segnext_pafpn.models.number_checks import NUMPY_CODERS, check_counts, check_share
 
 
-class SegNeXt(AnySizeModel):
+class SegNeXt(AnySizeModel, coders=NUMPY_CODERS):
     """Encoder features of strides 8, 16 and 32 -> Hamburger at stride 8 -> per-pixel logits.
 
     ``forward`` takes normalised floats ``(B, in_channels, H, W)`` of any H and W and returns logits
@@ -28,9 +31,12 @@ class SegNeXt(AnySizeModel):
         classes: K, logits per pixel.
         activation: smp's name of an activation of the full-size logits, or None.
         aux_params: smp's classification head on the deepest features, or None.
+        kwargs: for the encoder (timm's ``tu-`` encoders only, as everywhere in smp).
 
     Raises:
-        ValueError: if the encoder has no features at one of the strides, or no such weights.
+        ValueError: if the encoder has no features at one of the strides, or no such weights; for a number that cannot
+            be.
+        TypeError: for an argument that nobody takes.
     """
 
     _is_torch_scriptable = False  # Hamburger leaves autocast for the device at hand, which TorchScript cannot say
@@ -48,9 +54,21 @@ class SegNeXt(AnySizeModel):
         classes: int = 1,
         activation: str | None = None,
         aux_params: dict | None = None,
+        **kwargs: Any,
     ):
         super().__init__()
-        self.encoder = build_encoder(encoder_name, in_channels, encoder_depth, encoder_weights)
+        if kwargs and not encoder_name.startswith("tu-"):
+            raise TypeError(f"SegNeXt with encoder '{encoder_name}' takes no argument {', '.join(map(repr, kwargs))}.")
+        check_counts(
+            {
+                "decoder_channels": decoder_channels,
+                "decoder_rank": decoder_rank,
+                "in_channels": in_channels,
+                "classes": classes,
+            }
+        )
+        check_share("decoder_dropout", decoder_dropout)
+        self.encoder = build_encoder(encoder_name, in_channels, encoder_depth, encoder_weights, **kwargs)
         widths = self.encoder.out_channels
         levels = range(3, len(widths))  # feature i has stride 2^i
         if not levels or not all(widths[i] > 0 for i in levels):

@@ -55,6 +55,8 @@ def test_without_them_there_is_nothing_to_ask_for():
     plain = PAFPNeXt("elanext_nano", decoder_channels=16, head_channels=16, classes=3)
     assert len(plain.auxiliary_heads) == 0
     assert not any(key.startswith("auxiliary") for key in plain.state_dict())
+    with pytest.raises(RuntimeError, match=r"without auxiliary heads; build it with auxiliary_heads=True\."):
+        plain.forward_auxiliary(torch.randn(1, 3, 64, 64))
 
 
 def test_each_head_teaches_its_own_level(model):

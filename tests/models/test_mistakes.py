@@ -1,7 +1,9 @@
 """What cannot be built, or cannot take an image, is one line that says why."""
 
+import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from segmentation_models_pytorch.encoders import get_preprocessing_fn, get_preprocessing_params
 
@@ -39,10 +41,97 @@ def test_numbers_that_cannot_be_are_named(options, words):
     assert str(error.value).startswith("model: pafpnext with encoder elanext_nano: ") and words in str(error.value)
 
 
+@pytest.mark.parametrize("network", [PAFPNeXt, SegNeXt])
 @pytest.mark.parametrize("number", ["classes", "in_channels"])
-def test_no_class_and_no_channel_are_refused(number):
+def test_no_class_and_no_channel_are_refused(network, number):
     with pytest.raises(ValueError, match=f"{number}: found 0"):
-        PAFPNeXt("elanext_nano", **{number: 0})
+        network("elanext_nano", **{number: 0})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"decoder_channels": -4}, "decoder_channels: found -4, expected a whole number of at least 1."),
+        ({"decoder_rank": 0}, "decoder_rank: found 0, expected a whole number"),
+        ({"decoder_rank": 1.5}, "decoder_rank: found 1.5, expected a whole number"),
+        ({"decoder_dropout": -0.1}, "decoder_dropout: found -0.1, expected a share of 0 to 1."),
+    ],
+)
+def test_numbers_that_cannot_be_are_named_by_segnext_too(options, words):
+    with pytest.raises(ValueError, match=words):
+        SegNeXt("elanext_nano", **options)
+
+
+@pytest.mark.parametrize("network", [PAFPNeXt, SegNeXt])
+def test_arguments_that_nobody_takes_are_named(network):
+    with pytest.raises(TypeError, match="encoder 'elanext_nano' takes no argument 'kernel_size', 'decoder_chanels'"):
+        network("elanext_nano", kernel_size=3, decoder_chanels=8)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'decoder_chanels'"):
+        network("tu-elanext_nano", decoder_chanels=8)
+
+
+@pytest.mark.parametrize(
+    ("network", "whole", "share"),
+    [
+        (PAFPNeXt, {"decoder_kernel_size": 3, "decoder_expansion": 2, "head_upsampling": 2}, "head_dropout"),
+        (SegNeXt, {"decoder_rank": 4}, "decoder_dropout"),
+    ],
+)
+def test_numbers_of_numpy_are_numbers_and_are_saved_as_such(tmp_path, network, whole, share):
+    whole = {"classes": 3, "decoder_channels": 16, **whole}
+    options = {name: np.int64(value) for name, value in whole.items()}
+    model = network("elanext_nano", **options, **{share: np.float32(0.25)}).eval()
+    assert model.config.items() >= {**whole, share: 0.25}.items()
+    model.save_pretrained(tmp_path)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(smp.from_pretrained(tmp_path).eval()(x), model(x))
+
+
+@pytest.mark.parametrize(("network", "share"), [(PAFPNeXt, "head_dropout"), (SegNeXt, "decoder_dropout")])
+def test_what_is_no_number_or_one_that_cannot_be_is_refused_of_numpy_too(network, share):
+    for found in (np.True_, np.int64(0), np.float64(3), "3", None):
+        with pytest.raises(ValueError, match="classes: found .*, expected a whole number"):
+            network("elanext_nano", classes=found)
+    for found in (np.True_, np.float32(1.5), "0.1", float("nan")):
+        with pytest.raises(ValueError, match=f"{share}: found .*, expected a share of 0 to 1"):
+            network("elanext_nano", **{share: found})
+
+
+def test_a_kernels_side_can_be_a_number_of_numpy():
+    assert timm.create_model("elanext_nano", kernel_size=np.int64(3)).stages[0][1].dw.kernel_size == (3, 3)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, None])
+def test_an_output_stride_at_which_the_pyramid_does_not_halve_is_refused(output_stride):
+    words = f"output_stride: found {output_stride}, expected 32, since PAFPNeXt's pyramid halves"
+    with pytest.raises(ValueError, match=words):
+        PAFPNeXt("tu-elanext_nano", output_stride=output_stride)
+    assert PAFPNeXt("tu-elanext_nano", output_stride=32, **SMALL).encoder.output_stride == 32
+
+
+@pytest.mark.parametrize("network", [PAFPNeXt, SegNeXt])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "elanext_tny",
+            "'elanext_tny' is not an encoder of segnext_pafpn or smp. Did you mean 'elanext_tiny'? "
+            "For a model of timm write tu-NAME.",
+        ),
+        ("qqq", "'qqq' is not an encoder of segnext_pafpn or smp. For a model of timm write tu-NAME."),
+        ("tu-elanext_tny", "timm has no model 'elanext_tny'. Did you mean 'elanext_tiny'?"),
+    ],
+)
+def test_an_unknown_encoder_is_named_with_the_nearest_known(network, name, words):
+    with pytest.raises(ValueError) as error:
+        network(name)
+    assert str(error.value) == words
+
+
+def test_unknown_weights_are_named_by_smp():
+    with pytest.raises(KeyError, match="Wrong pretrained weights `imagenet21` for encoder `resnet18`"):
+        PAFPNeXt("resnet18", encoder_weights="imagenet21")
 
 
 @pytest.mark.parametrize("network", [PAFPNeXt, SegNeXt])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segnext_pafpn.layers import DepthwiseConv2d
 from segnext_pafpn.layers.convnext import DropPath
 from segnext_pafpn.models import SegNeXt
 from segnext_pafpn.models.hamburger import NMF2D, Hamburger
@@ -134,6 +135,29 @@ def test_shallower_encoders_give_the_levels_they_have():
     assert model(torch.randn(2, 3, 40, 40)).shape == (2, 1, 40, 40)
     with pytest.raises(ValueError, match="strides 8, 16 and 32; 'resnet18' at encoder_depth=2"):
         SegNeXt("resnet18", encoder_depth=2)
+
+
+def test_a_smaller_output_stride_of_timms_encoders_keeps_the_resolution():
+    model = SegNeXt("tu-elanext_nano", decoder_channels=16, decoder_rank=4, output_stride=8).eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert [f.shape[-1] for f in model.encoder(x)[3:]] == [8, 8, 8]
+        assert model(x).shape == (1, 1, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "option", "value"), [("tu-mscan_tiny", "drop_path_rate", 0.3), ("tu-elanext_nano", "kernel_size", 3)]
+)
+def test_timms_encoders_take_arguments_of_their_own(tmp_path, encoder, option, value):
+    model = smp.create_model(
+        "segnext", encoder, encoder_weights=None, decoder_channels=16, decoder_rank=4, **{option: value}
+    )
+    model.save_pretrained(tmp_path)
+    for network in (model, smp.from_pretrained(tmp_path)):
+        if option == "drop_path_rate":
+            assert max(m.p for m in network.modules() if isinstance(m, DropPath)) == pytest.approx(value)
+        else:
+            assert {m.kernel_size for m in network.encoder.modules() if isinstance(m, DepthwiseConv2d)} == {(3, 3)}
 
 
 def test_gradients_reach_every_parameter():
