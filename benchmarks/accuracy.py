@@ -27,13 +27,14 @@ from networks import CHAINS, COMPARISONS
 from result_files import RESULTS, given_command, read, run_main
 from rich.console import Console
 from rich.table import Table
-from rows import load_config, put_fields, put_row, read_rows, recipe_of, refuse_missing_data, with_length
+from rows import put_fields, put_row, read_rows, recipe_of, refuse_missing_data, with_length
 from speed_paths import train_step
 from training import accuracy_scores, run_of, train
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.load_config import load_config
 
 
 def main() -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from networks import AS_PUBLISHED, named
 from result_files import given_command, read
-from rows import load_config, put_row, recipe_of, with_length
+from rows import put_row, recipe_of, with_length
 from training import accuracy_scores, run_of, train
 
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.evaluate import evaluate
+from segnext_pafpn.training.load_config import load_config
 
 NETWORKS = named(
     "PAFPNeXt elanext_tiny",

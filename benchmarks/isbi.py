@@ -25,7 +25,7 @@ from pathlib import Path
 from networks import named
 from result_files import RESULTS, given_command, run_main
 from rich.console import Console
-from rows import load_config, put_row, read_rows, recipe_of, refuse_missing_data, with_length
+from rows import put_row, read_rows, recipe_of, refuse_missing_data, with_length
 from table_scores import isbi_table
 from training import by_class, percent, run_of, train
 
@@ -35,6 +35,7 @@ from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, seg
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.evaluate import Result
+from segnext_pafpn.training.load_config import load_config
 
 CARD = "isbi2012-folds"
 NETWORKS = named("PAFPNeXt elanext_nano", "Unet resnet18", "UnetPlusPlus resnet18")

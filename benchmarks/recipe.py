@@ -16,11 +16,12 @@ from typing import Any
 from networks import NETWORKS
 from result_files import RESULTS, given_command, run_main
 from rich.console import Console
-from rows import load_config, put_row, read_rows, recipe_of, refuse_missing_data, with_length
+from rows import put_row, read_rows, recipe_of, refuse_missing_data, with_length
 from table_scores import recipe_table
 from training import accuracy_scores, run_of, train
 
 from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.load_config import load_config
 
 RECIPES: dict[str, dict[str, Any]] = {  # settings by their names on the command line
     "as shipped": {},

@@ -7,23 +7,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from result_files import read, write_result
 
-from segnext_pafpn.arguments import find_config, parse
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.training.config import TrainConfig
-
-
-def load_config(config: str) -> TrainConfig:
-    """A shipped configuration by its name, or one by its path."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(TrainConfig)
-    values = parse(parser, ["--config", find_config(config)])
-    return TrainConfig(**{key: values[key] for key in TrainConfig.__dataclass_fields__})
 
 
 def with_length(config: TrainConfig, epochs: int | None, precision: str | None) -> TrainConfig:

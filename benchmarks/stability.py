@@ -29,7 +29,6 @@ from lightning.pytorch.callbacks import Callback
 from networks import AS_PUBLISHED, named
 from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
-from rows import load_config
 from table_kinds import stability_table
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
@@ -38,6 +37,7 @@ from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.training.callbacks import EpochSeed, NonFiniteLossError, NonFiniteLossGuard
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_trainer
+from segnext_pafpn.training.load_config import load_config
 from segnext_pafpn.training.module import SegmentationModule
 
 NETWORKS = named("PAFPNeXt elanext_tiny", AS_PUBLISHED)

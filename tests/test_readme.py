@@ -1,4 +1,4 @@
-"""Every command and every snippet of the README runs, in a folder that looks as the README says."""
+"""Every command and every snippet of the README runs, in a folder that looks as it says; so do those in Python."""
 
 import re
 import shlex
@@ -14,6 +14,7 @@ from tests.data.layouts import make_camvid
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PYTHON = (ROOT / "docs/python.md").read_text()
 SMALLER = {
     "train": [
         *SMALL_RUN, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1", "--trainer.limit_train_batches=2",
@@ -24,8 +25,11 @@ SMALLER = {
 }  # fmt: skip
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+SNIPPETS = blocks("python") + blocks("python", PYTHON)
 
 
 def commands() -> list[str]:
@@ -78,13 +82,13 @@ def test_make_targets_in_the_readme_exist():
     assert {line.split()[1] for line in commands() if line.startswith("make ")} <= targets
 
 
-@pytest.mark.parametrize("index", range(len(blocks("python"))))
-def test_readme_snippets_run(folder, index):
+@pytest.mark.parametrize("index", range(len(SNIPPETS)))
+def test_snippets_run(folder, index):
     test_run = folder / "runs" / "quickstart"
     if not test_run.exists():
         arguments = ["--config", "quickstart", *SMALLER["train"], "--data.check", "false"]
         assert run_cli("train", *arguments, cwd=folder).returncode == 0
-    code = blocks("python")[index]
+    code = SNIPPETS[index]
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
     assert result.returncode == 0, f"{code}\n{result.stderr}"
 

@@ -31,9 +31,9 @@ class Batch(TypedDict):
 class SegmentationDataset(Dataset):
     """Samples of one split, read, mapped to training ids, and transformed.
 
-    An item is asked for by ``(epoch, index)``, and where a picture comes again in an epoch by ``(epoch, index, turn)``.
-    What augmentation does to it follows from these and the seed alone: not from the number of workers, processes or
-    devices, nor from where a run resumed.
+    An item is asked for by ``(epoch, index)``, and where a picture comes again in an epoch by ``(epoch, index, turn)``;
+    ``index`` alone is that of epoch 0. What augmentation does to it follows from these and the seed alone: not from the
+    number of workers, processes or devices, nor from where a run resumed.
 
     Args:
         form: what the card says of the images.
@@ -61,7 +61,8 @@ class SegmentationDataset(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, ...]) -> Batch:
+    def __getitem__(self, key: tuple[int, ...] | int) -> Batch:
+        key = (0, key) if isinstance(key, int) else key
         sample = self.samples[key[1]]
         image, mask = self.pairs.read(sample)
         if self.intensity is not None:

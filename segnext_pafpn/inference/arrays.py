@@ -1,34 +1,51 @@
-"""What is taken for an image where no file says what it is."""
+"""What is taken for an image: an array, a picture of Pillow's, or the path of a file."""
+
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from segnext_pafpn.data.readers.files import read_rgb
+from segnext_pafpn.data.readers.pixels import read_pixels
 from segnext_pafpn.models.preprocessing import Preprocessing
 
+AnyImage = np.ndarray | Image.Image | str | Path
 
-def as_image(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """The image (H, W, C) that an array means: itself, or a grey one (H, W), repeated to RGB as a grey file would be.
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # Pillow's modes
+
+
+def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
+    """The image (H, W, C) that is meant; a grey array (H, W) is repeated to RGB, as a grey file would be.
 
     Raises:
-        TypeError: for what is no array, such as a path.
-        ValueError: for an array of another shape or type than the model's images.
+        TypeError: for what is no image, such as a tensor.
+        ValueError: for an array of another shape or type than the model's images; naming a file that cannot be read.
     """
     channels, rgb = preprocessing.channels, preprocessing.intensity is None
     expected = f"expected {'uint8' if rgb else 'numbers'} (H, W, {channels})"
+    if isinstance(image, str | Path):
+        image = read_rgb(Path(image)) if rgb else read_pixels((Path(image),), channels)
+    elif isinstance(image, Image.Image):
+        image = np.asarray(image.convert("RGB") if rgb and image.mode in _EIGHT_BITS else image)
     if not isinstance(image, np.ndarray):
-        reader = "files.read_rgb(path)" if rgb else "pixels.read_pixels((path,))"
-        raise TypeError(
-            f"the image is a {type(image).__name__}, {expected} in a numpy array. Read a file with "
-            f"segnext_pafpn.data.readers.{reader}, or let predict_files do it."
-        )
+        raise TypeError(f"the image is a {type(image).__name__}, {expected} in a numpy array, a PIL image or a path.")
     is_grey = image.ndim == 2 and (channels == 1 or (rgb and channels == 3))
     shaped = np.repeat(image[..., None], channels, axis=2) if is_grey else image
     known = image.dtype == np.uint8 if rgb else image.dtype.kind in "uif"
     if not known or shaped.ndim != 3 or not shaped.size:
         raise ValueError(f"the image is {image.dtype} {image.shape}, {expected}.")
     if shaped.shape[2] != channels:
-        advice = " Channels come last: give image.transpose(1, 2, 0)." if shaped.shape[0] == channels else ""
         raise ValueError(
             f"the image is {image.dtype} {image.shape}: it has {shaped.shape[2]} channels, the model was trained on "
-            f"{channels}.{advice}"
+            f"{channels}.{_advice(shaped, channels)}"
         )
     return shaped
+
+
+def _advice(image: np.ndarray, channels: int) -> str:
+    """What most likely makes an image of ``channels`` of it."""
+    if image.shape[0] == channels:
+        return " Channels come last: give image.transpose(1, 2, 0)."
+    if channels == 3 and image.shape[2] == 4:
+        return " To leave alpha out, give image[..., :3]."
+    return ""

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from segmentation_models_pytorch.base.modules import Activation
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.any_size import padded_logits, required_stride
+from segnext_pafpn.models.any_size import padded_logits, refuse_activation, required_stride
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.tta import VIEWS, View, mean_over_views
 
@@ -80,21 +79,6 @@ class Forward:
                 f"{self._classes}."
             )
         return logits
-
-
-def refuse_activation(model: nn.Module) -> None:
-    """Refuse a network of smp's form whose logits go through an activation: they are read, and learned from, as logits.
-
-    Raises:
-        UserError: naming the activation.
-    """
-    heads = (getattr(model, "segmentation_head", None), getattr(model, "activation", None))
-    for part in (part for head in heads if head is not None for part in head.modules()):
-        if isinstance(part, Activation) and not isinstance(part.activation, nn.Identity):
-            raise UserError(
-                f"model: has the activation {type(part.activation).__name__} behind its logits. Build it with "
-                f"activation=None; what the logits mean is decided later."
-            )
 
 
 def _refuse_missing_compiler(device: torch.device) -> None:

@@ -1,7 +1,7 @@
 """From images to logits and masks, in one piece or in overlapping windows.
 
-Shapes: an image is (H, W, C), uint8 or, where the model is not for 8-bit RGB, any number type; its logits are
-(K, H, W), its mask (H, W) uint8 of class ids.
+Shapes: an image is (H, W, C), uint8 or, where the model is not for 8-bit RGB, any number type, in an array; or one of
+Pillow's, or the path of a file. Its logits are (K, H, W), its mask (H, W) uint8 of class ids.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.inference.arrays import as_image
+from segnext_pafpn.inference.arrays import AnyImage, as_image
 from segnext_pafpn.inference.config import MAX_PIXELS
 from segnext_pafpn.inference.device import choose_device
 from segnext_pafpn.inference.forward import Forward
@@ -151,7 +151,7 @@ class Predictor:
         return ((0, 0, 0), *colors) if len(colors) == 1 and not self.preprocessing.multi_label else colors
 
     @torch.inference_mode()
-    def logits(self, image: np.ndarray) -> torch.Tensor:
+    def logits(self, image: AnyImage) -> torch.Tensor:
         """Image (H, W, C) of any size, or grey (H, W), to float logits (K, H, W) on the device.
 
         Raises:
@@ -159,7 +159,7 @@ class Predictor:
         """
         return self._logits([self._prepare(image)])[0]
 
-    def predict(self, image: np.ndarray) -> np.ndarray:
+    def predict(self, image: AnyImage) -> np.ndarray:
         """Image (H, W, C), or grey (H, W), to the most likely class of each pixel, (H, W) uint8.
 
         Of two classes the second is told where its probability exceeds the model's threshold, if it has one. A model
@@ -168,7 +168,7 @@ class Predictor:
         """
         return self.predict_batch([image])[0]
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def predict_batch(self, images: Sequence[AnyImage]) -> list[np.ndarray]:
         """Images (H, W, C) of any sizes to their masks, see :meth:`predict`.
 
         Neighbours of equal size go through the network together. Raises what :meth:`logits` raises.
@@ -176,7 +176,7 @@ class Predictor:
         return [answer.mask for answer in self.answers(images)]
 
     @torch.inference_mode()
-    def answers(self, images: Sequence[np.ndarray], probabilities: bool = False) -> list[Answer]:
+    def answers(self, images: Sequence[AnyImage], probabilities: bool = False) -> list[Answer]:
         """The same, and the classes' probabilities if wanted, which are held as a whole however large an image is."""
         if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == self.preprocessing.channels:
             raise ValueError(f"images: found one image {images.shape}, expected several: give a list, or (B, H, W, C).")
@@ -255,7 +255,7 @@ class Predictor:
     def _decide(self, logits: torch.Tensor) -> np.ndarray:
         return self.preprocessing.decision.classes(logits).to(torch.uint8).cpu().numpy()
 
-    def _prepare(self, image: np.ndarray) -> _Prepared:
+    def _prepare(self, image: AnyImage) -> _Prepared:
         image = as_image(image, self.preprocessing)
         size = image.shape[:2]
         if self._normalize is not None:

@@ -37,14 +37,25 @@ def build_encoder(name: str, in_channels: int, depth: int, weights: str | None, 
     return encoder
 
 
+def unknown_encoder(name: str) -> str | None:
+    """What to say of a name that neither smp nor timm has, with the nearest that is known; None for one they have."""
+    if name.startswith("tu-"):
+        timm_name = name.removeprefix("tu-")
+        if timm.is_model(timm_name):
+            return None
+        return f"timm has no model '{timm_name}'.{nearest(timm_name, timm.list_models())}"
+    known = get_encoder_names()
+    if name in known:
+        return None
+    return (
+        f"'{name}' is not an encoder of segnext_pafpn or smp.{nearest(name, known)} For a model of timm write tu-NAME."
+    )
+
+
 def _explain(name: str, message: str) -> str | None:
     """What smp's or timm's message means; None for one that says it by itself."""
-    if "Wrong encoder name" in message:
-        hint = nearest(name, get_encoder_names())
-        return f"'{name}' is not an encoder of segnext_pafpn or smp.{hint} For a model of timm write tu-NAME."
-    if "Unknown model" in message:
-        name = name.removeprefix("tu-")
-        return f"timm has no model '{name}'.{nearest(name, timm.list_models())}"
+    if (unknown := unknown_encoder(name)) is not None:
+        return unknown
     if "downsampling pattern" in message:
         return (
             f"'{name}' has no pyramid of levels at strides 4, 8, 16 and 32, as plain vision transformers have none. "

@@ -4,13 +4,12 @@ import inspect
 import logging
 
 import segmentation_models_pytorch as smp
-import timm
 from segmentation_models_pytorch.base import SegmentationModel
-from segmentation_models_pytorch.encoders import get_encoder_names
 
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.download import describe_failure, quiet_download
+from segnext_pafpn.models.encoder import unknown_encoder
 from segnext_pafpn.models.init_from import init_from
 
 log = logging.getLogger(__name__)
@@ -60,17 +59,8 @@ def check_model(config: ModelConfig) -> None:
 
 def check_encoder_name(name: str) -> None:
     """Raise a UserError that names the nearest known encoder, unless smp or timm has this one."""
-    if name.startswith("tu-"):
-        timm_name = name.removeprefix("tu-")
-        if not timm.is_model(timm_name):
-            hint = nearest(timm_name, timm.list_models())
-            raise UserError(f"model.encoder_name: timm has no model '{timm_name}'.{hint}")
-    elif name not in get_encoder_names():
-        hint = nearest(name, get_encoder_names())
-        raise UserError(
-            f"model.encoder_name: '{name}' is not an encoder of segnext_pafpn or smp.{hint} "
-            f"For a model of timm write tu-NAME."
-        )
+    if (unknown := unknown_encoder(name)) is not None:
+        raise UserError(f"model.encoder_name: {unknown}")
 
 
 def _check_options(config: ModelConfig, architecture: type[SegmentationModel]) -> None:

@@ -3,10 +3,12 @@
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from segnext_pafpn.data.card import load_card
@@ -127,18 +129,24 @@ def prepare_folder(config: RunConfig, resume: bool) -> None:
 
 
 def fit_to_best(
-    trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule, folder: Path, start: ResumePoint | None
+    trainer: L.Trainer,
+    module: L.LightningModule,
+    data: L.LightningDataModule,
+    folder: Path,
+    start: ResumePoint | None,
+    loggers: Sequence[Logger] = (),
 ) -> None:
     """Train and log into ``folder``; leave the best weights in ``module``, and the trainer ready to evaluate them.
 
     Args:
         start: where to go on from; None for a new run.
+        loggers: besides those of the folder.
 
     Raises:
         KeyboardInterrupt: if the user stopped the run.
         UserError: if there is no room for what it writes.
     """
-    trainer.loggers = build_loggers(folder, steps=start.steps if start else 0)
+    trainer.loggers = [*build_loggers(folder, steps=start.steps if start else 0), *loggers]
     try:
         trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint if start else None, weights_only=True)
     except SystemExit as error:  # how Lightning ends at Ctrl-C

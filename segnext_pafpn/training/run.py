@@ -2,10 +2,13 @@
 
 import copy
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from segnext_pafpn.data.check import SplitReport
@@ -37,14 +40,20 @@ def fit(
     start: ResumePoint | None = None,
     train_report: SplitReport | None = None,
     track: Track = untracked,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> Result:
     """Train, evaluate the best weights, and fill the run's folder.
+
+    What it says goes to Python's ``logging``, at the level INFO.
 
     Args:
         start: what :func:`.find_resume_point` has found for this configuration, to go on as if it had never
             stopped.
         train_report: what a check of the training split has found, so that class weights need not read it again.
         track: shows the filling of a cache in memory; see :meth:`.RamCache.fill`.
+        callbacks: of Lightning, besides the run's own.
+        loggers: of Lightning, besides the run's own.
 
     Raises:
         UserError: for what a user can mend; nothing of an earlier run is touched before the settings are checked.
@@ -66,8 +75,8 @@ def fit(
     module = build_module(model, preprocessing, config.loss, config.optim, config.trainer)
     if start is not None:
         refuse_other_network(start, module)
-    callbacks = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing)]
-    trainer = build_trainer(config.trainer, callbacks, root=config.run_dir)
+    own = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing)]
+    trainer = build_trainer(config.trainer, [*own, *callbacks], root=config.run_dir)
     data.trainer = trainer
     per_epoch, steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))
     warmup = warmup_of(config.optim, steps)  # refuses, too
@@ -76,7 +85,7 @@ def fit(
     prepare_folder(config, resume=start is not None)
     if is_first_process():
         _say_what_may_surprise(config, start, warmup, steps, per_epoch)
-    fit_to_best(trainer, module, data, config.run_dir, start)
+    fit_to_best(trainer, module, data, config.run_dir, start, loggers)
     if trainer.is_global_zero and start is not None and trainer.global_step > start.steps:
         remove_stale_scores(config.run_dir, scores_stem(config.data.val_split))
     return _score(trainer, module, data, config, preprocessing)

@@ -168,9 +168,9 @@ def test_what_is_no_image_is_refused(preprocessing, image, problem):
     assert not isinstance(error.value, UserError)
 
 
-@pytest.mark.parametrize("image", ["a.png", [[0, 0], [0, 0]], torch.zeros(4, 4, 3)])
-def test_what_is_no_array_is_refused_with_how_to_read_one(preprocessing, image):
-    words = rf"is a {type(image).__name__}, expected uint8 \(H, W, 3\) in a numpy array\. Read a file with .*read_rgb"
+@pytest.mark.parametrize("image", [[[0, 0], [0, 0]], torch.zeros(4, 4, 3)])
+def test_what_is_no_array_is_refused_with_what_is_taken(preprocessing, image):
+    words = rf"is a {type(image).__name__}, expected uint8 \(H, W, 3\) in a numpy array, a PIL image or a path"
     with pytest.raises(TypeError, match=words):
         Predictor(Pointwise(), preprocessing).predict(image)
 
@@ -247,3 +247,22 @@ def test_a_network_that_gives_no_logits_is_refused(architecture):
         Predictor(model, sized(None))
     labels = {"classes": 2, "activation": "sigmoid"}
     Predictor(architecture("elanext_nano", encoder_weights=None, classes=3, aux_params=labels), sized(None))
+
+
+def test_pictures_and_paths_are_predicted_as_their_arrays(tmp_path, checkpoint, make_image):
+    predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
+    image = make_image(40, 33)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    expected = predictor.predict(image)
+    pictures = [Image.fromarray(image), Image.fromarray(np.dstack([image, image[..., :1]])), tmp_path / "a.png"]
+    for same in (*pictures, str(tmp_path / "a.png")):
+        np.testing.assert_array_equal(predictor.predict(same), expected)
+    grey = Image.fromarray(image[..., 0])
+    np.testing.assert_array_equal(predictor.predict(grey), predictor.predict(image[..., 0]))
+    for wrong, words in (
+        (Image.fromarray(image[..., 0].astype(np.uint16)), r"the image is uint16 \(40, 33\), expected uint8"),
+        (np.dstack([image, image[..., :1]]), r"trained on 3\. To leave alpha out, give image\[\.\.\., :3\]\."),
+        (tmp_path / "b.png", "b.png: no such file"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            predictor.predict(wrong)

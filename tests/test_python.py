@@ -1,0 +1,88 @@
+"""What the package gives to programs, besides what docs/python.md shows (which tests/test_readme.py runs)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
+
+import segnext_pafpn
+from segnext_pafpn import TrainConfig, UserError, fit, load_config
+from segnext_pafpn.data.datamodule import SegmentationDataModule
+from tests.conftest import SMALL_RUN
+
+SMALL = dict(option.removeprefix("--").split("=", 1) for option in SMALL_RUN)
+
+
+def test_every_name_is_there_and_type_checkers_see_it():
+    for name in segnext_pafpn.__all__:
+        assert getattr(segnext_pafpn, name) is not None, name
+    with pytest.raises(AttributeError, match="module 'segnext_pafpn' has no attribute 'fitt'"):
+        _ = segnext_pafpn.fitt
+    source = Path(segnext_pafpn.__file__)
+    branch = next(
+        n for n in ast.parse(source.read_text()).body if isinstance(n, ast.If) and "CHECK" in ast.dump(n.test)
+    )
+    declared = {alias.name: node.module for node in branch.body for alias in node.names}
+    assert declared == {name: f"segnext_pafpn.{place}" for name, place in segnext_pafpn._AT_FIRST_USE.items()}
+    assert (source.parent / "py.typed").is_file()
+
+
+def test_importing_the_package_does_not_import_what_trains():
+    code = "import segnext_pafpn, sys; assert 'lightning' not in sys.modules; segnext_pafpn.fit"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'lightning' in sys.modules"], check=True)
+
+
+def test_a_configuration_is_that_of_the_command_line(tmp_path):
+    settings = {
+        "name": "mine", "output_dir": tmp_path, "data.root": None, "data.crop_size": (96, 64), "trainer.max_epochs": 3,
+        "optim.ema_decay": None, "model.options": {"decoder_channels": 16}, "loss.class_weights": [1, 2.5],
+    }  # fmt: skip
+    config = load_config("camvid-cpu", settings)
+    assert isinstance(config, TrainConfig) and config.run_dir == tmp_path / "mine"
+    assert tuple(config.data.crop_size) == (96, 64) and config.data.root is None and config.data.card == "camvid"
+    assert config.trainer.max_epochs == 3 and config.optim.ema_decay is None and config.optim.warmup_steps == 50
+    assert config.model.options == {"decoder_channels": 16} and config.loss.class_weights == [1, 2.5]
+    assert load_config("camvid-cpu").data.crop_size == (160, 224)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("camvid-cpuu", {}, "'camvid-cpuu' is neither a file nor a shipped configuration. Did you mean 'camvid-cpu'?"),
+        ("camvid-cpu", {"trainer.max_epoch": 3}, "unknown option '--trainer.max_epoch=3'"),
+        ("camvid-cpu", {"trainer.max_epochs": "many"}, "trainer.max_epochs"),
+    ],
+)
+def test_mistakes_in_it_are_one_line(name, settings, words):
+    with pytest.raises(UserError) as error:
+        load_config(name, settings)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+class Steps(Callback):
+    """Counts the steps of training."""
+
+    count = 0
+
+    def on_train_batch_end(self, *_):
+        self.count += 1
+
+
+def test_a_run_takes_callbacks_and_loggers_besides_its_own(tmp_path):
+    settings = {"output_dir": tmp_path, "name": "run", "trainer.max_epochs": 1, "trainer.limit_train_batches": 2}
+    steps, logger = Steps(), CSVLogger(tmp_path, name="extra", version="")
+    result = fit(load_config("quickstart", {**SMALL, **settings}), callbacks=[steps], loggers=[logger])
+    assert steps.count == 2 and 0 <= result.scores.mIoU <= 1
+    assert "train/loss" in (tmp_path / "extra/metrics.csv").read_text()
+    assert "train/loss" in (tmp_path / "run/metrics.csv").read_text()
+
+
+def test_a_dataset_gives_its_samples_by_number():
+    data = SegmentationDataModule(load_config("quickstart", SMALL).data)
+    dataset = data.train_dataloader().dataset
+    alone, of_epoch_0 = dataset[3], dataset[0, 3]
+    assert alone["name"] == of_epoch_0["name"] and alone["image"].equal(of_epoch_0["image"])
