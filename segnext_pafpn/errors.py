@@ -23,7 +23,7 @@ def counted(count: int, what: str) -> str:
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like ``name``, or None where none is."""
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
+    return next(iter(get_close_matches(str(name), list(known), n=1, cutoff=0.5)), None)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -45,6 +45,9 @@ class Intensity:
         low, high: limits to which values are cut, or None.
         mean, std: subtracted and divided by, or None to find them (and limits) in each image by ``method``.
         percentiles: for limits that are found in each image.
+
+    Raises:
+        ValueError: for a method that is none.
     """
 
     method: str
@@ -54,6 +57,10 @@ class Intensity:
     mean: Numbers | None = None
     std: Numbers | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method: '{self.method}' is not known. Known: {', '.join(METHODS)}.")
 
     @property
     def is_deep(self) -> bool:

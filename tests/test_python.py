@@ -12,6 +12,9 @@ from lightning.pytorch.loggers import CSVLogger
 import segnext_pafpn
 from segnext_pafpn import TrainConfig, UserError, fit, load_config
 from segnext_pafpn.data.datamodule import SegmentationDataModule
+from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.models.tta import find_views
+from segnext_pafpn.training.config import TrainerConfig, check_trainer
 from tests.conftest import SMALL_RUN
 
 SMALL = dict(option.removeprefix("--").split("=", 1) for option in SMALL_RUN)
@@ -86,3 +89,22 @@ def test_a_dataset_gives_its_samples_by_number():
     dataset = data.train_dataloader().dataset
     alone, of_epoch_0 = dataset[3], dataset[0, 3]
     assert alone["name"] == of_epoch_0["name"] and alone["image"].equal(of_epoch_0["image"])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (
+            lambda: TrainConfig(model={"arch": "unet"}),
+            TypeError,
+            "model: found a dictionary, expected an object of its",
+        ),
+        (lambda: Intensity(method="foo", channels=1), ValueError, "method: 'foo' is not known. Known: imagenet, "),
+        (lambda: check_trainer(TrainerConfig(precision=32)), UserError, "precision: '32' is not known. Known: 32-true"),
+        (lambda: find_views(None), UserError, "tta: 'None' is not known"),
+    ],
+)
+def test_values_of_another_type_are_named(make, error, words):
+    with pytest.raises(error) as raised:
+        make()
+    assert words in str(raised.value)

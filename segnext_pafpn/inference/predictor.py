@@ -67,7 +67,7 @@ class Predictor:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; see :func:`choose_device`.
         max_pixels: an image with more pixels, after resizing, is predicted in windows; a mask with more is decided
             strip by strip.
-        window: height and width of the windows; on a smaller side the image's own.
+        window: height and width of the windows, or their side; on a smaller side the image's own.
         overlap: of neighbouring windows, as a fraction of the window, 0 to 0.9.
         fuse: call ``model.fuse()`` where the model has it, which ends its days in training.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, Lightning's names.
@@ -88,7 +88,7 @@ class Predictor:
         preprocessing: Preprocessing,
         device: str | torch.device = "cpu",
         max_pixels: int = MAX_PIXELS,
-        window: tuple[int, int] = WINDOW,
+        window: tuple[int, int] | int = WINDOW,
         overlap: float = 0.5,
         fuse: bool = True,
         precision: str = "32-true",
@@ -96,6 +96,7 @@ class Predictor:
         batch_size: int = 4,
         tta: str = "none",
     ):
+        window = (window, window) if isinstance(window, int) else window
         if not 0 <= overlap <= MAX_OVERLAP:
             raise UserError(f"overlap: found {overlap}, expected a fraction of the window, 0 to {MAX_OVERLAP}.")
         if max_pixels < 1 or min(window) < 1:
@@ -119,7 +120,7 @@ class Predictor:
         path: str | Path | Sequence[str | Path],
         device: str | torch.device = "auto",
         max_pixels: int = MAX_PIXELS,
-        window: tuple[int, int] = WINDOW,
+        window: tuple[int, int] | int = WINDOW,
         overlap: float = 0.5,
         fuse: bool = True,
         precision: str = "32-true",

@@ -1,6 +1,6 @@
 """Everything a run is made from. The YAML files of ``configs/`` hold these fields."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import yaml
@@ -147,6 +147,7 @@ class RunConfig:
 
     Raises:
         UserError: for a name that leads out of output_dir, or a number that is no seed.
+        TypeError: for settings in a dictionary.
     """
 
     name: str
@@ -156,6 +157,12 @@ class RunConfig:
     weights: str | None = None
 
     def __post_init__(self) -> None:
+        for part in fields(self):
+            if isinstance(getattr(self, part.name), dict):
+                raise TypeError(
+                    f"{part.name}: found a dictionary, expected an object of its class; load_config makes one of "
+                    f'settings such as {{"{part.name}.KEY": VALUE}}.'
+                )
         if self.name in ("", ".", "..") or "/" in self.name or "\\" in self.name:
             raise UserError(
                 f"name: '{self.name}' is no name of a folder in output_dir ({self.output_dir}). Give one without "

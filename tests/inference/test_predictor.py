@@ -266,3 +266,9 @@ def test_pictures_and_paths_are_predicted_as_their_arrays(tmp_path, checkpoint, 
     ):
         with pytest.raises(ValueError, match=words):
             predictor.predict(wrong)
+
+
+def test_a_window_may_be_given_by_its_side(preprocessing, make_image):
+    image = make_image(50, 70)
+    square, side = (Predictor(Pointwise(), preprocessing, max_pixels=100, window=w) for w in ((32, 32), 32))
+    assert torch.equal(side.logits(image), square.logits(image))
