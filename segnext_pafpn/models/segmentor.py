@@ -57,8 +57,6 @@ class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
         decoder_norm: ``batch``, ``layer`` or ``group``, for the pyramid.
         head_channels: width of the fused map.
         head_dropout: dropout of whole channels before the classifier.
-        head_upsampling: at how many times the fused map's resolution the classes are read, by sub-pixel convolution
-            (arXiv 1609.05158); the rest of the way is bilinear. For structures as thin as a pixel or two.
         in_channels: image channels.
         classes: K, logits per pixel.
         activation: smp's name of an activation of the full-size logits, or None.
@@ -85,7 +83,6 @@ class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
         decoder_norm: str = "batch",
         head_channels: int = 128,
         head_dropout: float = 0.1,
-        head_upsampling: int = 1,
         in_channels: int = 3,
         classes: int = 1,
         activation: str | None = None,
@@ -102,7 +99,6 @@ class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
                 "decoder_depth": decoder_depth,
                 "decoder_expansion": decoder_expansion,
                 "head_channels": head_channels,
-                "head_upsampling": head_upsampling,
                 "in_channels": in_channels,
                 "classes": classes,
             }
@@ -123,11 +119,6 @@ class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
                 f"PAFPNeXt needs three feature levels; '{encoder_name}' at encoder_depth={encoder_depth} "
                 f"has {len(levels)}. Raise encoder_depth."
             )
-        if 2 ** levels[0] % head_upsampling:
-            raise ValueError(
-                f"head_upsampling: found {head_upsampling}, expected a divisor of the fused map's stride, "
-                f"{2 ** levels[0]}."
-            )
         neck = PAFPN(
             [widths[i] for i in levels],
             channels=decoder_channels,
@@ -139,9 +130,7 @@ class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
         )
         head = FuseHead([decoder_channels] * len(levels), channels=head_channels, dropout=head_dropout)
         self.decoder = PAFPNDecoder(neck, head, levels)
-        self.segmentation_head = nn.Sequential(PointwiseConv2d(head_channels, classes * head_upsampling**2))
-        if head_upsampling > 1:
-            self.segmentation_head.append(nn.PixelShuffle(head_upsampling))
+        self.segmentation_head = nn.Sequential(PointwiseConv2d(head_channels, classes))
         self.activation = Activation(activation)
         self.auxiliary_heads = nn.ModuleList(
             PointwiseConv2d(decoder_channels, classes) for _ in range(3 if auxiliary_heads else 0)

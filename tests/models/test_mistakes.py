@@ -73,7 +73,7 @@ def test_arguments_that_nobody_takes_are_named(network):
 @pytest.mark.parametrize(
     ("network", "whole", "share"),
     [
-        (PAFPNeXt, {"decoder_kernel_size": 3, "decoder_expansion": 2, "head_upsampling": 2}, "head_dropout"),
+        (PAFPNeXt, {"decoder_kernel_size": 3, "decoder_expansion": 2}, "head_dropout"),
         (SegNeXt, {"decoder_rank": 4}, "decoder_dropout"),
     ],
 )
