@@ -38,7 +38,7 @@ from segnext_pafpn.training.evaluate import Result
 from segnext_pafpn.training.load_config import load_config
 
 CARD = "isbi2012-folds"
-NETWORKS = named("PAFPNeXt elanext_nano", "Unet resnet18", "UnetPlusPlus resnet18")
+NETWORKS = named("PAFPNeXt elanext_tiny", "PAFPNeXt elanext_nano", "Unet resnet18", "UnetPlusPlus resnet18")
 THRESHOLDS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 
 

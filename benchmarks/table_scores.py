@@ -89,18 +89,26 @@ def recipe_table(result: dict) -> str:
 
 
 def search_table(result: dict) -> str:
-    """What was tried on the way, best loss first; one row a run."""
+    """What was tried on the way, best loss first; one row a run. On membranes with its fold, and best score first."""
+    of_membranes = "membrane" in result["rows"][0]
+    score = "membrane" if of_membranes else "mIoU"
+    keys = ["fold", "seed"] if of_membranes else ["seed"]
+
+    def place(row: dict) -> tuple:
+        return (row["fold"], -row["membrane"]) if of_membranes else (row["steps"], row["loss"])
+
     lines = [
         [
             row["what"],
             f"{row['million_parameters']:.1f}",
-            row["seed"],
+            *(row[key] for key in keys),
             f"{row['loss']:.2f}",
-            f"{row['mIoU']:.1f}",
+            f"{row[score]:.1f}",
         ]
-        for row in sorted(result["rows"], key=lambda row: (row["steps"], row["loss"]))
+        for row in sorted(result["rows"], key=place)
     ]
-    return markdown(["what", "M parameters", "seed", "loss", "val mIoU %"], lines)
+    title = "IoU membrane %" if of_membranes else "val mIoU %"
+    return markdown(["what", "M parameters", *keys, "loss", title], lines)
 
 
 SCORES: dict[str, Callable[[dict], str]] = {
