@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from segnext_pafpn.models.preprocessing import Preprocessing
     from segnext_pafpn.training.config import OptimConfig, TrainConfig
     from segnext_pafpn.training.load_config import load_config
-    from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
+    from segnext_pafpn.training.loss_config import LossConfig
+    from segnext_pafpn.training.losses import SegmentationLoss
     from segnext_pafpn.training.module import SegmentationModule
     from segnext_pafpn.training.run import fit
 
 __version__ = "0.2.0"
 
-_AT_FIRST_USE = {
+_AT_FIRST_USE = {  # the configurations from where torch is not imported: jsonargparse looks for them here
     "ConfusionMatrix": "evaluation.metrics",
-    "LossConfig": "training.losses",
+    "LossConfig": "training.loss_config",
     "OptimConfig": "training.config",
     "Predictor": "inference.predictor",
     "Preprocessing": "models.preprocessing",
