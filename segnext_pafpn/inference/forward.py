@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.any_size import padded_logits, refuse_activation, required_stride
+from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.models.refusals import refuse_activation
 from segnext_pafpn.models.tta import VIEWS, View, mean_over_views
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

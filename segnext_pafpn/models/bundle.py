@@ -23,6 +23,7 @@ from segnext_pafpn.models.preprocessing import (
     describe_images,
     read_preprocessing,
 )
+from segnext_pafpn.models.refusals import refuse_fused
 
 CLASSES_FILE = "classes.json"  # in the folder of a run of pretrain
 
@@ -57,7 +58,11 @@ def save_bundle(
     A process that is killed meanwhile leaves the folder as it was, or with all of the new files, or, of a folder that
     an earlier save of the same network has filled, with some of them: each is whole, and weights of the same network
     are all that differs.
+
+    Raises:
+        RuntimeError: for a fused network.
     """
+    refuse_fused(model)
     with write_folder_atomic(Path(folder)) as temporary:
         try:
             model.save_pretrained(temporary)

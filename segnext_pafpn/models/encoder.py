@@ -17,12 +17,15 @@ def build_encoder(name: str, in_channels: int, depth: int, weights: str | None, 
     One of timm that takes images of one size alone says so where it meets another.
 
     Args:
-        kwargs: of timm's network.
+        kwargs: of timm's network, for a name that begins with ``tu-``; smp has none for others.
 
     Raises:
+        TypeError: for arguments that nobody takes.
         ValueError: for a name that neither smp nor timm has, or a network of timm whose levels do not halve from one
             to the next.
     """
+    if kwargs and not name.startswith("tu-"):
+        raise TypeError(f"encoder '{name}' takes no argument {', '.join(map(repr, kwargs))}, nor does the network.")
     try:
         encoder = get_encoder(name, in_channels=in_channels, depth=depth, weights=weights, **kwargs)
     except (KeyError, RuntimeError, ValueError) as error:

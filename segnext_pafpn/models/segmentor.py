@@ -91,8 +91,6 @@ class PAFPNeXt(AnySizeModel, coders=NUMPY_CODERS):
         **kwargs: Any,
     ):
         super().__init__()
-        if kwargs and not encoder_name.startswith("tu-"):
-            raise TypeError(f"PAFPNeXt with encoder '{encoder_name}' takes no argument {', '.join(map(repr, kwargs))}.")
         check_counts(
             {
                 "decoder_channels": decoder_channels,

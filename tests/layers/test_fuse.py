@@ -22,6 +22,8 @@ from segnext_pafpn.layers import (
     fuse_layers,
 )
 from segnext_pafpn.layers.foldable import is_fused
+from segnext_pafpn.models.bundle import save_bundle
+from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.layers.random_weights import randomise_norms
 
 WIDTHS, SEEDS = st.integers(1, 24), st.integers(0, 2**31)
@@ -142,11 +144,14 @@ def test_a_fused_network_is_neither_trained_nor_saved(tmp_path):
     copied.train().save_pretrained(tmp_path / "model")
 
 
-def test_a_fused_encoder_in_a_network_of_smp_is_not_trained_either():
+def test_a_fused_encoder_in_a_network_of_smp_is_neither_trained_nor_saved_as_a_bundle(tmp_path):
     model = fuse_layers(smp.Unet("elanext_nano", encoder_weights=None).eval())
     assert is_fused(model) and not is_fused(smp.Unet("resnet18", encoder_weights=None))
     with pytest.raises(RuntimeError, match="was fused"):
         model.train()
+    with pytest.raises(RuntimeError, match="was fused"):
+        save_bundle(model, Preprocessing(class_names=("a",), class_colors=((1, 2, 3),)), tmp_path / "model")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
