@@ -89,14 +89,10 @@ def recipe_table(result: dict) -> str:
 
 
 def search_table(result: dict) -> str:
-    """What was tried on the way, best loss first; one row a run. On membranes with its fold, and best score first."""
+    """What was tried on the way, best loss first; one row a run, of membranes with its fold."""
     of_membranes = "membrane" in result["rows"][0]
-    score = "membrane" if of_membranes else "mIoU"
+    score, title = ("membrane", "IoU membrane %") if of_membranes else ("mIoU", "val mIoU %")
     keys = ["fold", "seed"] if of_membranes else ["seed"]
-
-    def place(row: dict) -> tuple:
-        return (row["fold"], -row["membrane"]) if of_membranes else (row["steps"], row["loss"])
-
     lines = [
         [
             row["what"],
@@ -105,9 +101,8 @@ def search_table(result: dict) -> str:
             f"{row['loss']:.2f}",
             f"{row[score]:.1f}",
         ]
-        for row in sorted(result["rows"], key=place)
+        for row in sorted(result["rows"], key=lambda row: (row.get("fold", 0), row["steps"], row["loss"]))
     ]
-    title = "IoU membrane %" if of_membranes else "val mIoU %"
     return markdown(["what", "M parameters", *keys, "loss", title], lines)
 
 

@@ -1,8 +1,10 @@
 """jsonargparse's parsing with shipped names for configurations and one-line errors."""
 
 from argparse import ArgumentError
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -10,6 +12,8 @@ from jsonargparse import ArgumentParser, Namespace
 from segnext_pafpn.argument_errors import describe
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
+
+Config = TypeVar("Config")
 
 _SHORT = {"-i": "--input", "-o": "--output", "--data": "--data.card"}
 
@@ -72,6 +76,11 @@ def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
     except ArgumentError as error:
         short = {long.removeprefix("--"): option for option, long in _SHORT.items()}
         raise UserError(describe(str(error), parser, short)) from error
+
+
+def as_config(values: Namespace, config_class: type[Config]) -> Config:
+    """The parsed values of the fields of ``config_class``, as an object of it; other values are left out."""
+    return config_class(**{field.name: values[field.name] for field in fields(config_class)})
 
 
 def _explain_groups(parser: ArgumentParser) -> None:

@@ -21,12 +21,12 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
+def closest(name: object, known: Iterable[str]) -> str | None:
     """The known name that is most like ``name``, or None where none is."""
     return next(iter(get_close_matches(str(name), list(known), n=1, cutoff=0.5)), None)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
     match = closest(name, known)
     return f" Did you mean '{match}'?" if match else ""

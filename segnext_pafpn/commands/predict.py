@@ -2,7 +2,7 @@
 
 import sys
 
-from segnext_pafpn.arguments import parse
+from segnext_pafpn.arguments import as_config, parse
 from segnext_pafpn.commands.common import build_parser, few_of_each_kind, say, track
 from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.inference.config import PredictConfig
@@ -18,7 +18,7 @@ def predict(argv: list[str]) -> int:
         if sum(argument.split("=")[0] in forms for argument in argv) > 1:
             raise UserError(f'{forms[0]}: is given more than once. Give a list: {forms[0]} "[FIRST, SECOND]".')
     arguments = parse(parser, argv)
-    config = PredictConfig(**{key: arguments[key] for key in PredictConfig.__dataclass_fields__})
+    config = as_config(arguments, PredictConfig)
 
     from segnext_pafpn.inference.run import predict_files  # imports torch, which takes seconds
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from segnext_pafpn.arguments import parse
+from segnext_pafpn.arguments import as_config, parse
 from segnext_pafpn.commands.common import build_parser, config_of, say, value_of
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.config import RunConfig, check_trainer, read_config, run_folder, run_kind
@@ -26,7 +26,7 @@ def parse_run(command: str, description: str, config_class: type[_Config], argv:
     resume, argv = _resume(command, argv)
     arguments = parse(parser, argv)
     check_trainer(arguments.trainer)
-    return config_class(**{key: arguments[key] for key in config_class.__dataclass_fields__}), resume
+    return as_config(arguments, config_class), resume
 
 
 def config_of_kind(path: Path, kind: str, command: str) -> dict:

@@ -46,7 +46,7 @@ class ELANeXtEncoder(ELANeXt, _BuiltDilated):
         _check_depth("ELANeXt", depth)
         super().__init__(num_classes=0, output_stride=output_stride, **kwargs)
         del self.head
-        del self.stages[depth - 1 :]
+        self._keep_levels(depth)
         self._declare(depth, output_stride, [info["num_chs"] for info in self.feature_info])
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -67,25 +67,13 @@ class MSCANEncoder(MSCAN, _BuiltDilated):
         _check_depth("MSCAN", depth)
         super().__init__(num_classes=0, output_stride=output_stride, **kwargs)
         del self.head
-        for i in range(depth, 5):
-            for name in (f"patch_embed{i}", f"block{i}", f"norm{i}"):
-                delattr(self, name)
+        self._keep_levels(depth - 1)
         self._declare(depth, output_stride, [0] + [info["num_chs"] for info in self.feature_info])
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         batch, _, height, width = x.shape
-        features = [x, torch.empty([batch, 0, height // 2, width // 2], dtype=x.dtype, device=x.device)]
-        x = self.norm1(self.block1(self.patch_embed1(x)))
-        features.append(x)
-        x = self.norm2(self.block2(self.patch_embed2(x)))
-        features.append(x)
-        if hasattr(self, "norm3"):  # TorchScript decides this while compiling, so that missing stages do no harm
-            x = self.norm3(self.block3(self.patch_embed3(x)))
-            features.append(x)
-        if hasattr(self, "norm4"):
-            x = self.norm4(self.block4(self.patch_embed4(x)))
-            features.append(x)
-        return features
+        nothing = torch.empty([batch, 0, height // 2, width // 2], dtype=x.dtype, device=x.device)
+        return [x, nothing] + self.forward_levels(x)
 
 
 class ArticleEncoder(ArticleBackbone, EncoderMixin):

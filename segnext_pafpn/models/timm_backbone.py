@@ -1,5 +1,7 @@
 """What ELANeXt and MSCAN share as backbones of timm: a classifier, and feature levels to choose from."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from timm.layers import ClassifierHead
 from timm.models._features import feature_take_indices
@@ -8,24 +10,24 @@ from torch import nn
 __all__ = ["TimmBackbone"]
 
 
-class TimmBackbone(nn.Module):
+class TimmBackbone(nn.Module, ABC):
     """Image ``(B, in_chans, H, W)`` -> feature levels, finest first -> classifier on the last.
 
     A subclass fills ``feature_info``, one row for each level, ends its constructor with :meth:`_add_head`, and says
     what its levels are: :meth:`forward_levels`, :meth:`_level_count` and :meth:`_keep_levels`.
     """
 
+    @abstractmethod
     def forward_levels(self, x: torch.Tensor, count: int) -> list[torch.Tensor]:
         """Image to its first ``count`` levels; all by default."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _level_count(self) -> int:
         """How many levels there are, fewer than rows of ``feature_info`` after pruning."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _keep_levels(self, count: int) -> None:
         """Drop what only the levels after the first ``count`` need."""
-        raise NotImplementedError
 
     def _add_head(self, num_classes: int, global_pool: str, drop_rate: float) -> None:
         self.num_classes = num_classes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from segnext_pafpn.arguments import find_config, parse
+from segnext_pafpn.arguments import as_config, find_config, parse
 from segnext_pafpn.training.config import TrainConfig
 
 
@@ -24,7 +24,7 @@ def load_config(name_or_path: str | Path, settings: Mapping[str, object] | None 
     parser.add_class_arguments(TrainConfig)
     given = [f"--{name}={_as_text(value)}" for name, value in (settings or {}).items()]
     values = parse(parser, ["--config", find_config(str(name_or_path)), *given])
-    return TrainConfig(**{key: values[key] for key in TrainConfig.__dataclass_fields__})
+    return as_config(values, TrainConfig)
 
 
 def _as_text(value: object) -> str:

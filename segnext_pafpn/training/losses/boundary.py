@@ -6,7 +6,6 @@ import torch
 
 from segnext_pafpn.training.loss_config import Mode
 from segnext_pafpn.training.losses.region import regions
-from segnext_pafpn.training.losses.target import as_target
 
 
 def boundary_loss(
@@ -24,7 +23,6 @@ def boundary_loss(
     Args:
         distances: of the target, from :func:`signed_distances`, where they are at hand.
     """
-    target = as_target(logits, target, mode)
     probabilities, _, valid = regions(logits, target, ignore_index, mode)
     if distances is None:
         distances = signed_distances(target, logits.shape[1], ignore_index, mode)
