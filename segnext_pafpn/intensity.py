@@ -160,9 +160,10 @@ def viewable(image: np.ndarray, intensity: Intensity | None = None, neighbours: 
 
 
 def _spread(spread: np.ndarray | Numbers, around: np.ndarray | Numbers) -> Numbers:
-    """The spread to divide by: 1 for a channel whose values are all the same."""
+    """The spread to divide by: 1 for a channel whose values are all the same, or too near to be told apart."""
     spread = np.asarray(spread, np.float64)
-    return _numbers(np.where(spread > _SAME * np.abs(around), spread, 1.0))
+    least = np.maximum(_SAME * np.abs(around), np.finfo(np.float32).tiny)  # below, float32 would become infinite
+    return _numbers(np.where(spread > least, spread, 1.0))
 
 
 def _numbers(values: np.ndarray) -> Numbers:

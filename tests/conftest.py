@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import settings
 from PIL import Image
 
 from segnext_pafpn.cli import main
@@ -20,6 +21,10 @@ from segnext_pafpn.data.synthetic import street_scene
 _THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
 torch.set_num_threads(_THREADS)
 os.environ["OMP_NUM_THREADS"] = str(_THREADS)
+
+# The same examples in every run. HYPOTHESIS_PROFILE=default looks for new ones.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "seeded"))
 
 
 @contextmanager

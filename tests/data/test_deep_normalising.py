@@ -108,6 +108,13 @@ def test_zscores_are_monotone_and_finite(image, method):
 
 
 @pytest.mark.parametrize("method", ["zscore", "ct", "percentile", "rescale"])
+def test_a_spread_that_float32_cannot_divide_by_is_none(method):
+    image = np.zeros((1, 30, 1), np.float32)
+    image[0, 0] = 1e-45
+    assert np.abs(form(channels=1, normalize=method, statistics="image").intensity()(image)).max() <= 1e-45
+
+
+@pytest.mark.parametrize("method", ["zscore", "ct", "percentile", "rescale"])
 @pytest.mark.parametrize("value", [0, 0.1, -1234.5, 1e6])
 def test_a_constant_image_becomes_zeros(method, value):
     image = np.full((9, 13, 2), value, np.float32)

@@ -16,7 +16,7 @@ def sides(draw):
     return length, draw(st.integers(1, length)), draw(st.floats(0, 0.9))
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None)
 @given(sides())
 def test_windows_cover_the_side_from_border_to_border_and_overlap_as_asked(side):
     length, window, overlap = side
@@ -27,7 +27,7 @@ def test_windows_cover_the_side_from_border_to_border_and_overlap_as_asked(side)
     assert all(1 <= step <= max(1, window * (1 - overlap)) for step in steps)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None)
 @given(sides())
 def test_every_pixel_gets_positive_shares_that_sum_to_one(side):
     length, window, overlap = side
@@ -56,7 +56,7 @@ def test_windows_are_as_few_as_can_be_and_the_last_is_drawn_back(length, window,
     assert window_starts(length, window, overlap) == starts
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None)
 @given(sides())
 def test_windows_lie_where_those_of_monai_do(side):
     length, window, overlap = side
@@ -74,7 +74,7 @@ def test_shares_follow_a_gaussian_of_an_eighth_of_the_window():
     torch.testing.assert_close(second, first.flip(0))
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None)
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 40)), st.tuples(st.integers(1, 90), st.integers(1, 90)),
     st.integers(1, 4000),

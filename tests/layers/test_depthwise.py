@@ -9,7 +9,7 @@ from segnext_pafpn.layers.depthwise import DepthwiseConv2d, _Depthwise
 from tests.layers.beside_pytorch import plain, step
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, 3),
     st.integers(1, 20),
