@@ -1,7 +1,7 @@
 """From a volume (D, H, W, C) to its slices (h, w, C) along an axis, and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,14 +16,15 @@ class Slicing:
         standardize: subtract each volume's mean and divide by its standard deviation, channel by channel.
         images: pattern of the images' files below their folder, such as ``{name}_0000.nii.gz``, one for each channel
             that is a file of its own.
-        orientation: where axes i, j, k of most NIfTI files of the training run to, such as ``RAS``; or empty.
+        orientation: where axes i, j, k of NIfTI files run to once they are turned, such as ``RAS``; empty: they are cut
+            as they are stored.
     """
 
     axis: int = 0
     neighbours: int = 0
     standardize: bool = False
     images: tuple[str, ...] = ("{name}.*",)
-    orientation: str = field(default="", compare=False, repr=False)  # says nothing of what a slice is
+    orientation: str = ""
 
 
 def sliced(values: Sequence[float], axis: int) -> tuple:

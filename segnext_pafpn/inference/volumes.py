@@ -14,6 +14,7 @@ from segnext_pafpn.data.image_format import RGB8, ImageFormat
 from segnext_pafpn.data.readers.images import by_name
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.volume import nifti
+from segnext_pafpn.data.readers.volume.axes import Turn
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, VOLUME_SUFFIXES, read_header, suffix_of
 from segnext_pafpn.data.readers.volume.header import describe_grid_difference
@@ -111,20 +112,21 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
         if difference := describe_grid_difference(headers[0], header):
             raise UserError(f"{path}: {difference} ({volume.files[0]}). Resample it onto that one.")
     preprocessing = predictor.preprocessing
-    _warn_of_orientation(volume, headers[0].orientation, preprocessing.slicing.orientation)
     slicing, intensity = preprocessing.slicing, preprocessing.intensity
     form = RGB8
     if intensity is not None:
         form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
+    turn = Turn.between(headers[0].orientation, slicing.orientation)
+    shape = turn.header(headers[0]).shape
     axis = 0 if headers[0].is_picture else slicing.axis
     masks: list[np.ndarray] = []
     shares = None
     seconds = 0.0
-    depth = headers[0].shape[axis]
+    depth = shape[axis]
     for first in range(0, depth, predictor.batch_size):
         images = [
-            read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize)
+            read_slice(cache, volume.files, axis, number, slicing.neighbours, slicing.standardize, turn)
             for number in range(first, min(first + predictor.batch_size, depth))
         ]
         images = [form.check(image, str(volume.files[0]), "model") for image in images]
@@ -134,17 +136,11 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
         masks += [answer.mask for answer in answers]
         for number, answer in enumerate(answers if probabilities else (), start=first):
             if shares is None:
-                shares = np.empty((len(answer.probabilities), *headers[0].shape), answer.probabilities.dtype)
+                shares = np.empty((len(answer.probabilities), *shape), answer.probabilities.dtype)
             shares[(slice(None),) * (1 + axis) + (number,)] = answer.probabilities
-    return VolumeAnswer(stack_along(masks, axis), shares, seconds)
-
-
-def _warn_of_orientation(volume: VolumeFiles, found: str, learnt: str) -> None:
-    if found and learnt and found != learnt:
-        log.warning(
-            f"warning: {volume.files[0]}: its axes run {found}, those of the training {learnt}, so that the network "
-            f"sees it turned or mirrored. Reorient it, as with nibabel.as_closest_canonical."
-        )
+    if shares is not None:
+        shares = np.moveaxis(turn.back(np.moveaxis(shares, 0, 3)), 3, 0)
+    return VolumeAnswer(np.ascontiguousarray(turn.back(stack_along(masks, axis))), shares, seconds)
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:

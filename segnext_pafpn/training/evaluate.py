@@ -154,6 +154,7 @@ def open_run(
     """
     model, preprocessing = load_bundle(checkpoint)
     data = SegmentationDataModule(replace(data_config, intensity=preprocessing.intensity))
+    data.reader.cut_as(preprocessing.slicing)
     if preprocessing.intensity is None and not data.card.image.is_rgb8:
         raise UserError(
             f"{checkpoint}: the model was trained on 8-bit RGB; card '{data.card.name}' says image.normalize: "

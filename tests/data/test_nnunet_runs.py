@@ -1,6 +1,7 @@
 """A user of nnU-Net trains and predicts in each of its forms, without writing anything."""
 
 import json
+from shutil import copytree
 
 import nibabel
 import numpy as np
@@ -8,7 +9,7 @@ import tifffile
 
 from segnext_pafpn.cli import main
 from tests.conftest import SMALL_RUN
-from tests.data.volumes import SHAPE, nnunet, nnunet_png, nnunet_tiff
+from tests.data.volumes import SHAPE, nnunet, nnunet_png, nnunet_tiff, reorient
 
 
 def train_and_predict(root, source, output, *options):
@@ -50,6 +51,28 @@ def test_regions_of_nnunet_are_scored_by_their_own_names(tmp_path, capsys):
     structures = json.loads((run / "metrics_val_medical.json").read_text())["structures"]
     assert list(structures) == ["both", "both (rest)", "posterior"]
     assert "<h2>Regions</h2>" in (run / "metrics_val.html").read_text()
+
+
+def test_a_run_scores_the_same_on_volumes_that_are_all_stored_another_way(tmp_path):
+    """Cut across the same anatomical axis, and turned as the volumes of its training were."""
+    root, other = tmp_path / "Dataset006_Turned", tmp_path / "again/Dataset006_Turned"
+    nnunet(root)
+    train_and_predict(root, root / "imagesTs", tmp_path, "--data.layout={folds: 2}")
+    copytree(root, other)
+    for path in other.rglob("*.nii.gz"):
+        reorient(path, "PSR")
+    values = []
+    for place in (root, other):
+        run = tmp_path / f"run{len(values)}"
+        copytree(tmp_path / "r", run)
+        for file in run.glob("metrics*"):
+            file.unlink()
+        command = ["val", "--checkpoint", str(run), "--data.root", str(place), "--metrics", "medical"]
+        assert main([*command, "--trainer.accelerator=cpu"]) == 0
+        values.append([json.loads(file.read_text()) for file in sorted(run.glob("metrics*.json"))])
+    (first, medical), (second, again) = values
+    assert first["per_class"] == second["per_class"] and sum(row["truth_pixels"] for row in first["per_class"])
+    assert medical["structures"] == again["structures"]
 
 
 def test_a_user_of_nnunet_trains_and_predicts_tiff_stacks(tmp_path):

@@ -151,5 +151,27 @@ def test_volumes_that_run_another_way_than_the_others_are_told(tmp_path):
     reader = reader_of(card)
     (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
     usual = reader.slicing.orientation
-    assert len(usual) == 3 and f"1 of 2 volumes with other axes than most, {tmp_path}/images/p1.nii.gz" in warning
-    assert f", not {usual}" in warning
+    assert len(usual) == 3 and f"1 of 2 volumes stored with other axes than most, {tmp_path}/images/p1" in warning
+    assert f", not {usual}): they are turned" in warning
+    reader = reader_of(card, orientation="stored")
+    (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
+    assert f", not {usual}): they reach the network turned" in warning and reader.slicing.orientation == ""
+
+
+def test_volumes_that_do_not_say_how_they_run_are_told_beside_others(tmp_path):
+    card = scans(tmp_path)
+    for folder in ("images", "masks"):
+        path = tmp_path / folder / "p1.nii.gz"
+        np.save(tmp_path / folder / "p1.npy", np.asarray(nibabel.load(path).dataobj).T)
+        path.unlink()
+    reader = reader_of(card)
+    (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
+    assert f"1 of 2 volumes without a word on how their axes run, {tmp_path}/images/p1.npy" in warning
+
+
+def test_an_orientation_that_is_none_is_refused(tmp_path):
+    card = scans(tmp_path)
+    assert reader_of(card, orientation="LPS").slicing.orientation == "LPS"
+    for text in ("RAR", "ras", "RA", "RASS", "XYZ"):
+        with pytest.raises(UserError, match=f"layout.orientation: expected usual or stored, .* found '{text}'"):
+            reader_of(card, orientation=text)

@@ -1,5 +1,8 @@
 """Volumes as slices: every voxel once, along any axis, with spacing, neighbours and splits."""
 
+from itertools import permutations, product
+
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.slicing import stack_along, take_slice, take_with_neighbours
+from segnext_pafpn.data.readers.volume.axes import Turn, is_orientation
+from segnext_pafpn.data.readers.volume.header import VolumeHeader
+from segnext_pafpn.slicing import Slicing, stack_along, take_slice, take_with_neighbours
 from tests.data.scans import put_together, reader_of, scans
-from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels
+from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, reorient
+
+CODES = ["".join(codes[i] for i in order) for codes in product("LR", "AP", "SI") for order in permutations(range(3))]
 
 
 @given(volume=arrays(np.int16, st.tuples(*[st.integers(1, 5)] * 3, st.integers(1, 2))), axis=st.integers(0, 2))
@@ -94,3 +101,42 @@ def test_standardised_volumes_have_mean_0_and_deviation_1(tmp_path):
     for volume in images.values():
         assert volume.mean() == pytest.approx(0, abs=1e-4) and volume.std() == pytest.approx(1, abs=1e-4)
         assert volume[0].mean() != pytest.approx(0, abs=0.05)  # the volume's numbers, not the slice's
+
+
+@given(stored=st.sampled_from(CODES), wanted=st.sampled_from(CODES))
+@settings(max_examples=60, deadline=None)
+def test_turns_are_those_of_nibabel_and_lead_back(stored, wanted):
+    volume = np.arange(2 * 3 * 4 * 2).reshape(2, 3, 4, 2)  # k, j, i, channels
+    ornt = nibabel.orientations
+    change = ornt.ornt_transform(ornt.axcodes2ornt(stored), ornt.axcodes2ornt(wanted))
+    turn = Turn.between(stored, wanted)
+    assert np.array_equal(turn(volume), ornt.apply_orientation(volume.swapaxes(0, 2), change).swapaxes(0, 2))
+    assert np.array_equal(turn.back(turn(volume)), volume)
+    header = turn.header(VolumeHeader((2, 3, 4), spacing=(0.2, 0.3, 0.4)))
+    assert header.shape == turn(volume).shape[:3] and header.spacing == tuple(side / 10 for side in header.shape)
+    assert is_orientation(stored) and Turn.between(stored, "") == Turn.between("", stored) == Turn()
+
+
+def test_a_volume_that_is_stored_another_way_gives_the_same_samples(tmp_path):
+    """Images, masks, sizes, spacing and numbers of slices, with neighbours and standardised."""
+    plain, mixed = scans(tmp_path / "plain"), scans(tmp_path / "mixed")
+    for folder in ("images", "masks"):
+        reorient(tmp_path / f"mixed/{folder}/p1.nii.gz", "PSR")
+    options = {"neighbours": 1, "standardize": True, "min_foreground": 1}
+    expected, found = reader_of(plain, **options), reader_of(mixed, **options)
+    for split in ("train", "val"):
+        pairs = list(zip(expected.list_samples(split).samples, found.list_samples(split).samples, strict=True))
+        for left, right in pairs:
+            assert (left.name, left.slice) == (right.name, right.slice) and left.spacing == pytest.approx(right.spacing)
+            assert expected.size(left) == found.size(right)
+            assert np.allclose(expected.read_image(left), found.read_image(right), atol=1e-5)
+            assert np.array_equal(expected.read_mask(left), found.read_mask(right))
+
+
+def test_a_run_is_scored_on_other_volumes_cut_and_turned_as_its_own_were(tmp_path):
+    reader = reader_of(scans(tmp_path))
+    assert (reader.slicing.axis, reader.slicing.orientation) == (0, "LAS")
+    reader.cut_as(Slicing(axis=2, orientation="PSR"))
+    assert (reader.slicing.axis, reader.slicing.orientation) == (2, "PSR")
+    reader.cut_as(Slicing(axis=1))
+    assert (reader.slicing.axis, reader.slicing.orientation) == (1, "")

@@ -212,17 +212,30 @@ def test_how_volumes_are_cut_travels_with_the_model(checkpoint):
     assert load_preprocessing(checkpoint).slicing == Slicing(images=("{name}.*",))
 
 
-def test_a_volume_that_runs_another_way_than_those_of_training_is_told(checkpoint, tmp_path, capsys):
+def test_a_volume_that_runs_another_way_than_those_of_training_is_turned_and_back(checkpoint, tmp_path):
+    """The mask of a volume is the same wherever its axes run; the network, of random weights, sees it as it learnt."""
     learnt = load_preprocessing(checkpoint)
     copytree(checkpoint, tmp_path / "model")
-    save_nifti(tmp_path / "a.nii.gz", intensities(labels(0), 0))
-    found = read_header(tmp_path / "a.nii.gz").orientation
-    for orientation, count in ((found, 0), (found[::-1], 1), ("", 0)):
-        slicing = replace(learnt.slicing, orientation=orientation)
-        save_preprocessing(replace(learnt, slicing=slicing), tmp_path / "model")
-        assert load_preprocessing(tmp_path / "model").slicing.orientation == orientation
-        assert predict(tmp_path / "model", tmp_path / "a.nii.gz", tmp_path / "out", "--overwrite", "true") == 0
-        assert (
-            capsys.readouterr().out.count(f"a.nii.gz: its axes run {found}, those of the training {found[::-1]}")
-            == count
-        )
+    slicing = replace(learnt.slicing, orientation="LAS")
+    save_preprocessing(replace(learnt, slicing=slicing), tmp_path / "model")
+    assert load_preprocessing(tmp_path / "model").slicing == slicing
+    volume = nibabel.Nifti1Image(np.ascontiguousarray(intensities(labels(0), 0).T), affine())
+    assert nibabel.aff2axcodes(volume.affine) == ("L", "A", "S")
+    found = {}
+    for codes in ("LAS", "RPI", "SLP"):
+        ornt = nibabel.orientations
+        turn = ornt.ornt_transform(ornt.io_orientation(volume.affine), ornt.axcodes2ornt(codes))
+        nibabel.save(volume.as_reoriented(turn), tmp_path / f"{codes}.nii.gz")
+        options = ("--save_probabilities", "true", "--overwrite", "true")
+        assert predict(tmp_path / "model", tmp_path / f"{codes}.nii.gz", tmp_path / "out", *options) == 0
+        mask = nibabel.load(tmp_path / f"out/{codes}.nii.gz")
+        assert nibabel.aff2axcodes(mask.affine) == tuple(codes)
+        assert mask.shape == nibabel.load(tmp_path / f"{codes}.nii.gz").shape
+        back = ornt.ornt_transform(ornt.axcodes2ornt(codes), ornt.io_orientation(volume.affine))
+        found[codes] = np.asarray(mask.as_reoriented(back).dataobj)
+        (shares,) = (tmp_path / "out").rglob(f"{codes}*.npz")
+        shares = np.load(shares)["probabilities"]
+        clear = np.abs(shares[1] - 0.5) > 0.01  # not rounded to a tie
+        assert np.array_equal((shares[1] > 0.5)[clear], np.asarray(mask.dataobj).T[clear]) and clear.mean() > 0.5
+    assert found["LAS"].any() and not found["LAS"].all()
+    assert all(np.array_equal(mask, found["LAS"]) for mask in found.values())

@@ -77,6 +77,9 @@ class Reader(ABC):
         """How volumes are cut into samples; None where samples are pictures."""
         return None
 
+    def cut_as(self, slicing: Slicing | None) -> None:  # noqa: B027
+        """Cut volumes across the axis, and turned to the orientation, that another data set's were."""
+
     def fitted(self, card: Card) -> Card:
         """The card, with what the options of the layout change about the images."""
         return card

@@ -13,7 +13,13 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
-from segnext_pafpn.data.readers.volume.axes import coarsest_axis, usual_orientation, warnings_of_orientation
+from segnext_pafpn.data.readers.volume.axes import (
+    Turn,
+    coarsest_axis,
+    is_orientation,
+    usual_orientation,
+    warnings_of_orientation,
+)
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
@@ -21,6 +27,7 @@ from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.slicing import Slicing, sliced, take_slice
 
 _DIVIDE = ("volumes", "slices")
+_ORIENTATIONS = ("usual", "stored")
 
 
 @dataclass(kw_only=True)
@@ -34,6 +41,9 @@ class VolumeReader(FolderReader):
     Args:
         axis: across which slices lie: 0, 1 or 2 of (slices, rows, columns), which are k, j, i in NIfTI. None: the one
             along which pixels of most volumes are farthest apart, and 0 where none is.
+        orientation: how NIfTI volumes are turned before they are cut: ``usual``, so that their axes run as those of
+            most do; a code such as ``RAS``, where axes i, j, k run to; or ``stored``, not at all. Of other files it is
+            not known how they lie.
         neighbours: slices on each side that come along as channels.
         divide: what folds and fractions divide: ``volumes``, or ``slices`` for a single stack of pictures.
         min_foreground: pixels of other classes than the first that a slice of ``train`` has at least.
@@ -48,6 +58,7 @@ class VolumeReader(FolderReader):
     mask_types: ClassVar[tuple[str, ...]] = ANY_SUFFIXES
 
     axis: int | None = None
+    orientation: str = "usual"
     neighbours: int = 0
     divide: str = "volumes"
     min_foreground: int = 0
@@ -89,6 +100,11 @@ class VolumeReader(FolderReader):
             raise UserError(
                 "layout.divide: slices are divided by folds, val_fraction or test_fraction. Set one of them."
             )
+        if self.orientation not in _ORIENTATIONS and not is_orientation(self.orientation):
+            raise UserError(
+                f"layout.orientation: expected {' or '.join(_ORIENTATIONS)}, or where axes i, j and k run to, such as "
+                f"RAS, found '{self.orientation}'."
+            )
         for key in ("neighbours", "min_foreground", "cache_mb"):
             if getattr(self, key) < 0:
                 raise UserError(f"layout.{key}: expected 0 or more, found {getattr(self, key)}.")
@@ -107,14 +123,21 @@ class VolumeReader(FolderReader):
             folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
             fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
             headers = self._first_headers()
+            wanted = {"usual": usual_orientation(headers), "stored": ""}.get(self.orientation, self.orientation)
+            turned = [Turn.between(header.orientation, wanted).header(header) for header in headers]
             self._slicing = Slicing(
-                axis=coarsest_axis(map(self._spacing_of, headers)) if self.axis is None else self.axis,
+                axis=coarsest_axis(map(self._spacing_of, turned)) if self.axis is None else self.axis,
                 neighbours=self.neighbours,
                 standardize=self.standardize,
                 images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
-                orientation=usual_orientation(headers),
+                orientation=wanted,
             )
         return self._slicing
+
+    def cut_as(self, slicing: Slicing | None) -> None:
+        if slicing is not None:
+            self.axis, self.orientation = slicing.axis, slicing.orientation or "stored"
+            self._slicing = None
 
     def _first_headers(self) -> list[VolumeHeader]:
         """Of the volumes of the first split that can be read; the listing has the others among its problems.
@@ -163,7 +186,8 @@ class VolumeReader(FolderReader):
             listing.samples = [sample for sample in listing.samples if sample.name in drawn]
         self._warn_of_memory(listing, split)
         read = {case.image: self._headers[case.image] for case in cases.samples if case.image in self._headers}
-        listing.warnings += warnings_of_orientation(split, read, lambda: self.slicing.orientation)
+        if any(header.orientation for header in read.values()):
+            listing.warnings += warnings_of_orientation(split, read, self.slicing.orientation)
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
             listing.problems.append(
                 f"layout.min_foreground: no slice of '{split}' has {self.min_foreground} pixels of another class than "
@@ -201,6 +225,7 @@ class VolumeReader(FolderReader):
                     f"{path}: {difference} ({case.image}). They must agree: resample it onto the image, or if only "
                     f"its header is wrong set layout.require_affine: false."
                 )
+        header = self._turn(case).header(header)
         spacing = self._spacing_of(header)
         if header.is_picture:
             return [replace(case, spacing=None if spacing is None else spacing[1:])]
@@ -219,7 +244,7 @@ class VolumeReader(FolderReader):
         key = _label_files(case)
         if key not in self._foreground:
             labels = self.labels
-            numbers = range(self.header(case.image).shape[axis])
+            numbers = range(self._turn(case).header(self.header(case.image)).shape[axis])
             masks = (labels(self.read_mask(replace(case, case=case.name, slice=number))) for number in numbers)
             self._foreground[key] = np.array([((mask > 0) & (mask < len(self.card.classes))).sum() for mask in masks])
         return self._foreground[key]
@@ -230,6 +255,11 @@ class VolumeReader(FolderReader):
             self._headers[path] = read_header(path)
         return self._headers[path]
 
+    def _turn(self, sample: Sample) -> Turn:
+        """Of a case's files, which lie alike, if only by what is said of its image."""
+        stored = self.header(sample.image).orientation
+        return Turn.between(stored, self.slicing.orientation) if stored else Turn()
+
     def _spacing_of(self, header: VolumeHeader) -> tuple[float, ...] | None:
         """Of slices, rows and columns in millimetres."""
         return header.spacing or tuple(map(float, self.spacing)) or None
@@ -239,12 +269,14 @@ class VolumeReader(FolderReader):
         return (0, 0) if sample.slice is None else (self.slicing.axis, sample.slice)
 
     def size(self, sample: Sample) -> tuple[int, int]:
-        return sliced(self.header(sample.image).shape, self._cut(sample)[0])[1:]
+        header = self._turn(sample).header(self.header(sample.image))
+        return sliced(header.shape, self._cut(sample)[0])[1:]
 
     def read_image(self, sample: Sample) -> np.ndarray:
         axis, number = self._cut(sample)
         files = sample.channel_files or (sample.image,)
-        return read_slice(self.cache, files, axis, number, self.neighbours, self.standardize)
+        turn = self._turn(sample)
+        return read_slice(self.cache, files, axis, number, self.neighbours, self.standardize, turn)
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         if sample.mask is not None:
@@ -266,7 +298,7 @@ class VolumeReader(FolderReader):
 
     def _read_labels(self, path: Path, sample: Sample) -> np.ndarray:
         """``(h, w)``, the sample's slice of a label volume."""
-        volume = self.cache.get(path, labels=True)
+        volume = self._turn(sample)(self.cache.get(path, labels=True))
         axis, number = self._cut(sample)
         if volume.shape[axis] <= number:
             raise UserError(f"{path}: has {volume.shape[axis]} slices along axis {axis}, its image more than {number}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segnext_pafpn.data.readers.volume.axes import Turn
 from segnext_pafpn.data.readers.volume.files import read_volume, stem_of
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
@@ -86,9 +87,18 @@ class VolumeCache:
 
 
 def read_slice(
-    cache: VolumeCache, files: Sequence[Path], axis: int, number: int, neighbours: int = 0, standardize: bool = False
+    cache: VolumeCache,
+    files: Sequence[Path],
+    axis: int,
+    number: int,
+    neighbours: int = 0,
+    standardize: bool = False,
+    turn: Turn | None = None,
 ) -> np.ndarray:
     """``(h, w, C)``, a slice of the volumes of ``files``; see :class:`~segnext_pafpn.slicing.Slicing`.
+
+    Args:
+        turn: how the volumes are turned before they are cut.
 
     Raises:
         UserError: naming a file that cannot be read, or whose shape is not that of the first.
@@ -97,7 +107,8 @@ def read_slice(
     for path, volume in zip(files, volumes, strict=True):
         if volume.shape[:3] != volumes[0].shape[:3]:
             raise UserError(f"{path}: has the shape {volume.shape[:3]}, {files[0]} {volumes[0].shape[:3]}. Match them.")
-    image = take_with_neighbours(volumes, axis, number, neighbours)
+    turned = volumes if turn is None else [turn(volume) for volume in volumes]
+    image = take_with_neighbours(turned, axis, number, neighbours)
     if not standardize:
         return image
     mean, deviation = (np.concatenate(m) for m in zip(*(cache.moments(path) for path in files), strict=True))
