@@ -13,7 +13,7 @@ from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
 from tests.conftest import SMALL_RUN, run_together
 from tests.data.deep_images import save_any, scene, uint16
-from tests.data.layouts import SIZE, blocks, photo, save
+from tests.data.layouts import SIZE, blocks, photo, save, yolo
 from tests.data.volumes import intensities, labels, nnunet, save_nifti
 
 PAGE = (Path(__file__).parent.parent / "docs/your-data.md").read_text()
@@ -91,6 +91,7 @@ def knee(root: Path) -> None:
 
 BUILDERS = {"field": field, "town": town, "eyes": eyes, "shop": shop, "clinic": clinic, "brain": brain, "knee": knee}
 NNUNET = "Dataset104_Organs"
+YOLO = "leaves"
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +100,16 @@ def folder(tmp_path_factory) -> Path:
     for name, build in BUILDERS.items():
         build(path / name)
         (path / f"{name}.yaml").write_text(CARDS[name])
+    yolo(path / YOLO)
     nnunet(path / NNUNET, cases=5, channels=("CT",))
     return path
 
 
 def test_the_page_has_a_card_and_commands_for_each_folder():
     assert list(CARDS) == list(BUILDERS)
-    patterns = (r"(\w+)\.yaml", r"(Dataset\w+)", r"runs/(\w+)")
+    patterns = (rf"({YOLO})/data\.yaml", r"(\w+)\.yaml", r"(Dataset\w+)", r"runs/(\w+)")
     named = [next(filter(None, (re.search(p, " ".join(words)) for p in patterns))) for words in commands()]
-    assert {match[1] for match in named} == {*BUILDERS, NNUNET}
+    assert {match[1] for match in named} == {*BUILDERS, NNUNET, YOLO}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -126,7 +128,8 @@ def test_the_commands_of_the_page_run(folder):
     runs = [words[1:] + (smaller if words[1] == "train" else []) for words in commands()]
     run_together(folder, *runs)
     names = {path.parent.name for path in folder.glob("runs/*/metrics_val.json")}
-    assert names == {"field", "town", "eyes", "shop", "clinic-0", "clinic-1", "brain", "organs-0", "knee", "eyes-rare"}
+    cards = "field town eyes shop clinic-0 clinic-1 brain organs-0 knee eyes-rare"
+    assert names == {*cards.split(), YOLO}
     assert sorted(path.name for path in (folder / "masks").glob("*.png")) == [f"p{i:02}.png" for i in range(1, 6)]
     assert sorted(path.name for path in (folder / "tumours").iterdir()) == ["scan_1.png", "scan_2.png"]
     assert [path.name for path in (folder / "predictions").iterdir()] == ["case_005.nii.gz"]

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from segnext_pafpn.data import data_yaml
 from segnext_pafpn.data.class_rows import ClassRow, brief, parse_colors, parse_ids, parse_row
 from segnext_pafpn.data.dataset_json import FILE, card_content
 from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
@@ -86,7 +87,9 @@ def shipped_cards() -> list[str]:
 
 
 def load_card(name_or_path: str) -> Card:
-    """Read a card by the name of a shipped one, the path of a YAML file, or the folder of a data set of nnU-Net.
+    """Read a card by the name of a shipped one or the path of a YAML file; or what stands in its place.
+
+    These are the folder of a data set of nnU-Net, and the path of a ``data.yaml`` of Ultralytics.
 
     Raises:
         UserError: naming the file, the key and what is wrong with it.
@@ -106,7 +109,7 @@ def load_card(name_or_path: str) -> Card:
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
                 f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file, "
-                f"or the folder of a data set of nnU-Net."
+                f"or of a data.yaml of Ultralytics, or the folder of a data set of nnU-Net."
             )
     elif not path.is_file():
         raise UserError(
@@ -117,6 +120,8 @@ def load_card(name_or_path: str) -> Card:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+    if data_yaml.is_data_yaml(content):
+        return _parse_card(data_yaml.card_content(content, path), path)
     return _parse_card(_with_dataset_json(content, path), path)
 
 

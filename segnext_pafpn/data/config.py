@@ -38,7 +38,8 @@ class DataConfig:
     """What to train and evaluate on.
 
     Args:
-        card: name of a shipped card, path of a YAML card, or folder of a data set of nnU-Net.
+        card: name of a shipped card, path of a YAML card or of Ultralytics' data.yaml, or folder of a data set of
+            nnU-Net.
         root: the data set's folder, in place of the one in the card.
         layout: options of the card's layout in place of its own, such as ``{fold: 1}``.
         train_split: split to train on.

@@ -157,6 +157,26 @@ def coco(root: Path) -> None:
         (root / f"annotations/{split}.json").write_text(json.dumps(content))
 
 
+def yolo(root: Path) -> None:
+    """A triangle, a box and a smaller one on it in each image of ``train``; one of ``val`` without a label."""
+    train = (
+        "0 0.5 0.1 0.9 0.1 0.9 0.6",
+        "0 0.125 0.1 0.375 0.1 0.375 0.5 0.125 0.5",
+        "1 0.25 0.2 0.3125 0.2 0.3125 0.3 0.25 0.3",
+    )
+    lines = {
+        "train": "\n".join(train),
+        "val": "1 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n",
+    }
+    for split, text in lines.items():
+        for i in range(3):
+            photo(root / f"images/{split}/{i:03}.jpg", seed=i)
+            if i or split == "train":
+                (root / f"labels/{split}").mkdir(parents=True, exist_ok=True)
+                (root / f"labels/{split}/{i:03}.txt").write_text(text)
+    (root / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: {0: leaf, 1: spot}\n")
+
+
 def make_camvid(root: Path) -> None:
     """The folders of the card camvid, with random masks."""
     for split in ("train", "val"):
@@ -202,7 +222,9 @@ BUILDERS = {
     "isbi2012-folds": isbi2012,
     "coco": coco,
     "rle": rle,
+    "yolo": yolo,
 }
+NO_CARD = {"yolo": "data.yaml"}  # what stands in the card's place
 
 
 def build(name: str, folder: Path) -> Card:
@@ -211,6 +233,8 @@ def build(name: str, folder: Path) -> Card:
 
     root = folder / name
     BUILDERS[name](root)
+    if name in NO_CARD:
+        return load_card(str(root / NO_CARD[name]))
     if name in CARD_OF:
         return load_card(str(write_card(root, **CARD_OF[name])))
     return load_card(name)

@@ -19,7 +19,7 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from tests.conftest import SMALL_RUN
-from tests.data.layouts import BUILDERS, CARD_OF, SIZE, blocks, build, isbi2012, make_camvid, shifted
+from tests.data.layouts import BUILDERS, CARD_OF, NO_CARD, SIZE, blocks, build, isbi2012, make_camvid, shifted
 
 COUNTS = {
     "cityscapes": {"train": 4, "val": 2},
@@ -32,6 +32,7 @@ COUNTS = {
     "isbi2012-folds": {"train": 8, "val": 2},
     "coco": {"train": 4, "val": 2},
     "rle": {"train": 4, "val": 2},
+    "yolo": {"train": 3, "val": 3},
 }
 
 
@@ -236,7 +237,7 @@ def test_training_starts_from_every_layout(tmp_path):
         {**BUILDERS, "camvid": make_camvid, "isbi2012": isbi2012}[name](tmp_path / name)
         given |= {"--data.root": str(tmp_path / name), "--name": name}
         runs.append(["train", *[word for pair in given.items() for word in pair], *smaller])
-    for name in CARD_OF:
+    for name in (*CARD_OF, *NO_CARD):
         runs.append(["train", "--data", str(build(name, tmp_path).path), "--name", name, *smaller])
     code = f"from segnext_pafpn.cli import main\nfor arguments in {runs!r}: assert main(arguments) == 0, arguments"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -14,6 +14,7 @@ from segnext_pafpn.data.readers.nnunet import NnunetReader
 from segnext_pafpn.data.readers.rle import RleReader
 from segnext_pafpn.data.readers.synthetic import SyntheticReader
 from segnext_pafpn.data.readers.volumes import VolumeReader
+from segnext_pafpn.data.readers.yolo import YoloReader
 from segnext_pafpn.errors import UserError, nearest
 
 READERS: dict[str, type[Reader]] = {
@@ -21,6 +22,7 @@ READERS: dict[str, type[Reader]] = {
     "cityscapes": CityscapesReader,
     "rle": RleReader,
     "coco": CocoReader,
+    "yolo": YoloReader,
     "volumes": VolumeReader,
     "nnunet": NnunetReader,
     "synthetic": SyntheticReader,
