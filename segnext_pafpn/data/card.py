@@ -101,10 +101,12 @@ def load_card(name_or_path: str) -> Card:
             return _parse_card({**card_content(folder), "root": "."}, folder / FILE)
         if not path.is_file():
             if folder.is_dir():
+                inside = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+                hint = f" Did you mean {inside[0]}?" if inside else ""
                 raise UserError(
                     f"data.card: {folder} is a folder, expected a card: a shipped one's name or the path of a .yaml "
-                    f"file; or nnU-Net's folder with its {FILE}, which is not in it. Give the folder with --data.root, "
-                    f"or write a card for it (docs/your-data.md)."
+                    f"file; or nnU-Net's folder with its {FILE}, which is not in it.{hint} Give the folder with "
+                    f"--data.root, or write a card for it (docs/your-data.md)."
                 )
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "

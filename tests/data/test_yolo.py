@@ -94,6 +94,12 @@ def test_outlines_of_text_that_do_not_fit(tmp_path, text, words):
     only(check_split(card, build_reader(card), "train").problems, "labels/train/000.txt", words)
 
 
+def test_the_folder_of_a_data_yaml_is_pointed_to_it(tmp_path):
+    build("yolo", tmp_path)
+    with pytest.raises(UserError, match="yolo is a folder, expected a card: .* Did you mean .*yolo/data.yaml?"):
+        load_card(str(tmp_path / "yolo"))
+
+
 def test_a_label_that_is_no_text_is_named(tmp_path):
     card = build("yolo", tmp_path)
     (tmp_path / "yolo/labels/train/000.txt").write_bytes(b"\xff\xfe\x00\x81")

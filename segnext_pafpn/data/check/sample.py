@@ -154,7 +154,7 @@ def _mask_kind(sample: Sample, raw: np.ndarray) -> str:
     """Of the file as it is, whose values a reader may have changed."""
     path = sample.mask or next((path for _, path in sample.class_masks), None)
     if path is None:
-        return f"1 x {raw.dtype}"
+        return f"1 x {raw.dtype}" if sample.image is None else "no file"
     try:
         with Image.open(path) as image:
             kind = np.dtype(ImageMode.getmode(image.mode).typestr)
