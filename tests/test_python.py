@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 import segnext_pafpn
 from segnext_pafpn import TrainConfig, UserError, fit, load_config
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.tta import find_views
@@ -64,6 +65,12 @@ def test_mistakes_in_it_are_one_line(name, settings, words):
     with pytest.raises(UserError) as error:
         load_config(name, settings)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["crop_size", "image_size"])
+def test_a_size_of_one_number_says_what_to_write(key):
+    with pytest.raises(UserError, match=rf"data.{key}: expected height and width, found 64. Write \(64, 64\)."):
+        SegmentationDataModule(DataConfig(**{key: 64}))
 
 
 class Steps(Callback):

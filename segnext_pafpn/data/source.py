@@ -1,5 +1,6 @@
 """A data set as a configuration names it: card, reader and labels. Does without torch, to be quick."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
@@ -70,6 +71,10 @@ def _check_intensity(card: Card, intensity: Intensity | None) -> None:
 
 
 def _check_config(config: DataConfig) -> None:
+    for key in ("crop_size", "image_size"):
+        size = getattr(config, key)
+        if size is not None and not (isinstance(size, Sequence) and len(size) == 2):
+            raise UserError(f"data.{key}: expected height and width, found {size!r}. Write ({size!r}, {size!r}).")
     positive = {
         "batch_size": config.batch_size,
         "val_batch_size": config.val_batch_size,
