@@ -1,9 +1,20 @@
-"""From a volume (D, H, W, C) to its slices (h, w, C) along an axis, and back."""
+"""From a volume (D, H, W, C) to its slices (h, w, C) along an axis, and back; and how it is turned before."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+_OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "I": "S", "S": "I"}
+
+
+def is_orientation(text: str) -> bool:
+    """Whether it says where three axes run to, as ``RAS`` does."""
+    return len(text) == 3 and {frozenset((code, _OPPOSITE.get(code))) for code in text} == {
+        frozenset("LR"),
+        frozenset("PA"),
+        frozenset("IS"),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +29,9 @@ class Slicing:
             that is a file of its own.
         orientation: where axes i, j, k of NIfTI files run to once they are turned, such as ``RAS``; empty: they are cut
             as they are stored.
+
+    Raises:
+        ValueError: for an orientation that is none.
     """
 
     axis: int = 0
@@ -25,6 +39,51 @@ class Slicing:
     standardize: bool = False
     images: tuple[str, ...] = ("{name}.*",)
     orientation: str = ""
+
+    def __post_init__(self) -> None:
+        if self.orientation and not is_orientation(self.orientation):
+            raise ValueError(f"orientation is '{self.orientation}', expected one such as RAS, or none")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a volume is turned: its axes change places, and then some are mirrored.
+
+    Args:
+        order: which axis of the stored (D, H, W) comes first, second and third.
+        steps: 1, or -1 for an axis of the turned volume that is mirrored.
+    """
+
+    order: tuple[int, int, int] = (0, 1, 2)
+    steps: tuple[int, int, int] = (1, 1, 1)
+
+    @classmethod
+    def between(cls, stored: str, wanted: str) -> "Turn":
+        """From axes i, j, k that run to ``stored``, such as ``LPS``, to ``wanted``; none where one is empty."""
+        if not stored or not wanted:
+            return cls()
+        axes = stored[::-1]  # of (D, H, W), which are k, j, i
+        order = tuple(next(i for i, own in enumerate(axes) if code in (own, _OPPOSITE[own])) for code in wanted[::-1])
+        steps = tuple(1 if axes[i] == code else -1 for i, code in zip(order, wanted[::-1], strict=True))
+        return cls(order, steps)
+
+    @property
+    def moves_axes(self) -> bool:
+        """Whether axes change places, so that what lay together in a file does not any more."""
+        return self.order != (0, 1, 2)
+
+    def __call__(self, volume: np.ndarray) -> np.ndarray:
+        """The stored volume (D, H, W, ...) turned: a view."""
+        return volume.transpose(*self.order, *range(3, volume.ndim))[tuple(slice(None, None, s) for s in self.steps)]
+
+    def back(self, volume: np.ndarray) -> np.ndarray:
+        """The turned volume (D, H, W, ...) as it was stored: a view."""
+        mirrored = volume[tuple(slice(None, None, step) for step in self.steps)]
+        return mirrored.transpose(*np.argsort(self.order), *range(3, volume.ndim))
+
+    def permuted(self, values: Sequence) -> tuple:
+        """Something of each stored axis (D, H, W), such as its spacing, in the order of the turned ones."""
+        return tuple(values[i] for i in self.order)
 
 
 def sliced(values: Sequence[float], axis: int) -> tuple:

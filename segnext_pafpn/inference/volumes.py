@@ -14,7 +14,7 @@ from segnext_pafpn.data.image_format import RGB8, ImageFormat
 from segnext_pafpn.data.readers.images import by_name
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.volume import nifti
-from segnext_pafpn.data.readers.volume.axes import Turn
+from segnext_pafpn.data.readers.volume.axes import turn_to, turned_header
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, VOLUME_SUFFIXES, read_header, suffix_of
 from segnext_pafpn.data.readers.volume.header import describe_grid_difference
@@ -117,8 +117,8 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
     if intensity is not None:
         form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
-    turn = Turn.between(headers[0].orientation, slicing.orientation)
-    shape = turn.header(headers[0]).shape
+    turn = turn_to(headers[0], slicing.orientation)
+    shape = turned_header(headers[0], slicing.orientation).shape
     axis = 0 if headers[0].is_picture else slicing.axis
     masks: list[np.ndarray] = []
     shares = None

@@ -151,11 +151,12 @@ def test_volumes_that_run_another_way_than_the_others_are_told(tmp_path):
     reader = reader_of(card)
     (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
     usual = reader.slicing.orientation
-    assert len(usual) == 3 and f"1 of 2 volumes stored with other axes than most, {tmp_path}/images/p1" in warning
-    assert f", not {usual}): they are turned" in warning
+    assert len(usual) == 3 and "the axes of 1 of 2 volumes run " in warning
+    assert f", not {usual}: {tmp_path}/images/p1.nii.gz. They are turned to {usual}" in warning
     reader = reader_of(card, orientation="stored")
     (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
-    assert f", not {usual}): they reach the network turned" in warning and reader.slicing.orientation == ""
+    assert f", not {usual}: " in warning and "remove layout.orientation: stored" in warning
+    assert reader.slicing.orientation == ""
 
 
 def test_volumes_that_do_not_say_how_they_run_are_told_beside_others(tmp_path):
@@ -166,7 +167,8 @@ def test_volumes_that_do_not_say_how_they_run_are_told_beside_others(tmp_path):
         path.unlink()
     reader = reader_of(card)
     (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
-    assert f"1 of 2 volumes without a word on how their axes run, {tmp_path}/images/p1.npy" in warning
+    assert "1 of 2 volumes do not say how their axes run, others run" in warning
+    assert f"{tmp_path}/images/p1.npy. The network may see them" in warning
 
 
 def test_an_orientation_that_is_none_is_refused(tmp_path):

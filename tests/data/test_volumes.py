@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.readers.volume.axes import Turn, is_orientation
+from segnext_pafpn.data.readers.volume.axes import turn_to, turned_header
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
-from segnext_pafpn.slicing import Slicing, stack_along, take_slice, take_with_neighbours
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.slicing import Slicing, Turn, is_orientation, stack_along, take_slice, take_with_neighbours
 from tests.data.scans import put_together, reader_of, scans
 from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, reorient
 
@@ -112,9 +113,15 @@ def test_turns_are_those_of_nibabel_and_lead_back(stored, wanted):
     turn = Turn.between(stored, wanted)
     assert np.array_equal(turn(volume), ornt.apply_orientation(volume.swapaxes(0, 2), change).swapaxes(0, 2))
     assert np.array_equal(turn.back(turn(volume)), volume)
-    header = turn.header(VolumeHeader((2, 3, 4), spacing=(0.2, 0.3, 0.4)))
+    stated = VolumeHeader((2, 3, 4), spacing=(0.2, 0.3, 0.4), orientation=stored)
+    assert turn_to(stated, wanted) == turn
+    header = turned_header(stated, wanted)
     assert header.shape == turn(volume).shape[:3] and header.spacing == tuple(side / 10 for side in header.shape)
-    assert is_orientation(stored) and Turn.between(stored, "") == Turn.between("", stored) == Turn()
+    assert (
+        header.orientation == wanted
+        and is_orientation(stored)
+        and Turn.between(stored, "") == Turn.between("", stored) == Turn()
+    )
 
 
 def test_a_volume_that_is_stored_another_way_gives_the_same_samples(tmp_path):
@@ -126,6 +133,7 @@ def test_a_volume_that_is_stored_another_way_gives_the_same_samples(tmp_path):
     expected, found = reader_of(plain, **options), reader_of(mixed, **options)
     for split in ("train", "val"):
         pairs = list(zip(expected.list_samples(split).samples, found.list_samples(split).samples, strict=True))
+        assert len(pairs) > 6
         for left, right in pairs:
             assert (left.name, left.slice) == (right.name, right.slice) and left.spacing == pytest.approx(right.spacing)
             assert expected.size(left) == found.size(right)
@@ -134,9 +142,41 @@ def test_a_volume_that_is_stored_another_way_gives_the_same_samples(tmp_path):
 
 
 def test_a_run_is_scored_on_other_volumes_cut_and_turned_as_its_own_were(tmp_path):
-    reader = reader_of(scans(tmp_path))
+    card = scans(tmp_path)
+    reader = reader_of(card, min_foreground=1)
     assert (reader.slicing.axis, reader.slicing.orientation) == (0, "LAS")
-    reader.cut_as(Slicing(axis=2, orientation="PSR"))
-    assert (reader.slicing.axis, reader.slicing.orientation) == (2, "PSR")
+    assert all(s.spacing == pytest.approx(SPACING) for s in reader.list_samples("train").samples)
+    reader.cut_as(Slicing(axis=2, orientation="PSR", standardize=True))  # across i, which runs to R: the rows of LAS
+    assert (reader.slicing.axis, reader.slicing.orientation, reader.slicing.standardize) == (2, "PSR", True)
+    samples = reader.list_samples("train").samples
+    assert all(s.spacing == pytest.approx((SPACING[1], SPACING[2], SPACING[0])) for s in samples)
+    expected = sum(int(labels(int(case[1:])).any(axis=(0, 2)).sum()) for case in {s.case for s in samples})
+    assert len(samples) == expected and reader.read_image(samples[0]).min() < 0 < reader.read_image(samples[0]).max()
+    reader = reader_of(card)
     reader.cut_as(Slicing(axis=1))
     assert (reader.slicing.axis, reader.slicing.orientation) == (1, "")
+    reader.cut_as(None)
+    assert reader.slicing.axis == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "learnt"), [("axis", 1, 2), ("orientation", "RAS", "LPS"), ("neighbours", 1, 0)]
+)
+def test_a_layout_that_cuts_otherwise_than_the_run_did_is_refused(tmp_path, key, value, learnt):
+    reader = reader_of(scans(tmp_path), **{key: value})
+    with pytest.raises(UserError, match=f"layout.{key}: is {value}, but the model was trained with {learnt}. Leave"):
+        reader.cut_as(Slicing(axis=2, orientation="LPS"))
+
+
+def test_a_volume_whose_axes_change_places_is_read_into_memory_or_unpacked_so(tmp_path):
+    card = scans(tmp_path, ending=".nii")
+    truth = labels(1)
+    for folder in ("images", "masks"):
+        reorient(tmp_path / f"{folder}/p1.nii", "PSR")
+    for options in ({}, {"unpack": "unpacked"}):
+        reader = reader_of(card, **options)
+        samples = [s for split in ("train", "val") for s in reader.list_samples(split).samples if s.case == "p1"]
+        assert np.array_equal(np.stack([reader.read_mask(sample) for sample in samples]), truth)
+        volume = reader.cache.get(samples[0].mask, labels=True, turn=reader._turn(samples[0]))
+        assert volume.flags.c_contiguous and (getattr(volume, "_mmap", None) is not None) == bool(options)
+    assert len(list((tmp_path / "unpacked").iterdir())) == 1

@@ -51,7 +51,7 @@ def reorient(path: Path, codes: str) -> None:
     """Store the file's volume with axes that run to ``codes``, such as ``RAS``; its voxels stay where they are."""
     orientations, image = nibabel.orientations, nibabel.load(path)
     turn = orientations.ornt_transform(orientations.io_orientation(image.affine), orientations.axcodes2ornt(codes))
-    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine).as_reoriented(turn), path)
+    nibabel.save(nibabel.Nifti1Image(np.array(image.dataobj), image.affine).as_reoriented(turn), path)
 
 
 def write_dataset_json(root: Path, **changes: object) -> None:

@@ -78,7 +78,11 @@ class Reader(ABC):
         return None
 
     def cut_as(self, slicing: Slicing | None) -> None:  # noqa: B027
-        """Cut volumes across the axis, and turned to the orientation, that another data set's were."""
+        """Cut volumes as those of a training were: across its axis, turned to its orientation, standardised or not.
+
+        Raises:
+            UserError: if an option of the layout says otherwise.
+        """
 
     def fitted(self, card: Card) -> Card:
         """The card, with what the options of the layout change about the images."""

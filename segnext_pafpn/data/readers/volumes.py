@@ -13,18 +13,12 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
-from segnext_pafpn.data.readers.volume.axes import (
-    Turn,
-    coarsest_axis,
-    is_orientation,
-    usual_orientation,
-    warnings_of_orientation,
-)
+from segnext_pafpn.data.readers.volume.axes import choose_cut, turn_to, turned_header, warnings_of_orientation
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.slicing import Slicing, sliced, take_slice
+from segnext_pafpn.slicing import Slicing, Turn, is_orientation, sliced, take_slice
 
 _DIVIDE = ("volumes", "slices")
 _ORIENTATIONS = ("usual", "stored")
@@ -122,22 +116,36 @@ class VolumeReader(FolderReader):
             patterns = (self.image_pattern, *self.channel_patterns)
             folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
             fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
-            headers = self._first_headers()
-            wanted = {"usual": usual_orientation(headers), "stored": ""}.get(self.orientation, self.orientation)
-            turned = [Turn.between(header.orientation, wanted).header(header) for header in headers]
+            axis, orientation = self.axis, "" if self.orientation == "stored" else self.orientation
+            if axis is None or orientation == "usual":
+                axis, orientation = choose_cut(self._first_headers(), axis, orientation, self._spacing_of)
             self._slicing = Slicing(
-                axis=coarsest_axis(map(self._spacing_of, turned)) if self.axis is None else self.axis,
+                axis=axis,
                 neighbours=self.neighbours,
                 standardize=self.standardize,
                 images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
-                orientation=wanted,
+                orientation=orientation,
             )
         return self._slicing
 
     def cut_as(self, slicing: Slicing | None) -> None:
-        if slicing is not None:
-            self.axis, self.orientation = slicing.axis, slicing.orientation or "stored"
-            self._slicing = None
+        if slicing is None:
+            return
+        wanted = {
+            "axis": slicing.axis,
+            "orientation": slicing.orientation or "stored",
+            "neighbours": slicing.neighbours,
+        }
+        for key, value in wanted.items():
+            if getattr(self, key) not in (value, None, "usual"):
+                raise UserError(
+                    f"layout.{key}: is {getattr(self, key)}, but the model was trained with {value}. Leave it out, or "
+                    f"set it to {value}."
+                )
+        self.axis, self.orientation, self.standardize = wanted["axis"], wanted["orientation"], slicing.standardize
+        self._slicing = None  # and nothing that was read before is cut so
+        self._foreground.clear()
+        self.cache = VolumeCache(self.cache.max_bytes, self.cache.unpack)
 
     def _first_headers(self) -> list[VolumeHeader]:
         """Of the volumes of the first split that can be read; the listing has the others among its problems.
@@ -225,7 +233,7 @@ class VolumeReader(FolderReader):
                     f"{path}: {difference} ({case.image}). They must agree: resample it onto the image, or if only "
                     f"its header is wrong set layout.require_affine: false."
                 )
-        header = self._turn(case).header(header)
+        header = self._turned_header(case)
         spacing = self._spacing_of(header)
         if header.is_picture:
             return [replace(case, spacing=None if spacing is None else spacing[1:])]
@@ -244,7 +252,7 @@ class VolumeReader(FolderReader):
         key = _label_files(case)
         if key not in self._foreground:
             labels = self.labels
-            numbers = range(self._turn(case).header(self.header(case.image)).shape[axis])
+            numbers = range(self._turned_header(case).shape[axis])
             masks = (labels(self.read_mask(replace(case, case=case.name, slice=number))) for number in numbers)
             self._foreground[key] = np.array([((mask > 0) & (mask < len(self.card.classes))).sum() for mask in masks])
         return self._foreground[key]
@@ -255,10 +263,15 @@ class VolumeReader(FolderReader):
             self._headers[path] = read_header(path)
         return self._headers[path]
 
+    def _orientation(self, sample: Sample) -> str:
+        """What a case's files are turned to, which lie as its image says. Pictures need not wait for all headers."""
+        return self.slicing.orientation if self.header(sample.image).orientation else ""
+
     def _turn(self, sample: Sample) -> Turn:
-        """Of a case's files, which lie alike, if only by what is said of its image."""
-        stored = self.header(sample.image).orientation
-        return Turn.between(stored, self.slicing.orientation) if stored else Turn()
+        return turn_to(self.header(sample.image), self._orientation(sample))
+
+    def _turned_header(self, sample: Sample) -> VolumeHeader:
+        return turned_header(self.header(sample.image), self._orientation(sample))
 
     def _spacing_of(self, header: VolumeHeader) -> tuple[float, ...] | None:
         """Of slices, rows and columns in millimetres."""
@@ -269,8 +282,7 @@ class VolumeReader(FolderReader):
         return (0, 0) if sample.slice is None else (self.slicing.axis, sample.slice)
 
     def size(self, sample: Sample) -> tuple[int, int]:
-        header = self._turn(sample).header(self.header(sample.image))
-        return sliced(header.shape, self._cut(sample)[0])[1:]
+        return sliced(self._turned_header(sample).shape, self._cut(sample)[0])[1:]
 
     def read_image(self, sample: Sample) -> np.ndarray:
         axis, number = self._cut(sample)
@@ -298,7 +310,7 @@ class VolumeReader(FolderReader):
 
     def _read_labels(self, path: Path, sample: Sample) -> np.ndarray:
         """``(h, w)``, the sample's slice of a label volume."""
-        volume = self._turn(sample)(self.cache.get(path, labels=True))
+        volume = self.cache.get(path, labels=True, turn=self._turn(sample))
         axis, number = self._cut(sample)
         if volume.shape[axis] <= number:
             raise UserError(f"{path}: has {volume.shape[axis]} slices along axis {axis}, its image more than {number}.")

@@ -1,66 +1,31 @@
 """Across which axis volumes are cut, and how those that are stored another way than the others are turned."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
 from segnext_pafpn.errors import counted
+from segnext_pafpn.slicing import Turn
 
 _COARSER = 1.05  # spacings that differ by less are alike
-_OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "I": "S", "S": "I"}
 
 
-def is_orientation(text: str) -> bool:
-    """Whether it says where three axes run to, as ``RAS`` does."""
-    return len(text) == 3 and {frozenset((code, _OPPOSITE.get(code))) for code in text} == {
-        frozenset("LR"),
-        frozenset("PA"),
-        frozenset("IS"),
-    }
+def turn_to(header: VolumeHeader, orientation: str) -> Turn:
+    """How the file's volume is turned to an orientation; not at all where either is empty."""
+    return Turn.between(header.orientation, orientation)
 
 
-@dataclass(frozen=True)
-class Turn:
-    """How a volume is turned: its axes change places, and then some are mirrored.
-
-    Args:
-        order: which axis of the stored (D, H, W) comes first, second and third.
-        steps: 1, or -1 for an axis of the turned volume that is mirrored.
-    """
-
-    order: tuple[int, int, int] = (0, 1, 2)
-    steps: tuple[int, int, int] = (1, 1, 1)
-
-    @classmethod
-    def between(cls, stored: str, wanted: str) -> "Turn":
-        """From axes i, j, k that run to ``stored``, such as ``LPS``, to ``wanted``; none where one is empty."""
-        if not stored or not wanted:
-            return cls()
-        axes = stored[::-1]  # of (D, H, W), which are k, j, i
-        order = tuple(next(i for i, own in enumerate(axes) if code in (own, _OPPOSITE[own])) for code in wanted[::-1])
-        steps = tuple(1 if axes[i] == code else -1 for i, code in zip(order, wanted[::-1], strict=True))
-        return cls(order, steps)
-
-    def __call__(self, volume: np.ndarray) -> np.ndarray:
-        """The stored volume (D, H, W, ...) turned: a view."""
-        return volume.transpose(*self.order, *range(3, volume.ndim))[tuple(slice(None, None, s) for s in self.steps)]
-
-    def back(self, volume: np.ndarray) -> np.ndarray:
-        """The turned volume (D, H, W, ...) as it was stored: a view."""
-        mirrored = volume[tuple(slice(None, None, step) for step in self.steps)]
-        return mirrored.transpose(*np.argsort(self.order), *range(3, volume.ndim))
-
-    def header(self, header: VolumeHeader) -> VolumeHeader:
-        """Shape and spacing of the turned volume; the affine stays that of the file."""
-        spacing = None if header.spacing is None else self._sorted(header.spacing)
-        return replace(header, shape=self._sorted(header.shape), spacing=spacing)
-
-    def _sorted(self, values: Sequence) -> tuple:
-        return tuple(values[i] for i in self.order)
+def turned_header(header: VolumeHeader, orientation: str) -> VolumeHeader:
+    """Of the turned volume; its affine is not known any more."""
+    turn = turn_to(header, orientation)
+    if turn == Turn():
+        return header
+    spacing = None if header.spacing is None else turn.permuted(header.spacing)
+    return replace(header, shape=turn.permuted(header.shape), spacing=spacing, affine=None, orientation=orientation)
 
 
 def coarsest_axis(spacings: Iterable[tuple[float, ...] | None]) -> int:
@@ -82,6 +47,27 @@ def usual_orientation(headers: Iterable[VolumeHeader]) -> str:
     return min(found, key=lambda code: (-found[code], code), default="")
 
 
+def choose_cut(
+    headers: Sequence[VolumeHeader],
+    axis: int | None,
+    orientation: str,
+    spacing_of: Callable[[VolumeHeader], tuple[float, ...] | None],
+) -> tuple[int, str]:
+    """The axis that volumes are cut across, and the orientation that they are turned to before.
+
+    Args:
+        headers: of the volumes that decide.
+        axis: the one that was asked for; None for the coarsest of the turned volumes.
+        orientation: the one that was asked for; ``usual`` for that of most, empty for none.
+        spacing_of: the spacing of a turned volume, where it is known.
+    """
+    if orientation == "usual":
+        orientation = usual_orientation(headers)
+    if axis is None:
+        axis = coarsest_axis(spacing_of(turned_header(header, orientation)) for header in headers)
+    return axis, orientation
+
+
 def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], wanted: str) -> list[str]:
     """What to say of volumes that are stored turned or mirrored against the others; a line for each kind.
 
@@ -92,23 +78,23 @@ def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], wa
     usual = wanted or usual_orientation(headers.values())
     if not usual:
         return []
-    turned = [path for path, header in headers.items() if header.orientation not in ("", usual)]
+    others = [path for path, header in headers.items() if header.orientation not in ("", usual)]
     silent = [path for path, header in headers.items() if not header.orientation]
+    count = counted(len(headers), "volume")
     lines = []
-    if turned:
-        first = turned[0]
+    if others:
+        code = headers[others[0]].orientation
         done = (
-            "are turned to them as they are read, with their labels. If their headers are wrong, correct them"
+            f"They are turned to {usual} as they are read. If their headers are wrong, correct them."
             if wanted
-            else "reach the network turned or mirrored: layout.orientation is stored"
+            else "The network sees them turned or mirrored: remove layout.orientation: stored."
         )
         lines.append(
-            f"split '{split}': {len(turned)} of {counted(len(headers), 'volume')} stored with other axes than most, "
-            f"{first} first ({headers[first].orientation}, not {usual}): they {done}."
+            f"split '{split}': the axes of {len(others)} of {count} run {code}, not {usual}: {others[0]}. {done}"
         )
     if silent:
         lines.append(
-            f"split '{split}': {len(silent)} of {counted(len(headers), 'volume')} without a word on how their axes "
-            f"run, {silent[0]} first, beside others of {usual}: the network may see them turned or mirrored."
+            f"split '{split}': {len(silent)} of {count} do not say how their axes run, others run {usual}: "
+            f"{silent[0]}. The network may see them turned or mirrored. Save them as NIfTI with an affine."
         )
     return lines

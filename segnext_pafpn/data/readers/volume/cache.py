@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segnext_pafpn.data.readers.volume.axes import Turn
 from segnext_pafpn.data.readers.volume.files import read_volume, stem_of
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
-from segnext_pafpn.slicing import take_with_neighbours
+from segnext_pafpn.slicing import Turn, take_with_neighbours
+
+_AS_STORED = Turn()
 
 
 class VolumeCache:
@@ -38,8 +39,12 @@ class VolumeCache:
     def __reduce__(self) -> tuple:
         return VolumeCache, (self.max_bytes, self.unpack)  # a process that is not forked begins with nothing
 
-    def get(self, path: Path, labels: bool = False) -> np.ndarray:
-        """``(D, H, W, C)``; see :func:`~segnext_pafpn.data.readers.volume.files.read_volume`."""
+    def get(self, path: Path, labels: bool = False, turn: Turn = _AS_STORED) -> np.ndarray:
+        """``(D, H, W, C)``; see :func:`~segnext_pafpn.data.readers.volume.files.read_volume`.
+
+        Args:
+            turn: how the volume is turned; the same one whenever a file is asked for.
+        """
         with self._lock:
             if path in self._volumes:
                 self._volumes.move_to_end(path)
@@ -49,16 +54,16 @@ class VolumeCache:
             with self._lock:
                 if path in self._volumes:
                     return self._volumes[path]
-            volume = self._read(path, labels)
+            volume = self._read(path, labels, turn)
             with self._lock:
                 self._keep(path, volume)
                 self._decoding.pop(path, None)
         return volume
 
-    def moments(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    def moments(self, path: Path, turn: Turn = _AS_STORED) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each channel (C,) over the whole volume, float32; 1 where all is alike."""
         if path not in self._moments:
-            volume = self.get(path)
+            volume = self.get(path, turn=turn)
             mean = volume.mean(axis=(0, 1, 2), dtype=np.float64)
             deviation = volume.std(axis=(0, 1, 2), dtype=np.float64)
             self._moments[path] = mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
@@ -70,12 +75,12 @@ class VolumeCache:
         while self._bytes > self.max_bytes and len(self._volumes) > 1:
             self._bytes -= _cost(self._volumes.popitem(last=False)[1])
 
-    def _read(self, path: Path, labels: bool) -> np.ndarray:
+    def _read(self, path: Path, labels: bool, turn: Turn) -> np.ndarray:
         if self.unpack is None:
-            return read_volume(path, labels)
-        target = self.unpack / f"{stem_of(path)}-{_fingerprint(path)}.npy"
+            return _read_turned(path, labels, turn)
+        target = self.unpack / f"{stem_of(path)}-{_fingerprint(path, turn)}.npy"
         if not target.is_file():
-            volume = read_volume(path, labels)
+            volume = _read_turned(path, labels, turn)
             if not _cost(volume):
                 return volume
             try:
@@ -93,7 +98,7 @@ def read_slice(
     number: int,
     neighbours: int = 0,
     standardize: bool = False,
-    turn: Turn | None = None,
+    turn: Turn = _AS_STORED,
 ) -> np.ndarray:
     """``(h, w, C)``, a slice of the volumes of ``files``; see :class:`~segnext_pafpn.slicing.Slicing`.
 
@@ -103,17 +108,22 @@ def read_slice(
     Raises:
         UserError: naming a file that cannot be read, or whose shape is not that of the first.
     """
-    volumes = [cache.get(path) for path in files]
+    volumes = [cache.get(path, turn=turn) for path in files]
     for path, volume in zip(files, volumes, strict=True):
         if volume.shape[:3] != volumes[0].shape[:3]:
             raise UserError(f"{path}: has the shape {volume.shape[:3]}, {files[0]} {volumes[0].shape[:3]}. Match them.")
-    turned = volumes if turn is None else [turn(volume) for volume in volumes]
-    image = take_with_neighbours(turned, axis, number, neighbours)
+    image = take_with_neighbours(volumes, axis, number, neighbours)
     if not standardize:
         return image
-    mean, deviation = (np.concatenate(m) for m in zip(*(cache.moments(path) for path in files), strict=True))
+    mean, deviation = (np.concatenate(m) for m in zip(*(cache.moments(path, turn) for path in files), strict=True))
     times = 2 * neighbours + 1
     return (image.astype(np.float32) - np.tile(mean, times)) / np.tile(deviation, times)
+
+
+def _read_turned(path: Path, labels: bool, turn: Turn) -> np.ndarray:
+    """The volume, in memory if axes changed places: a slice of it would touch all of a mapped file."""
+    volume = turn(read_volume(path, labels))
+    return np.ascontiguousarray(volume) if turn.moves_axes else volume
 
 
 def _cost(volume: np.ndarray) -> int:
@@ -121,11 +131,11 @@ def _cost(volume: np.ndarray) -> int:
     return volume.nbytes if getattr(volume, "_mmap", None) is None else 0
 
 
-def _fingerprint(path: Path) -> str:
-    """Of the file's place, size and time, so that another or a newer file is unpacked anew."""
+def _fingerprint(path: Path, turn: Turn) -> str:
+    """Of the file's place, size and time, and its turn, so that another or a newer file is unpacked anew."""
     try:
         status = path.stat()
     except OSError as error:
         raise UserError(f"{path}: no such file.") from error
-    text = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    text = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}{'' if turn == _AS_STORED else turn}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
