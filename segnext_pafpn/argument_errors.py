@@ -23,7 +23,9 @@ _ELSEWHERE = {  # what other tools call an option, and how it is written here
     "fold": 'data.layout "{fold: 0}"',
     "folds": 'data.layout "{folds: 5}"',
     "batch": "data.batch_size",
-    "imgsz": "data.image_size",
+    "imgsz": 'data.crop_size "[512, 512]"',
+    "model": "checkpoint",
+    "source": "input",
     "gpus": "trainer.devices",
     "device": "trainer.accelerator",
     "amp": "trainer.precision",
@@ -86,6 +88,9 @@ def _missing(names: list[str], parser: ArgumentParser, short: Mapping[str, str])
 
 def _alone(value: str, keys: list[str]) -> str:
     """A value without an option in front of it, which is most often a card's or a folder's path."""
+    if match := re.fullmatch(r"([\w.]+)=(.+)", value):
+        written = _ELSEWHERE.get(match[1], match[1]).split(" ")[0]
+        return f"'{value}': options have dashes in front of them. Write --{written} {match[2]}."
     if "input" in keys:
         return (
             f"'{value}' has no option in front of it, or is one too many. Several runs are a list, --checkpoint "
@@ -145,6 +150,7 @@ def _nearest_option(key: str, keys: list[str], dashes: str = "") -> str:
     written = "" if is_near else _ELSEWHERE.get(name, "")
     if written.split(" ")[0] in keys:
         return f" Did you mean {dashes}{written}?"
+    keys = [] if written else [known for known in keys if known != "help"]
     last = {known.rsplit(".", 1)[-1]: known for known in keys}
     close = closest(key, keys) or last.get(closest(key.rsplit(".", 1)[-1], last) or "")
     return f" Did you mean '{dashes}{close}'?" if close else " See --help for all of them."

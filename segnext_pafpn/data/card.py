@@ -89,7 +89,7 @@ def shipped_cards() -> list[str]:
 def load_card(name_or_path: str) -> Card:
     """Read a card by the name of a shipped one or the path of a YAML file; or what stands in its place.
 
-    These are the folder of a data set of nnU-Net, and the path of a ``data.yaml`` of Ultralytics.
+    These are the folder of a data set of nnU-Net, and a ``data.yaml`` of Ultralytics or its folder.
 
     Raises:
         UserError: naming the file, the key and what is wrong with it.
@@ -99,14 +99,16 @@ def load_card(name_or_path: str) -> Card:
         folder, path = path, shipped_folder("datasets") / f"{name_or_path}.yaml"
         if (folder / FILE).is_file() and not path.is_file():
             return _parse_card({**card_content(folder), "root": "."}, folder / FILE)
+        if (folder / data_yaml.FILE).is_file() and not path.is_file():
+            return load_card(str(folder / data_yaml.FILE))
         if not path.is_file():
             if folder.is_dir():
                 inside = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
                 hint = f" Did you mean {inside[0]}?" if inside else ""
                 raise UserError(
                     f"data.card: {folder} is a folder, expected a card: a shipped one's name or the path of a .yaml "
-                    f"file; or nnU-Net's folder with its {FILE}, which is not in it.{hint} Give the folder with "
-                    f"--data.root, or write a card for it (docs/your-data.md)."
+                    f"file; or a folder with nnU-Net's {FILE} or Ultralytics' {data_yaml.FILE}, which are not in it."
+                    f"{hint or ' Give the folder with --data.root, or write a card for it (docs/your-data.md).'}"
                 )
             raise UserError(
                 f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "

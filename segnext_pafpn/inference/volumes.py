@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from segnext_pafpn.data.image_format import RGB8, ImageFormat
-from segnext_pafpn.data.readers.images import by_name
+from segnext_pafpn.data.readers.pattern_images import by_name
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.volume import nifti
 from segnext_pafpn.data.readers.volume.axes import turn_to, turned_header

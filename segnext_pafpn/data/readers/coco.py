@@ -10,8 +10,9 @@ import numpy as np
 
 from segnext_pafpn.data.card import IGNORED_ID
 from segnext_pafpn.data.readers.base import Listing, Sample
-from segnext_pafpn.data.readers.images import ImageSetReader
 from segnext_pafpn.data.readers.masks import raw_id
+from segnext_pafpn.data.readers.outlines import Pixels, paint_largest_first
+from segnext_pafpn.data.readers.pattern_images import PatternImages
 from segnext_pafpn.data.readers.patterns import scan
 from segnext_pafpn.errors import UserError, nearest
 
@@ -19,7 +20,7 @@ _EXPECTED = "Expected a COCO file with 'images', 'annotations' and 'categories'.
 
 
 @dataclass(kw_only=True)
-class CocoReader(ImageSetReader):
+class CocoReader(PatternImages):
     """Polygons and run lengths (both of COCO's kinds) of a JSON file; needs the extra ``coco`` (pycocotools).
 
     A category is the class of the card with its name. Pixels in no object are the card's first class, crowd regions
@@ -51,21 +52,21 @@ class CocoReader(ImageSetReader):
         self._read: dict[Path, _Outlines] = {}
 
     @property
-    def _split_by_folder(self) -> bool:
+    def places_splits(self) -> bool:
         return "{split}" in self.annotations
 
-    def _place(self, split: str) -> Path:
+    def place(self, split: str) -> Path:
         return self.root / self.annotations.replace("{split}", self._folder_name(split))
 
-    def _is_there(self, split: str) -> bool:
-        return self._place(split).is_file()
+    def is_placed(self, split: str) -> bool:
+        return self.place(split).is_file()
 
     def find_images(self, split: str) -> dict[str, str]:
         self._require(split)
         folder = self.root / self.images.replace("{split}", self._source(split))
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder. Expected the images of '{split}' there; see the card's layout.")
-        path = self.root / self.annotations.replace("{split}", self._source(split))
+        path = self.place(self.source_of(split))
         images: dict[str, str] = {}
         for file_name in self._outlines(path).sizes:
             first = images.setdefault(file_name.rsplit(".", 1)[0], str(folder / file_name))
@@ -77,7 +78,7 @@ class CocoReader(ImageSetReader):
         images = self.find_images(split)
         names, problems = self.select(split, images)
         folder = self.root / self.images.replace("{split}", self._source(split))
-        path = self.root / self.annotations.replace("{split}", self._source(split))
+        path = self.place(self.source_of(split))
         outlines = self._outlines(path)
         there = {str(folder / relative) for relative in scan(str(folder), None)}
         problems += [
@@ -101,9 +102,16 @@ class CocoReader(ImageSetReader):
                 f"They must agree; export one of them again."
             )
         mask = np.full((height, width), raw_id(self.card, 0), dtype=np.uint16)
-        drawn = [(self._draw(item, (height, width), sample), item) for item in outlines.objects[file_name]]
-        for pixels, item in sorted(drawn, key=lambda pair: -int(pair[0].sum())):
-            mask[pixels] = IGNORED_ID if item.get("iscrowd") else item["class_id"]
+        paint_largest_first(
+            mask,
+            (
+                (
+                    IGNORED_ID if item.get("iscrowd") else item["class_id"],
+                    Pixels.of(self._draw(item, (height, width), sample)),
+                )
+                for item in outlines.objects[file_name]
+            ),
+        )
         return mask
 
     def _draw(self, item: dict, size: tuple[int, int], sample: Sample) -> np.ndarray:

@@ -14,18 +14,18 @@ from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID
 from segnext_pafpn.data.class_rows import class_folders
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
-from segnext_pafpn.data.readers.images import ImageSetReader, by_name
 from segnext_pafpn.data.readers.masks import MaskDecoder, cut_to_valid
+from segnext_pafpn.data.readers.pattern_images import PatternImages, by_name
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
 from segnext_pafpn.errors import UserError, nearest
 
 
 @dataclass(kw_only=True)
-class FolderReader(ImageSetReader):
+class FolderReader(PatternImages):
     """Images and masks paired by their names.
 
     Either the folders are split already (``images: "images/{split}"``), or lists, a seed or folds divide them; see
-    :class:`~segnext_pafpn.data.readers.images.ImageSetReader` for that and for the options of the images.
+    :class:`~segnext_pafpn.data.readers.pattern_images.PatternImages` for that and for the options of the images.
 
     Args:
         images: a folder or pattern; or a list of them, if an image has a file for each channel, in their order.

@@ -174,3 +174,16 @@ def _refuse_loop(link: str) -> None:
     target, place = os.path.realpath(link), os.path.realpath(os.path.dirname(link))
     if os.path.commonpath([target, place]) == target:
         raise UserError(f"{link}: is a link to {target}, a folder above it, so the search would never end. Remove it.")
+
+
+def find_below(root: Path, text: str) -> Path:
+    """Where a path leads that was written on another machine or for another folder.
+
+    That is below the root as it is written, or by the longest end of it that is there; ends come first for what begins
+    with ``../``, which is seldom meant. As it is written where nothing is found.
+    """
+    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    ends = [root.joinpath(*parts[first:]) for first in range(len(parts))]
+    written = root / text
+    places = [*ends, written] if text.startswith("../") else [written, *ends]
+    return next((place for place in places if place.exists()), written)

@@ -25,6 +25,7 @@ def unreadable(path: Path, error: Exception, advice: str = "Replace the file or 
     if kind := _kind(path):
         return UserError(f"{path}: cannot be decoded: {kind}")
     reason = " ".join(str(error).replace(f"'{path}'", "it").replace(f'"{path}"', "it").replace(str(path), "it").split())
+    reason = reason.replace("cannot identify image file it", "it is no image of a known kind")
     if "imagecodecs" in reason:
         advice = "Install that with pip install imagecodecs, or save the file without this compression."
     return UserError(f"{path}: cannot be decoded ({reason[:_REASON] or type(error).__name__}). {advice}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn.data.readers.base import Listing, Sample
-from segnext_pafpn.data.readers.images import ImageSetReader
 from segnext_pafpn.data.readers.masks import raw_id
+from segnext_pafpn.data.readers.pattern_images import PatternImages
 from segnext_pafpn.errors import UserError
 
 _ORDERS = ("column", "row")
@@ -25,7 +25,7 @@ class Run:
 
 
 @dataclass(kw_only=True)
-class RleReader(ImageSetReader):
+class RleReader(PatternImages):
     """Images in a folder; a CSV with a row for each image and class.
 
     Pixels in no run are the card's first class. An image without a row has no other class; rows with an empty run

@@ -1,5 +1,6 @@
 """A text file of outlines beside each image, as YOLO's segmentation networks are trained on them."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ import numpy as np
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.images import ImageSetReader
 from segnext_pafpn.data.readers.masks import raw_id
-from segnext_pafpn.data.readers.patterns import scan
-from segnext_pafpn.data.readers.polygon import fill_polygon
+from segnext_pafpn.data.readers.outlines import fill_polygon, paint_largest_first
+from segnext_pafpn.data.readers.patterns import find_below, scan
 from segnext_pafpn.errors import UserError, counted, nearest
 
 _BEYOND = 0.01  # how far a point may lie outside the picture, as a share of its side, and is moved to its edge
 _NO_LABELS = ("classes.txt", "notes.txt")  # that annotation tools leave among the labels
+_BOXES = ("refuse", "skip", "fill")
+_CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
 
 @dataclass(kw_only=True)
@@ -26,21 +29,18 @@ class YoloReader(ImageSetReader):
     those of an image without a label file; of outlines that overlap the smaller one is on top.
 
     Args:
-        train, val, test: folders of images, or text files with the path of an image in each line, below the root.
+        train, val, test: folders of images, or text files with the path of an image in each line, below the root. Of
+            paths of another machine the longest end is taken that is there.
         names: the class of the card that each number in the labels means; several may mean one, and ``""`` is not
             drawn. Empty: the card's classes but the first, in their order.
+        boxes: whether to ``refuse``, ``skip`` or ``fill`` boxes of detection, ``class x y width height``.
     """
 
-    images: str = field(init=False, default="")
-    image_prefix: str = field(init=False, default="")
-    image_suffix: str = field(init=False, default="")
-    recursive: bool = field(init=False, default=False)
-    split_names: dict[str, str] = field(init=False, default_factory=dict)
-    lists: str = field(init=False, default="")
     train: str | list[str] = "images/train"
     val: str | list[str] = "images/val"
     test: str | list[str] = "images/test"
     names: list[str] = field(default_factory=list)
+    boxes: str = "refuse"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,57 +50,77 @@ class YoloReader(ImageSetReader):
                 raise UserError(
                     f"layout.names: '{name}' is no class of the card.{nearest(name, known)} Known: {', '.join(known)}."
                 )
+        if self.boxes not in _BOXES:
+            raise UserError(
+                f"layout.boxes: '{self.boxes}' is not known.{nearest(self.boxes, _BOXES)} Known: {', '.join(_BOXES)}."
+            )
         names = self.names or known[1:]
         self._ids = [raw_id(self.card, known.index(name)) if name else None for name in names]
 
     @property
-    def _split_by_folder(self) -> bool:
+    def places_splits(self) -> bool:
         return True
+
+    def place(self, split: str) -> Path:
+        return next(iter(self._sources(split)), self.root / split)
+
+    def is_placed(self, split: str) -> bool:
+        return any(source.exists() for source in self._sources(split))
+
+    def splits(self) -> list[str]:
+        """A test split without a label is left out: there is nothing to check it against or score it by."""
+        found = super().splits()
+        if "test" in found and not any(label_path(Path(path)).is_file() for path in self.find_images("test").values()):
+            found.remove("test")
+        return found
 
     def _sources(self, split: str) -> list[Path]:
         """Folders and lists of a split's images, whether they are there or not."""
-        given = getattr(self, split, [])
-        return [self._resolve(text) for text in ([given] if isinstance(given, str) else given) if text]
-
-    def _resolve(self, text: str) -> Path:
-        path = self.root / text
-        if text.startswith("../") and not path.exists():  # Roboflow's exports lie one folder higher than they say
-            path = self.root / text.removeprefix("../")
-        return path
-
-    def _place(self, split: str) -> Path:
-        return next(iter(self._sources(split)), self.root / split)
-
-    def _is_there(self, split: str) -> bool:
-        return any(source.exists() for source in self._sources(split))
+        given = {"train": self.train, "val": self.val, "test": self.test}.get(split, [])
+        return [find_below(self.root, text) for text in ([given] if isinstance(given, str) else given) if text]
 
     def _missing(self, split: str) -> str:
-        return super()._missing(split) if self._sources(split) else f"layout.{split} is empty"
+        if self._sources(split):
+            return f"{super()._missing(split)}. Correct layout.{split} of {self.card.path}"
+        return (
+            f"{self.card.path} has none. Write {split}: FOLDER there, or draw it by --data.layout.{split}_fraction 0.2"
+        )
+
+    def _unplace(self, split: str) -> str:
+        return f"set layout.{split} to ''"
 
     def find_images(self, split: str) -> dict[str, str]:
         self._require(split)
+        sources = self._sources(self.source_of(split))
+        paths = [path for source in sources for path in self._images_of(source)]
+        if not paths:
+            raise UserError(
+                f"{' or '.join(map(str, sources))}: holds no image. Expected the images of '{split}' there, such as "
+                f"NAME.jpg."
+            )
+        base = str(sources[0]) if len(sources) == 1 and sources[0].is_dir() else self._base(paths)
         images: dict[str, str] = {}
-        for source in self._sources(self._source(split)):
-            for name, path in self._images_of(source):
-                if images.setdefault(name, path) != path:
-                    raise UserError(f"{images[name]} and {path}: two images of one name, '{name}'. Rename one of them.")
-        if not images:
-            places = " or ".join(map(str, self._sources(self._source(split))))
-            raise UserError(f"{places}: holds no image. Expected the images of '{split}' there, such as NAME.jpg.")
+        for path in paths:
+            name = Path(os.path.relpath(path, base)).with_suffix("").as_posix()
+            if images.setdefault(name, path) != path:
+                raise UserError(f"{images[name]} and {path}: two images of one name, '{name}'. Rename one of them.")
         return dict(sorted(images.items()))
 
-    def _images_of(self, source: Path) -> Iterator[tuple[str, str]]:
-        """Name and path of each image in a folder or a list."""
+    def _base(self, paths: list[str]) -> str:
+        """The folder below which images are called by their paths: the root, unless some lie elsewhere."""
+        folders = {os.path.abspath(os.path.dirname(path)) for path in paths}
+        root = str(self.root.absolute())
+        return root if all(Path(folder).is_relative_to(root) for folder in folders) else os.path.commonpath(folders)
+
+    def _images_of(self, source: Path) -> Iterator[str]:
+        """Paths of the images in a folder or a list."""
         if source.is_dir():
-            for inside in scan(str(source), None):
-                if inside.lower().endswith(self.image_types):
-                    yield inside.rsplit(".", 1)[0], str(source / inside)
+            names = (name for name in scan(str(source), None) if name.lower().endswith(self.image_types))
+            yield from (str(source / name) for name in names)
         elif source.is_file():
-            for line in _read_lines(source):
-                path = Path(line)
-                path = source.parent / path if line.startswith("./") else self.root / path
-                inside = path.relative_to(self.root) if path.is_relative_to(self.root) else Path(path.name)
-                yield inside.with_suffix("").as_posix(), str(path)
+            for _, line in _read_lines(source):
+                beside = source.parent / line
+                yield str(beside if line.startswith("./") and beside.exists() else find_below(self.root, line))
         else:
             raise UserError(f"{source}: no such folder or list of images. Correct it in {self.card.path}.")
 
@@ -108,47 +128,56 @@ class YoloReader(ImageSetReader):
         images = self.find_images(split)
         names, problems = self.select(split, images)
         listing = Listing([], problems)
-        empty = []
         for name in names:
             image = Path(images[name])
-            if not image.is_file():
+            if image.is_file():
+                label = label_path(image)
+                listing.samples.append(Sample(name, image, label if label.is_file() else None))
+            else:
                 listing.problems.append(f"{image}: no such image, but a list names it. Add it, or remove its line.")
-                continue
-            label = label_path(image)
-            if not label.is_file():
-                empty.append(label)
-            listing.samples.append(Sample(name, image, label if label.is_file() else None))
-        if empty:
-            listing.warnings.append(
-                f"split '{split}': {len(empty)} of {counted(len(names), 'image')} without a label file, {empty[0]} "
-                f"first: all {self.card.class_names[0]}."
-            )
+        self._tell_of_labels(listing, split)
         orphans = self._orphans(split, images)
         listing.warnings += [f"{label}: a label without an image. Add the image, or remove it." for label in orphans]
         listing.num_unpaired = len(orphans)
         return listing
 
+    def _tell_of_labels(self, listing: Listing, split: str) -> None:
+        """Say how many images have no label file, and whether what is outlined is what is not."""
+        empty = [label_path(sample.image) for sample in listing.samples if sample.mask is None]
+        count, first = counted(len(listing.samples), "image"), self.card.class_names[0]
+        if empty and len(empty) == len(listing.samples):
+            listing.problems.append(
+                f"split '{split}': none of {count} has a label file, expected {empty[0]} and so on. Put them there."
+            )
+        elif empty:
+            listing.warnings.append(
+                f"split '{split}': {len(empty)} of {count} without a label file, {empty[0]} first: all {first}."
+            )
+        if split == "train" and first in self.names and first.casefold() != "background":
+            listing.warnings.append(
+                f"layout.names: '{first}' is the card's first class, which pixels in no outline are, too. Add a class "
+                f"for these before it."
+            )
+
     def _orphans(self, split: str, images: dict[str, str]) -> list[Path]:
         """Label files of a split's folders that no image has; those of lists may be another split's."""
         wanted = {label_path(Path(image)) for image in images.values()}
-        folders = {
-            label_path(source / "any").parent for source in self._sources(self._source(split)) if source.is_dir()
-        }
+        sources = (source for source in self._sources(self.source_of(split)) if source.is_dir())
+        folders = {label_path(source / "any").parent for source in sources}
         files = (folder / inside for folder in sorted(folders) if folder.is_dir() for inside in scan(str(folder), None))
-        return sorted(f for f in files if f.suffix == ".txt" and f.name not in _NO_LABELS and f not in wanted)
+        texts = (file for file in files if file.suffix.lower() == ".txt" and file.name not in _NO_LABELS)
+        return sorted(file for file in texts if file not in wanted)
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         size = self.size(sample)
         mask = np.full(size, raw_id(self.card, 0), np.uint16)
         if sample.mask is None:
             return mask
-        drawn = []
-        for number, line in enumerate(_read_lines(sample.mask), start=1):
-            class_id, points = self._parse(line, f"{sample.mask}: line {number}")
-            if class_id is not None:
-                drawn.append((class_id, fill_polygon(points * size[::-1], size)))
-        for class_id, pixels in sorted(drawn, key=lambda item: -int(item[1].sum())):
-            mask[pixels] = class_id
+        outlines = [self._parse(line, f"{sample.mask}: line {number}") for number, line in _read_lines(sample.mask)]
+        paint_largest_first(
+            mask,
+            ((value, fill_polygon(points * size[::-1], size)) for value, points in outlines if value is not None),
+        )
         return mask
 
     def _parse(self, line: str, where: str) -> tuple[int | None, np.ndarray]:
@@ -169,18 +198,28 @@ class YoloReader(ImageSetReader):
                 f"{where}: the class {line.split()[0]} has no name. Expected 0 to {len(self._ids) - 1}; add it to "
                 f"names, or correct the line."
             )
+        value = self._ids[int(index)]
+        if not np.isfinite(points).all():
+            raise UserError(f"{where}: holds a value that is no number. Correct the line, or remove it.")
         if len(points) == 4:
-            raise UserError(f"{where}: is a box, expected an outline of 3 points or more: 'class x y x y x y ...'.")
-        if len(points) < 6 or len(points) % 2:
+            if self.boxes == "refuse":
+                raise UserError(
+                    f"{where}: is a box, as for detection, expected an outline of 3 points or more. Outline the "
+                    f"object, or set layout.boxes to skip, or to fill."
+                )
+            points = (points[:2] + _CORNERS * points[2:]).ravel()
+            value = None if self.boxes == "skip" else value
+        elif len(points) < 6 or len(points) % 2:
             raise UserError(
-                f"{where}: has {len(points)} numbers after the class, expected x and y of 3 points or more."
+                f"{where}: has {len(points)} numbers after the class, expected x and y of 3 points or more. Correct "
+                f"the line, or remove it."
             )
-        if not (points.min() >= -_BEYOND and points.max() <= 1 + _BEYOND):  # NaN is neither
+        if points.min() < -_BEYOND or points.max() > 1 + _BEYOND:
             raise UserError(
                 f"{where}: has points of {points.min():g} to {points.max():g}, expected 0 to 1, as shares of width and "
                 f"height. Divide them by the picture's sides if they are in pixels."
             )
-        return self._ids[int(index)], points.clip(0, 1).reshape(-1, 2)
+        return value, points.clip(0, 1).reshape(-1, 2)
 
 
 def label_path(image: Path) -> Path:
@@ -192,8 +231,8 @@ def label_path(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _read_lines(path: Path) -> list[str]:
-    """A text file's lines that hold something.
+def _read_lines(path: Path) -> list[tuple[int, str]]:
+    """A text file's lines that hold something, with their numbers.
 
     Raises:
         UserError: naming a file that is not text.
@@ -202,4 +241,4 @@ def _read_lines(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is not a readable text file ({error}). Save it as UTF-8.") from error
-    return [line.strip() for line in lines if line.strip()]
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
