@@ -60,7 +60,10 @@ def test_a_value_of_the_wrong_type_is_told_in_words(capsys, option, value, words
         (["val", "--model", "runs/a"], "unknown option '--model'. Did you mean --checkpoint?"),
         (["predict", "--source", "a.jpg"], "unknown option '--source'. Did you mean --input?"),
         (["predict", "--imgsz", "640"], "unknown option '--imgsz'. See --help for all of them."),
-        (["train", "data=data.yaml"], "'data=data.yaml': options have dashes in front of them. Write --data data.yaml."),
+        (
+            ["train", "data=data.yaml"],
+            "'data=data.yaml': options have dashes in front of them. Write --data data.yaml.",
+        ),
         (["train", "epochs=3"], "'epochs=3': options have dashes in front of them. Write --trainer.max_epochs 3."),
         (["train", "--optim.learning_rate", "1"], "option '--optim.learning_rate'. Did you mean --optim.lr?"),
         (["train", "--trainer.device", "2"], "option '--trainer.device'. Did you mean '--trainer.devices'?"),

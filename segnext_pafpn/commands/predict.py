@@ -30,6 +30,16 @@ def predict(argv: list[str]) -> int:
             f"warning: {counted(len(report.shallow), 'image')} of 8 bits, {report.shallow[0]} first; the model was "
             f"trained on larger values, as of 16 bits."
         )
+    if report.turned:
+        say(
+            f"{counted(len(report.turned), 'volume')} stored with other axes than those of training, first "
+            f"{report.turned[0]}: turned for the network, and the labels back."
+        )
+    if report.silent:
+        say(
+            f"warning: {counted(len(report.silent), 'volume')} without a word on how the axes run, which those of "
+            f"training said, first {report.silent[0]}: taken as stored, which may be turned or mirrored."
+        )
     if not report.written:
         say("Nothing was written.")
         return 2

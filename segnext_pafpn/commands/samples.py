@@ -24,7 +24,8 @@ class SourceConfig:
     """Where the pictures are from; these are also options of train's data.
 
     Args:
-        card: name of a shipped card or path of a YAML card.
+        card: name of a shipped card, path of a YAML card or of Ultralytics' data.yaml, or folder of a data set of
+            nnU-Net.
         root: the data set's folder, in place of the one in the card.
         layout: options of the card's layout in place of its own, such as ``{fold: 1}``.
     """

@@ -37,6 +37,8 @@ class PredictReport:
         images: how many those were.
         failed: the images that could not, a line each.
         shallow: those of 8 bits, where the model was trained on larger values.
+        turned: volumes whose axes run another way than those of training, and that were turned for the model.
+        silent: volumes that do not say how their axes run, where those of training did.
         seconds: reading, predicting and writing, without loading the model.
         model_seconds: the part of it spent predicting, from decoded image to mask.
     """
@@ -45,6 +47,8 @@ class PredictReport:
     images: int = 0
     failed: list[str] = field(default_factory=list)
     shallow: list[str] = field(default_factory=list)
+    turned: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
     seconds: float = 0.0
     model_seconds: float = 0.0
 
@@ -170,6 +174,8 @@ def _predict_volumes(
             report.failed.append(str(error))
             continue
         report.model_seconds += answer.seconds
+        if slicing.orientation and answer.orientation != slicing.orientation:
+            (report.turned if answer.orientation else report.silent).append(str(volume.files[0]))
         labels = answer.labels if class_ids is None else with_ids(answer.labels, class_ids)
         save_labels(labels, outputs.masks[0], like=volume.files[0])
         if answer.probabilities is not None:

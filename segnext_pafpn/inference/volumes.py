@@ -32,11 +32,19 @@ _SPARE_BYTES = 2**30  # for the channels of the volume at hand
 
 @dataclass(frozen=True)
 class VolumeAnswer:
-    """Class ids (D, H, W) uint8, probabilities (K, D, H, W) float16 or None, and the seconds that the model took."""
+    """A volume's answer, which lies as its files do.
+
+    Args:
+        labels: class ids (D, H, W) uint8.
+        probabilities: (K, D, H, W) float16, or None.
+        seconds: that the model took.
+        orientation: where the files' axes run to, such as ``RAS``; empty if they do not say it.
+    """
 
     labels: np.ndarray
     probabilities: np.ndarray | None
     seconds: float
+    orientation: str
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,8 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
             shares[(slice(None),) * (1 + axis) + (number,)] = answer.probabilities
     if shares is not None:
         shares = np.moveaxis(turn.back(np.moveaxis(shares, 0, 3)), 3, 0)
-    return VolumeAnswer(np.ascontiguousarray(turn.back(stack_along(masks, axis))), shares, seconds)
+    labels = np.ascontiguousarray(turn.back(stack_along(masks, axis)))
+    return VolumeAnswer(labels, shares, seconds, headers[0].orientation)
 
 
 def save_labels(labels: np.ndarray, path: Path, like: Path) -> None:

@@ -1,7 +1,7 @@
 """Networks that answer together, such as those of a cross-validation's folds: the mean of their logits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.bundle import bundle_folder, load_bundle, load_preprocessing
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.slicing import Slicing
 
 _ALIKE = ("class_names", "multi_label", "channels", "image_size", "slicing", "mean", "std")
 
@@ -92,9 +93,12 @@ def ensemble_preprocessing(paths: Sequence[str | Path]) -> Preprocessing:
         for key in _ALIKE:
             found, expected = getattr(other, key), getattr(first, key)
             if found != expected:
+                if isinstance(found, Slicing) and isinstance(expected, Slicing):
+                    key = next(f.name for f in fields(Slicing) if getattr(found, f.name) != getattr(expected, f.name))
+                    key, found, expected = f"slicing's {key}", getattr(found, key), getattr(expected, key)
                 raise UserError(
                     f"{path}: its {key} {found} are not those of {paths[0]}, {expected}, so that the two cannot "
-                    f"answer together. Give runs on the same card and images."
+                    f"answer together. Give runs on the same card, images and layout."
                 )
     ids = first.class_ids if all(one.class_ids == first.class_ids for one in every) else None
     return replace(first, class_ids=ids, intensity=_intensities(every), thresholds=_thresholds(every))

@@ -139,6 +139,21 @@ def _read_slicing(values: dict | None) -> Slicing | None:
 
 def describe_images(preprocessing: Preprocessing) -> str:
     """What an image must go through before it is given to the network."""
+    slicing = preprocessing.slicing
+    return _describe_values(preprocessing) + ("" if slicing is None else f" {_describe_slices(slicing)}")
+
+
+def _describe_slices(slicing: Slicing) -> str:
+    """How a volume (slices, rows, columns) becomes images."""
+    steps = [f"turned until its axes k, j, i are those of {slicing.orientation}"] if slicing.orientation else []
+    steps += ["less its mean over its deviation"] if slicing.standardize else []
+    steps += [f"cut across axis {slicing.axis}"]
+    n = slicing.neighbours
+    steps += [f"each slice with the {n} before and the {n} after as channels, in their order"] if n else []
+    return f"An image is a slice of a volume (slices, rows, columns), which is {', '.join(steps)}."
+
+
+def _describe_values(preprocessing: Preprocessing) -> str:
     intensity = preprocessing.intensity
     if intensity is None:
         return (

@@ -14,6 +14,7 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.slicing import Slicing
 from segnext_pafpn.training.checkpoints import read_checkpoint
 from segnext_pafpn.training.config import RunConfig, TrainConfig, plain_values, read_config
 from segnext_pafpn.training.loss_config import Balance
@@ -50,6 +51,7 @@ class NoteOfData(Callback):
             "multi_label": preprocessing.multi_label,
             "channels": preprocessing.channels,
             "is_rgb8": preprocessing.intensity is None,
+            "slices": _describe_slices(preprocessing.slicing),
         }
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict) -> None:
@@ -140,7 +142,8 @@ def _refuse_other_card(config: TrainConfig, note: Mapping | None) -> None:
         return
     data = config.data
     card = load_card(data.card)
-    card = build_reader(card, data.root, data.layout).fitted(card)
+    reader = build_reader(card, data.root, data.layout)
+    card = reader.fitted(card)
     kinds = {True: "8-bit RGB", False: "images whose values are normalised as the card says"}
     labels = {True: "several labels per pixel (multi_label: true)", False: "one class per pixel"}
     for known, found in (
@@ -148,9 +151,17 @@ def _refuse_other_card(config: TrainConfig, note: Mapping | None) -> None:
         (labels[note["multi_label"]], labels[card.multi_label]),
         (f"images of {note['channels']} channel(s)", f"images of {card.image.channels} channel(s)"),
         (kinds[note["is_rgb8"]], kinds[card.image.is_rgb8]),
+        (note.get("slices", ""), _describe_slices(reader.slicing) if "slices" in note else ""),
     ):
         if found != known:
             raise UserError(
                 f"data.card: {config.run_dir} was trained on {known}; card '{card.name}' has {found}. Resume with a "
                 f"card like the run's, or start a new run from its weights with --weights {config.run_dir}."
             )
+
+
+def _describe_slices(slicing: Slicing | None) -> str:
+    """Across which axis volumes are cut, and where their axes run to."""
+    if slicing is None:
+        return "pictures"
+    return f"slices across axis {slicing.axis} of volumes {slicing.orientation or 'as they are stored'}"

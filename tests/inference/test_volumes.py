@@ -19,9 +19,9 @@ from segnext_pafpn.inference.volumes import VolumeFiles, find_volumes, predict_v
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models import PAFPNeXt
 from segnext_pafpn.models.bundle import load_preprocessing, save_bundle, save_preprocessing
-from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.models.preprocessing import Preprocessing, describe_images
 from segnext_pafpn.slicing import Slicing
-from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, save_nifti, save_stack
+from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, reorient, save_nifti, save_stack
 
 AS_THEY_ARE = Intensity(method="none", channels=1, mean=(0.0,), std=(1.0,))
 
@@ -212,7 +212,7 @@ def test_how_volumes_are_cut_travels_with_the_model(checkpoint):
     assert load_preprocessing(checkpoint).slicing == Slicing(images=("{name}.*",))
 
 
-def test_a_volume_that_runs_another_way_than_those_of_training_is_turned_and_back(checkpoint, tmp_path):
+def test_a_volume_that_runs_another_way_than_those_of_training_is_turned_and_back(checkpoint, tmp_path, capsys):
     """The mask of a volume is the same wherever its axes run; the network, of random weights, sees it as it learnt."""
     learnt = load_preprocessing(checkpoint)
     copytree(checkpoint, tmp_path / "model")
@@ -223,19 +223,54 @@ def test_a_volume_that_runs_another_way_than_those_of_training_is_turned_and_bac
     assert nibabel.aff2axcodes(volume.affine) == ("L", "A", "S")
     found = {}
     for codes in ("LAS", "RPI", "SLP"):
-        ornt = nibabel.orientations
-        turn = ornt.ornt_transform(ornt.io_orientation(volume.affine), ornt.axcodes2ornt(codes))
-        nibabel.save(volume.as_reoriented(turn), tmp_path / f"{codes}.nii.gz")
+        nibabel.save(volume, tmp_path / f"{codes}.nii.gz")
+        reorient(tmp_path / f"{codes}.nii.gz", codes)
         options = ("--save_probabilities", "true", "--overwrite", "true")
         assert predict(tmp_path / "model", tmp_path / f"{codes}.nii.gz", tmp_path / "out", *options) == 0
+        told = f"1 volume stored with other axes than those of training, first {tmp_path}/{codes}.nii.gz: turned"
+        assert (told in capsys.readouterr().out) == (codes != "LAS")
         mask = nibabel.load(tmp_path / f"out/{codes}.nii.gz")
         assert nibabel.aff2axcodes(mask.affine) == tuple(codes)
         assert mask.shape == nibabel.load(tmp_path / f"{codes}.nii.gz").shape
-        back = ornt.ornt_transform(ornt.axcodes2ornt(codes), ornt.io_orientation(volume.affine))
-        found[codes] = np.asarray(mask.as_reoriented(back).dataobj)
         (shares,) = (tmp_path / "out").rglob(f"{codes}*.npz")
         shares = np.load(shares)["probabilities"]
         clear = np.abs(shares[1] - 0.5) > 0.01  # not rounded to a tie
         assert np.array_equal((shares[1] > 0.5)[clear], np.asarray(mask.dataobj).T[clear]) and clear.mean() > 0.5
+        reorient(tmp_path / f"out/{codes}.nii.gz", "LAS")
+        found[codes] = np.asarray(nibabel.load(tmp_path / f"out/{codes}.nii.gz").dataobj)
     assert found["LAS"].any() and not found["LAS"].all()
     assert all(np.array_equal(mask, found["LAS"]) for mask in found.values())
+    np.save(tmp_path / "a.npy", intensities(labels(0), 0))
+    assert predict(tmp_path / "model", tmp_path / "a.npy", tmp_path / "out") == 0
+    assert "warning: 1 volume without a word on how the axes run" in capsys.readouterr().out
+    assert np.array_equal(np.load(tmp_path / "out/a.npy"), found["LAS"].T)
+
+
+def test_the_description_of_a_model_says_how_volumes_are_cut(checkpoint):
+    learnt = load_preprocessing(checkpoint)
+    slicing = Slicing(axis=1, neighbours=1, standardize=True, orientation="RAS")
+    text = describe_images(replace(learnt, slicing=slicing))
+    assert "turned until its axes k, j, i are those of RAS, less its mean over its deviation, cut across axis 1" in text
+    assert "each slice with the 1 before and the 1 after as channels" in text
+    assert describe_images(learnt).endswith("(slices, rows, columns), which is cut across axis 0.")
+    assert "slice" not in describe_images(replace(learnt, slicing=None))
+
+
+def test_an_orientation_that_is_none_in_a_models_file_is_named(checkpoint, tmp_path, capsys):
+    copytree(checkpoint, tmp_path / "model")
+    file = tmp_path / "model/preprocessing.json"
+    file.write_text(file.read_text().replace('"orientation": ""', '"orientation": "RAX"'))
+    np.save(tmp_path / "a.npy", intensities(labels(0), 0))
+    assert predict(tmp_path / "model", tmp_path / "a.npy", tmp_path / "out") == 2
+    assert "preprocessing.json: not a valid preprocessing file" in (error := capsys.readouterr().err)
+    assert "orientation is 'RAX', expected one such as RAS" in error
+
+
+def test_models_that_turn_volumes_otherwise_do_not_answer_together(checkpoint, tmp_path, capsys):
+    for name, orientation in (("a", "RAS"), ("b", "LPS")):
+        copytree(checkpoint, tmp_path / name)
+        learnt = load_preprocessing(checkpoint)
+        save_preprocessing(replace(learnt, slicing=replace(learnt.slicing, orientation=orientation)), tmp_path / name)
+    np.save(tmp_path / "a.npy", intensities(labels(0), 0))
+    assert predict(f"[{tmp_path}/a, {tmp_path}/b]", tmp_path / "a.npy", tmp_path / "out") == 2
+    assert f"{tmp_path}/b: its slicing's orientation LPS are not those of {tmp_path}/a, RAS" in capsys.readouterr().err

@@ -14,8 +14,9 @@ from segnext_pafpn.data.readers.splits import Draw
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import write_atomic
 
-# options of a layout that divide the samples, or say where they are, but change none
-_DIVIDING = {"root", "card", "lists", "splits_file", *(field.name for field in fields(Draw))}
+# options of a layout that divide the samples, say where they are or how volumes are kept, but change none
+_DIVIDING = {"root", "card", "lists", "splits_file", "train", "val", "test", "min_foreground", "cache_mb", "unpack"}
+_DIVIDING |= {field.name for field in fields(Draw)}
 
 
 class DiskCache:
