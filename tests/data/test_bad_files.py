@@ -36,7 +36,7 @@ def test_an_empty_file(folder, kind):
         (b"\0" * 4096, "it begins with zeros, as after a copy that broke off"),
         (b"\1" * 128 + b"DICM" + b"\0" * 100, "it is a DICOM file. Convert it to NIfTI (dcm2niix does), TIFF or PNG"),
         (b"\x1f\x8b\x08\0" + b"\1" * 100, "it is compressed by gzip, against what its name says"),
-        (b"some words", "cannot be decoded (cannot identify image file it). Replace the file"),
+        (b"some words", "cannot be decoded (it is no image of a known kind). Replace the file"),
     ],
 )
 def test_something_else_under_a_pictures_name(folder, kind, content, words):

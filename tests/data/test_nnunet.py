@@ -134,7 +134,7 @@ def test_a_dataset_json_that_is_wrong_is_named(tmp_path, content, text):
 
 
 def test_a_dataset_json_that_is_missing_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"is a folder, expected a card: .* nnU-Net's folder with its dataset.json"):
+    with pytest.raises(UserError, match=r"is a folder, expected a card: .* a folder with nnU-Net's dataset.json"):
         load_card(str(tmp_path))
     (tmp_path / "card.yaml").write_text("root: .\nlayout: nnunet")
     with pytest.raises(UserError, match="dataset.json: no such file. Expected a data set of nnU-Net"):

@@ -125,7 +125,7 @@ def test_unpacked_volumes_are_mapped_and_written_anew_when_their_file_changes(tm
     sample = reader.list_samples("train").samples[5]
     before = reader.read_image(sample)
     (path,) = (tmp_path / "unpacked").glob(f"{sample.case}-*.npy")
-    assert isinstance(reader.cache.get(sample.image), np.memmap)
+    assert isinstance(reader.voxels.cache.get(sample.image), np.memmap)
     number = int(sample.case[1:])
     save_nifti(sample.image, intensities(labels(number), number) + np.int16(7))
     assert np.array_equal(reader_of(card, unpack="unpacked").read_image(sample), before + 7)

@@ -177,6 +177,6 @@ def test_a_volume_whose_axes_change_places_is_read_into_memory_or_unpacked_so(tm
         reader = reader_of(card, **options)
         samples = [s for split in ("train", "val") for s in reader.list_samples(split).samples if s.case == "p1"]
         assert np.array_equal(np.stack([reader.read_mask(sample) for sample in samples]), truth)
-        volume = reader.cache.get(samples[0].mask, labels=True, turn=reader._turn(samples[0]))
+        volume = reader.voxels.cache.get(samples[0].mask, labels=True, turn=reader.voxels.turn(samples[0]))
         assert volume.flags.c_contiguous and (getattr(volume, "_mmap", None) is not None) == bool(options)
     assert len(list((tmp_path / "unpacked").iterdir())) == 1

@@ -116,12 +116,10 @@ class NnunetReader(VolumeReader):
                 )
         return listing
 
-    def header(self, path: Path) -> VolumeHeader:
+    def _read_header(self, path: Path) -> VolumeHeader:
         """The file's own, with the spacing that nnU-Net has beside TIFF files, in ``CASE.json``."""
-        if path not in self._headers:
-            header = read_header(path)
-            self._headers[path] = replace(header, spacing=spacing_beside(path) or header.spacing)
-        return self._headers[path]
+        header = read_header(path)
+        return replace(header, spacing=spacing_beside(path) or header.spacing)
 
     def read_image(self, sample: Sample) -> np.ndarray:
         image = super().read_image(sample)

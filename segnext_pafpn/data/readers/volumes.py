@@ -13,12 +13,14 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
-from segnext_pafpn.data.readers.volume.axes import choose_cut, turn_to, turned_header, warnings_of_orientation
-from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
+from segnext_pafpn.data.readers.volume.axes import choose_cut
+from segnext_pafpn.data.readers.volume.cache import VolumeCache
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
+from segnext_pafpn.data.readers.volume.voxels import Voxels
+from segnext_pafpn.data.readers.volume.warnings import warnings_of_memory, warnings_of_orientation
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.slicing import Slicing, Turn, is_orientation, sliced, take_slice
+from segnext_pafpn.slicing import Slicing, is_orientation, sliced
 
 _DIVIDE = ("volumes", "slices")
 _ORIENTATIONS = ("usual", "stored")
@@ -65,11 +67,21 @@ class VolumeReader(FolderReader):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_options()
-        self.cache = VolumeCache(self.cache_mb * 2**20, self.root / self.unpack if self.unpack else None)
-        self._headers: dict[Path, VolumeHeader] = {}
+        self._begin()
+        self.labels = None if self.card is None else LabelMap(self.card)
+
+    def _begin(self) -> None:
+        """Forget what has been read."""
+        cache = VolumeCache(self.cache_mb * 2**20, self.root / self.unpack if self.unpack else None)
+        self.voxels = Voxels(cache, self._slicing_now, self.neighbours, self.standardize, self._read_header)
         self._foreground: dict[tuple, np.ndarray] = {}
         self._slicing: Slicing | None = None
-        self.labels = None if self.card is None else LabelMap(self.card)
+
+    def _slicing_now(self) -> Slicing:
+        return self.slicing
+
+    def _read_header(self, path: Path) -> VolumeHeader:
+        return read_header(path)
 
     @property
     def image_types(self) -> tuple[str, ...]:
@@ -143,9 +155,7 @@ class VolumeReader(FolderReader):
                     f"set it to {value}."
                 )
         self.axis, self.orientation, self.standardize = wanted["axis"], wanted["orientation"], slicing.standardize
-        self._slicing = None  # and nothing that was read before is cut so
-        self._foreground.clear()
-        self.cache = VolumeCache(self.cache.max_bytes, self.cache.unpack)
+        self._begin()  # nothing that was read before is cut so
 
     def _first_headers(self) -> list[VolumeHeader]:
         """Of the volumes of the first split that can be read; the listing has the others among its problems.
@@ -157,7 +167,7 @@ class VolumeReader(FolderReader):
         failed: list[UserError] = []
         for path in map(Path, self.find_images(next(iter(self.splits()), "train")).values()):
             try:
-                headers.append(self.header(path))
+                headers.append(self.voxels.header(path))
             except MissingPackageError:
                 raise
             except UserError as error:
@@ -192,8 +202,11 @@ class VolumeReader(FolderReader):
         if names:
             drawn = set(self.draw.part(names, split))
             listing.samples = [sample for sample in listing.samples if sample.name in drawn]
-        self._warn_of_memory(listing, split)
-        read = {case.image: self._headers[case.image] for case in cases.samples if case.image in self._headers}
+        headers = self.voxels.headers
+        if split == "train" and not self.unpack:
+            files = {path for s in listing.samples for path in (s.image, *s.channel_files, *_label_files(s))}
+            listing.warnings += warnings_of_memory(split, map(self.voxels.header, files), self.cache_mb)
+        read = {case.image: headers[case.image] for case in cases.samples if case.image in headers}
         if any(header.orientation for header in read.values()):
             listing.warnings += warnings_of_orientation(split, read, self.slicing.orientation)
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
@@ -210,30 +223,20 @@ class VolumeReader(FolderReader):
         """Whether the split's slices are drawn out of all volumes, rather than its volumes."""
         return self.divide == "slices" and split in self.draw.splits
 
-    def _warn_of_memory(self, listing: Listing, split: str) -> None:
-        """Say that volumes will be unpacked again and again; in random order each slice is of another volume."""
-        files = {path for s in listing.samples for path in (s.image, *s.channel_files, *_label_files(s))}
-        needed = sum(self.header(path).unpacked_bytes for path in files) / 2**20
-        if split == "train" and needed > self.cache_mb and not self.unpack:
-            listing.warnings.append(
-                f"split '{split}': its volumes take {needed:.0f} MiB unpacked, layout.cache_mb is {self.cache_mb}, so "
-                f"that most slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
-            )
-
     def _slices(self, case: Sample, split: str = "") -> list[Sample]:
         """The samples of a case: a picture, or the slices of its volume; for ``train`` those with enough foreground.
 
         Raises:
             UserError: naming a file that cannot be read, or is of another shape or place than the image.
         """
-        header = self.header(case.image)
+        header = self.voxels.header(case.image)
         for path in (*case.channel_files[1:], *_label_files(case)):
-            if difference := describe_grid_difference(header, self.header(path), self.require_affine):
+            if difference := describe_grid_difference(header, self.voxels.header(path), self.require_affine):
                 raise UserError(
                     f"{path}: {difference} ({case.image}). They must agree: resample it onto the image, or if only "
                     f"its header is wrong set layout.require_affine: false."
                 )
-        header = self._turned_header(case)
+        header = self.voxels.turned_header(case)
         spacing = self._spacing_of(header)
         if header.is_picture:
             return [replace(case, spacing=None if spacing is None else spacing[1:])]
@@ -252,47 +255,24 @@ class VolumeReader(FolderReader):
         key = _label_files(case)
         if key not in self._foreground:
             labels = self.labels
-            numbers = range(self._turned_header(case).shape[axis])
+            numbers = range(self.voxels.turned_header(case).shape[axis])
             masks = (labels(self.read_mask(replace(case, case=case.name, slice=number))) for number in numbers)
             self._foreground[key] = np.array([((mask > 0) & (mask < len(self.card.classes))).sum() for mask in masks])
         return self._foreground[key]
-
-    def header(self, path: Path) -> VolumeHeader:
-        """What the file says of itself, read once."""
-        if path not in self._headers:
-            self._headers[path] = read_header(path)
-        return self._headers[path]
-
-    def _orientation(self, sample: Sample) -> str:
-        """What a case's files are turned to, which lie as its image says. Pictures need not wait for all headers."""
-        return self.slicing.orientation if self.header(sample.image).orientation else ""
-
-    def _turn(self, sample: Sample) -> Turn:
-        return turn_to(self.header(sample.image), self._orientation(sample))
-
-    def _turned_header(self, sample: Sample) -> VolumeHeader:
-        return turned_header(self.header(sample.image), self._orientation(sample))
 
     def _spacing_of(self, header: VolumeHeader) -> tuple[float, ...] | None:
         """Of slices, rows and columns in millimetres."""
         return header.spacing or tuple(map(float, self.spacing)) or None
 
-    def _cut(self, sample: Sample) -> tuple[int, int]:
-        """Axis and number of the sample's slice."""
-        return (0, 0) if sample.slice is None else (self.slicing.axis, sample.slice)
-
     def size(self, sample: Sample) -> tuple[int, int]:
-        return sliced(self._turned_header(sample).shape, self._cut(sample)[0])[1:]
+        return self.voxels.size(sample)
 
     def read_image(self, sample: Sample) -> np.ndarray:
-        axis, number = self._cut(sample)
-        files = sample.channel_files or (sample.image,)
-        turn = self._turn(sample)
-        return read_slice(self.cache, files, axis, number, self.neighbours, self.standardize, turn)
+        return self.voxels.image(sample)
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         if sample.mask is not None:
-            labels = self._read_labels(sample.mask, sample)
+            labels = self.voxels.labels(sample.mask, sample)
             if self.mask_format == "binary":
                 tones = self.decoder.tones(labels, sample.mask)
                 mask = np.where(tones, raw_id(self.card, 1), raw_id(self.card, 0))
@@ -303,22 +283,10 @@ class VolumeReader(FolderReader):
             fill = IGNORED_ID if background is None else raw_id(self.card, background)
             mask = np.full(self.size(sample), fill, np.uint16)
             for index, path in sample.class_masks:
-                mask[self.decoder.tones(self._read_labels(path, sample), path)] = raw_id(self.card, index)
+                mask[self.decoder.tones(self.voxels.labels(path, sample), path)] = raw_id(self.card, index)
         if sample.valid is not None:
-            return np.where(self._read_labels(sample.valid, sample) > 0, mask.astype(np.uint16), IGNORED_ID)
+            return np.where(self.voxels.labels(sample.valid, sample) > 0, mask.astype(np.uint16), IGNORED_ID)
         return mask
-
-    def _read_labels(self, path: Path, sample: Sample) -> np.ndarray:
-        """``(h, w)``, the sample's slice of a label volume."""
-        volume = self.cache.get(path, labels=True, turn=self._turn(sample))
-        axis, number = self._cut(sample)
-        if volume.shape[axis] <= number:
-            raise UserError(f"{path}: has {volume.shape[axis]} slices along axis {axis}, its image more than {number}.")
-        part = take_slice(volume, axis, number)
-        if (part[..., 1:] != part[..., :1]).any():
-            raise UserError(f"{path}: the labels have {volume.shape[3]} different channels, expected one of class ids.")
-        part = part[..., 0]
-        return np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("="))
 
 
 def _label_files(case: Sample) -> tuple[Path, ...]:

@@ -1,14 +1,12 @@
-"""Across which axis volumes are cut, and how those that are stored another way than the others are turned."""
+"""Across which axis volumes are cut, and how those that are stored another way than the others are turned before."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
-from segnext_pafpn.errors import counted
 from segnext_pafpn.slicing import Turn
 
 _COARSER = 1.05  # spacings that differ by less are alike
@@ -66,35 +64,3 @@ def choose_cut(
     if axis is None:
         axis = coarsest_axis(spacing_of(turned_header(header, orientation)) for header in headers)
     return axis, orientation
-
-
-def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], wanted: str) -> list[str]:
-    """What to say of volumes that are stored turned or mirrored against the others; a line for each kind.
-
-    Args:
-        headers: of the split's volumes.
-        wanted: the orientation that all are turned to; empty if they are left as they are.
-    """
-    usual = wanted or usual_orientation(headers.values())
-    if not usual:
-        return []
-    others = [path for path, header in headers.items() if header.orientation not in ("", usual)]
-    silent = [path for path, header in headers.items() if not header.orientation]
-    count = counted(len(headers), "volume")
-    lines = []
-    if others:
-        code = headers[others[0]].orientation
-        done = (
-            f"They are turned to {usual} as they are read. If their headers are wrong, correct them."
-            if wanted
-            else "The network sees them turned or mirrored: remove layout.orientation: stored."
-        )
-        lines.append(
-            f"split '{split}': the axes of {len(others)} of {count} run {code}, not {usual}: {others[0]}. {done}"
-        )
-    if silent:
-        lines.append(
-            f"split '{split}': {len(silent)} of {count} do not say how their axes run, others run {usual}: "
-            f"{silent[0]}. The network may see them turned or mirrored. Save them as NIfTI with an affine."
-        )
-    return lines

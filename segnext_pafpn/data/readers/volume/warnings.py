@@ -1,0 +1,51 @@
+"""What is odd about a split's volumes, a line each."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from segnext_pafpn.data.readers.volume.axes import usual_orientation
+from segnext_pafpn.data.readers.volume.header import VolumeHeader
+from segnext_pafpn.errors import counted
+
+
+def warnings_of_memory(split: str, headers: Iterable[VolumeHeader], cache_mb: int) -> list[str]:
+    """That volumes will be unpacked again and again; in random order each slice is of another volume."""
+    needed = sum(header.unpacked_bytes for header in headers) / 2**20
+    if needed <= cache_mb:
+        return []
+    return [
+        f"split '{split}': its volumes take {needed:.0f} MiB unpacked, layout.cache_mb is {cache_mb}, so that most "
+        f"slices wait for a file to be unpacked. Set layout.unpack: FOLDER, or a larger cache_mb."
+    ]
+
+
+def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], wanted: str) -> list[str]:
+    """What to say of volumes that are stored turned or mirrored against the others; a line for each kind.
+
+    Args:
+        headers: of the split's volumes.
+        wanted: the orientation that all are turned to; empty if they are left as they are.
+    """
+    usual = wanted or usual_orientation(headers.values())
+    if not usual:
+        return []
+    others = [path for path, header in headers.items() if header.orientation not in ("", usual)]
+    silent = [path for path, header in headers.items() if not header.orientation]
+    count = counted(len(headers), "volume")
+    lines = []
+    if others:
+        code = headers[others[0]].orientation
+        done = (
+            f"They are turned to {usual} as they are read. If their headers are wrong, correct them."
+            if wanted
+            else "The network sees them turned or mirrored: remove layout.orientation: stored."
+        )
+        lines.append(
+            f"split '{split}': the axes of {len(others)} of {count} run {code}, not {usual}: {others[0]}. {done}"
+        )
+    if silent:
+        lines.append(
+            f"split '{split}': {len(silent)} of {count} do not say how their axes run, others run {usual}: "
+            f"{silent[0]}. The network may see them turned or mirrored. Save them as NIfTI with an affine."
+        )
+    return lines
