@@ -2,18 +2,14 @@
 
 import csv
 import glob
-import importlib.metadata
 import json
 import logging
-import platform
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-import yaml
 from torch.utils.data import Dataset
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
@@ -29,13 +25,14 @@ from segnext_pafpn.evaluation.score_table import ScoreTable
 from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.training.commands_again import commands_again, tta_option
+from segnext_pafpn.training.environment import describe_environment
 from segnext_pafpn.training.fields import METRICS, single_metrics
 from segnext_pafpn.training.folder import absolute_card, count_trained, is_runs_own, root_of
 from segnext_pafpn.training.module import SegmentationModule
 
 log = logging.getLogger(__name__)
 
-_PACKAGES = ("segnext-pafpn", "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 _CASES = 4  # pictures from each end
 
 
@@ -168,7 +165,14 @@ class Evaluation:
                 curves=curves if curves.is_file() else None,
                 config=config.read_text(encoding="utf-8") if config.is_file() else "not in the folder\n",
                 environment=describe_environment(self.module.device),
-                commands=self._commands(),
+                commands=commands_again(
+                    self.folder,
+                    self.data.config,
+                    self.split,
+                    tta=self.module.tta,
+                    metrics=self.metrics,
+                    is_tuned=self.preprocessing.thresholds is not None,
+                ),
                 csv=f"{self.stem}_images.csv",
                 sections=[table.for_page() for table in tables],
                 notes=[*self.notes(), *self._notes_of_page()],
@@ -207,32 +211,9 @@ class Evaluation:
         others = [m for m in METRICS if m not in shown and (self.folder / f"{self.stem}_{m}.json").is_file()]
         if others:
             files = ", ".join(f"{self.stem}_{name}.json" for name in others)
-            again = f"val --metrics {' '.join(others)}{_tta_option(tta)}"
+            again = f"val --metrics {' '.join(others)}{tta_option(tta)}"
             notes.append(f"Of an earlier val, not on this page: {files}. {again} scores anew.")
         return notes
-
-    def _commands(self) -> list[str]:
-        """Those that make the run and its page again."""
-        run, config = shlex.quote(str(self.folder)), self.data.config
-        is_tuned = self.preprocessing.thresholds is not None
-        tune = " --tune-threshold" if is_tuned else ""
-        scored = run
-        if not is_runs_own(self.folder, config):
-            layout = yaml.safe_dump(config.layout, default_flow_style=True, width=10000).strip()
-            scored += f" --data.card {shlex.quote(config.card)} --data.layout {shlex.quote(layout)}"
-            scored += f" --data.root {shlex.quote(config.root)}" if config.root else ""
-        is_val, tta = self.split == config.val_split, self.module.tta
-        first = is_tuned and (not is_val or tta != "none")  # thresholds are found for the network as it is
-        before = [f"segnext-pafpn val --checkpoint {scored} --split {config.val_split}{tune}"] if first else []
-        options = f" --metrics {' '.join(self.metrics)}" if self.metrics else ""
-        options += _tta_option(tta) or (tune if is_val else "")
-        again = shlex.quote(f"{self.folder.name}-again")
-        return [
-            f"segnext-pafpn train --config {shlex.quote(str(self.folder / 'config.yaml'))} --name {again}",
-            *before,
-            f"segnext-pafpn val --checkpoint {scored} --split {self.split} --report{options}",
-            f"segnext-pafpn predict --checkpoint {run} -i IMAGES -o MASKS{_tta_option(tta)}",
-        ]
 
 
 def image_scores(module: SegmentationModule, data: SegmentationDataModule, split: str) -> ImageMatrices:
@@ -262,32 +243,9 @@ def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
         writer.writerows(image_rows(images))
 
 
-def describe_environment(device: torch.device) -> dict[str, str]:
-    """Device, system and versions."""
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return {
-        "device": f"{device} {gpu}".strip(),
-        "threads": str(torch.get_num_threads()),
-        "system": platform.platform(),
-        "Python": platform.python_version(),
-        **{name: _version(name) for name in _PACKAGES},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
-        return "not installed"
-
-
 def _is_of(path: Path, facts: Mapping[str, object]) -> bool:
     """Whether a file of scores can be read and is of the evaluation with these facts."""
     try:
         return is_same_evaluation(read_scores(path), facts)
     except UserError:
         return False
-
-
-def _tta_option(tta: str) -> str:
-    return "" if tta == "none" else f" --tta {tta}"
