@@ -1,12 +1,8 @@
 """A folder of images and a folder of masks whose names agree, in any of the ways in which people keep them."""
 
-from bisect import bisect
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
-from unicodedata import normalize
 
 import numpy as np
 
@@ -15,6 +11,7 @@ from segnext_pafpn.data.class_rows import class_folders
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
 from segnext_pafpn.data.readers.masks import MaskDecoder, cut_to_valid
+from segnext_pafpn.data.readers.name_hints import NameHints
 from segnext_pafpn.data.readers.pattern_images import PatternImages, by_name
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
 from segnext_pafpn.errors import UserError, nearest
@@ -163,7 +160,7 @@ class FolderReader(PatternImages):
         not_found = len(problems)
         channels = [self._find(pattern, split, "image") for pattern in self.channel_patterns]
         valid = self._find(self.valid_pattern, split, "valid region") if self.valid else {}
-        hints = {index: _NameHints(by_class) for index, by_class in masks.items()}
+        hints = {index: NameHints(by_class) for index, by_class in masks.items()}
         samples = []
         for name in names:
             found = {index: by_class[name] for index, by_class in masks.items() if name in by_class}
@@ -226,44 +223,3 @@ class FolderReader(PatternImages):
     def read_mask(self, sample: Sample) -> np.ndarray:
         mask = self.decoder.read(sample)
         return mask if sample.valid is None else cut_to_valid(mask, sample.valid)
-
-
-class _NameHints:
-    """What a missing mask may be called instead.
-
-    Args:
-        files: the masks that are there, by name.
-    """
-
-    def __init__(self, files: dict[str, str]):
-        self.files = files
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Those of the files, sorted."""
-        return sorted(self.files)
-
-    @cached_property
-    def plain(self) -> dict[str, str]:
-        """The names by how they are spelt plainly."""
-        return {_plain(name): name for name in self.files}
-
-    def text(self, name: str) -> str:
-        """A sentence on the file that is called ``name`` but for its spelling or an end; or nothing.
-
-        Macs write an umlaut as a letter and two dots, others as one letter; both look alike.
-        """
-        if (other := self.plain.get(_plain(name))) is not None:
-            return (
-                f" There is {self.files[other]}, spelt otherwise: upper and lower case, and accents, must agree. "
-                f"Rename one."
-            )
-        for longer in takewhile(lambda other: other.startswith(name), self.names[bisect(self.names, name) :]):
-            end = longer.removeprefix(name)
-            if not end[0].isalnum():
-                return f" There is {self.files[longer]}; if it is that, set layout.mask_suffix: {end}."
-        return ""
-
-
-def _plain(name: str) -> str:
-    return normalize("NFC", name).casefold()
