@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
@@ -187,3 +188,10 @@ def find_below(root: Path, text: str) -> Path:
     written = root / text
     places = [*ends, written] if text.startswith("../") else [written, *ends]
     return next((place for place in places if place.exists()), written)
+
+
+def below_common_folder(patterns: Sequence[PathPattern]) -> tuple[str, ...]:
+    """The patterns without the folders that all of them begin with; ``{split}`` becomes ``*``."""
+    folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
+    fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
+    return tuple("/".join(pattern.text.split("/")[fixed:]).replace("{split}", "*") for pattern in patterns)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,17 +12,16 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
+from segnext_pafpn.data.readers.patterns import below_common_folder
 from segnext_pafpn.data.readers.volume.axes import choose_cut
 from segnext_pafpn.data.readers.volume.cache import VolumeCache
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
+from segnext_pafpn.data.readers.volume.options import check_options
 from segnext_pafpn.data.readers.volume.voxels import Voxels
 from segnext_pafpn.data.readers.volume.warnings import warnings_of_memory, warnings_of_orientation
-from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.slicing import Slicing, is_orientation, sliced
-
-_DIVIDE = ("volumes", "slices")
-_ORIENTATIONS = ("usual", "stored")
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.slicing import Slicing, sliced
 
 
 @dataclass(kw_only=True)
@@ -66,7 +64,11 @@ class VolumeReader(FolderReader):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_options()
+        check_options(self)
+        if self.divide == "slices" and not self.draw.splits[1:]:
+            raise UserError(
+                "layout.divide: slices are divided by folds, val_fraction or test_fraction. Set one of them."
+            )
         self._begin()
         self.labels = None if self.card is None else LabelMap(self.card)
 
@@ -92,31 +94,6 @@ class VolumeReader(FolderReader):
         """Several labels per pixel are for pictures: a predicted volume of labels holds one in each voxel."""
         return False
 
-    def _check_options(self) -> None:
-        if self.mask_format == "rgb":
-            raise UserError("layout.mask_format: rgb is for pictures; label volumes hold ids. Use index.")
-        if self.axis not in (None, 0, 1, 2):
-            raise UserError(f"layout.axis: expected 0, 1 or 2, found {self.axis}.")
-        if self.divide not in _DIVIDE:
-            raise UserError(
-                f"layout.divide: '{self.divide}' is not known.{nearest(self.divide, _DIVIDE)} Known: "
-                f"{', '.join(_DIVIDE)}."
-            )
-        if self.divide == "slices" and not self.draw.splits[1:]:
-            raise UserError(
-                "layout.divide: slices are divided by folds, val_fraction or test_fraction. Set one of them."
-            )
-        if self.orientation not in _ORIENTATIONS and not is_orientation(self.orientation):
-            raise UserError(
-                f"layout.orientation: expected {' or '.join(_ORIENTATIONS)}, or where axes i, j and k run to, such as "
-                f"RAS, found '{self.orientation}'."
-            )
-        for key in ("neighbours", "min_foreground", "cache_mb"):
-            if getattr(self, key) < 0:
-                raise UserError(f"layout.{key}: expected 0 or more, found {getattr(self, key)}.")
-        if self.spacing and (len(self.spacing) != 3 or min(self.spacing) <= 0):
-            raise UserError(f"layout.spacing: expected millimetres of slices, rows and columns, found {self.spacing}.")
-
     @property
     def slicing(self) -> Slicing:
         """How volumes are cut, for whoever cuts others in the same way.
@@ -125,9 +102,6 @@ class VolumeReader(FolderReader):
             UserError: if no volume can be read.
         """
         if self._slicing is None:
-            patterns = (self.image_pattern, *self.channel_patterns)
-            folders = [pattern.folder(Path(), "split").parts for pattern in patterns]
-            fixed = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
             axis, orientation = self.axis, "" if self.orientation == "stored" else self.orientation
             if axis is None or orientation == "usual":
                 axis, orientation = choose_cut(self._first_headers(), axis, orientation, self._spacing_of)
@@ -135,7 +109,7 @@ class VolumeReader(FolderReader):
                 axis=axis,
                 neighbours=self.neighbours,
                 standardize=self.standardize,
-                images=tuple("/".join(p.text.split("/")[fixed:]).replace("{split}", "*") for p in patterns),
+                images=below_common_folder((self.image_pattern, *self.channel_patterns)),
                 orientation=orientation,
             )
         return self._slicing
@@ -163,18 +137,8 @@ class VolumeReader(FolderReader):
         Raises:
             UserError: if there is none.
         """
-        headers: list[VolumeHeader] = []
-        failed: list[UserError] = []
-        for path in map(Path, self.find_images(next(iter(self.splits()), "train")).values()):
-            try:
-                headers.append(self.voxels.header(path))
-            except MissingPackageError:
-                raise
-            except UserError as error:
-                failed.append(error)
-        if not headers:
-            raise failed[0]
-        return headers
+        images = self.find_images(next(iter(self.splits()), "train"))
+        return self.voxels.readable_headers(map(Path, images.values()))
 
     def fitted(self, card: Card) -> Card:
         """The card, whose ``image.channels`` are those of one slice, with the neighbours' channels."""

@@ -1,6 +1,6 @@
 """Headers and voxels of the files of cases, turned and cut as a slicing says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from segnext_pafpn.data.readers.base import Sample
 from segnext_pafpn.data.readers.volume.axes import turn_to, turned_header
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
 from segnext_pafpn.data.readers.volume.files import read_header
-from segnext_pafpn.data.readers.volume.header import VolumeHeader
+from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.slicing import Slicing, Turn, sliced, take_slice
 
@@ -38,6 +38,25 @@ class Voxels:
         if path not in self.headers:
             self.headers[path] = self.read_header(path)
         return self.headers[path]
+
+    def readable_headers(self, paths: Iterable[Path]) -> list[VolumeHeader]:
+        """Of the files that can be read.
+
+        Raises:
+            UserError: if there is none; at once if a package is missing.
+        """
+        headers: list[VolumeHeader] = []
+        failed: list[UserError] = []
+        for path in paths:
+            try:
+                headers.append(self.header(path))
+            except MissingPackageError:
+                raise
+            except UserError as error:
+                failed.append(error)
+        if not headers:
+            raise failed[0]
+        return headers
 
     def turned_header(self, sample: Sample) -> VolumeHeader:
         """Of the sample's volume, as it is cut."""
