@@ -89,8 +89,12 @@ def _missing(names: list[str], parser: ArgumentParser, short: Mapping[str, str])
 def _alone(value: str, keys: list[str]) -> str:
     """A value without an option in front of it, which is most often a card's or a folder's path."""
     if match := re.fullmatch(r"([\w.]+)=(.+)", value):
-        written = _ELSEWHERE.get(match[1], match[1]).split(" ")[0]
-        return f"'{value}': options have dashes in front of them. Write --{written} {match[2]}."
+        written = _ELSEWHERE.get(match[1], match[1])
+        key, _, example = written.partition(" ")
+        words = (
+            f"Write --{key} {example or match[2]}." if key in keys else _nearest_option(match[1], keys, "--").strip()
+        )
+        return f"'{value}': options have dashes in front of them. {words}"
     if "input" in keys:
         return (
             f"'{value}' has no option in front of it, or is one too many. Several runs are a list, --checkpoint "

@@ -64,6 +64,8 @@ def test_a_value_of_the_wrong_type_is_told_in_words(capsys, option, value, words
             ["train", "data=data.yaml"],
             "'data=data.yaml': options have dashes in front of them. Write --data data.yaml.",
         ),
+        (["train", "fold=1"], "'fold=1': options have dashes in front of them. Write --data.layout \"{fold: 0}\"."),
+        (["train", "model=a.pt"], "'model=a.pt': options have dashes in front of them. See --help for all of them."),
         (["train", "epochs=3"], "'epochs=3': options have dashes in front of them. Write --trainer.max_epochs 3."),
         (["train", "--optim.learning_rate", "1"], "option '--optim.learning_rate'. Did you mean --optim.lr?"),
         (["train", "--trainer.device", "2"], "option '--trainer.device'. Did you mean '--trainer.devices'?"),

@@ -32,13 +32,14 @@ def predict(argv: list[str]) -> int:
         )
     if report.turned:
         say(
-            f"{counted(len(report.turned), 'volume')} stored with other axes than those of training, first "
-            f"{report.turned[0]}: turned for the network, and the labels back."
+            f"{counted(len(report.turned), 'volume')}, {report.turned[0]} first, turned to {report.orientation} for "
+            f"the network, as in training; the labels lie as the volumes do."
         )
     if report.silent:
         say(
-            f"warning: {counted(len(report.silent), 'volume')} without a word on how the axes run, which those of "
-            f"training said, first {report.silent[0]}: taken as stored, which may be turned or mirrored."
+            f"warning: {counted(len(report.silent), 'volume')}, {report.silent[0]} first, without a word on how the "
+            f"axes run, expected {report.orientation} as in training. Taken as stored, which may be mirrored: save "
+            f"NIfTI with an affine."
         )
     if not report.written:
         say("Nothing was written.")

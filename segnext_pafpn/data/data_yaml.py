@@ -73,4 +73,6 @@ def _names(names: Any, path: Path) -> list[str]:
     for number, name in enumerate(names):
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
             raise UserError(f"{path}: names: {number}: expected a name, found {brief(name)}. Put it in quotes.")
+    if all(str(name).casefold() == _BACKGROUND for name in names):
+        raise UserError(f"{path}: names: expected a class besides background, found {names}. Add it.")
     return [str(name) for name in names]

@@ -39,6 +39,7 @@ class PredictReport:
         shallow: those of 8 bits, where the model was trained on larger values.
         turned: volumes whose axes run another way than those of training, and that were turned for the model.
         silent: volumes that do not say how their axes run, where those of training did.
+        orientation: where the axes of training ran to, such as ``RAS``.
         seconds: reading, predicting and writing, without loading the model.
         model_seconds: the part of it spent predicting, from decoded image to mask.
     """
@@ -49,6 +50,7 @@ class PredictReport:
     shallow: list[str] = field(default_factory=list)
     turned: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
+    orientation: str = ""
     seconds: float = 0.0
     model_seconds: float = 0.0
 
@@ -165,7 +167,7 @@ def _predict_volumes(
         for volume in find_volumes(config.input, slicing)
     ]
     refuse_outputs([(volume.files, outputs) for volume, outputs in jobs], config)
-    report = PredictReport()
+    report = PredictReport(orientation=slicing.orientation)
     begin = perf_counter()
     for volume, outputs in track(jobs, len(jobs), "predict"):
         try:

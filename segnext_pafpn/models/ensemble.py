@@ -95,10 +95,11 @@ def ensemble_preprocessing(paths: Sequence[str | Path]) -> Preprocessing:
             if found != expected:
                 if isinstance(found, Slicing) and isinstance(expected, Slicing):
                     key = next(f.name for f in fields(Slicing) if getattr(found, f.name) != getattr(expected, f.name))
-                    key, found, expected = f"slicing's {key}", getattr(found, key), getattr(expected, key)
+                    found, expected = (getattr(one, key) or "stored" for one in (found, expected))
+                    key = f"layout.{key}"
                 raise UserError(
-                    f"{path}: its {key} {found} are not those of {paths[0]}, {expected}, so that the two cannot "
-                    f"answer together. Give runs on the same card, images and layout."
+                    f"{path}: has {key} {found}, but {paths[0]} has {expected}, so that the two cannot answer "
+                    f"together. Give runs on the same card, images and layout."
                 )
     ids = first.class_ids if all(one.class_ids == first.class_ids for one in every) else None
     return replace(first, class_ids=ids, intensity=_intensities(every), thresholds=_thresholds(every))

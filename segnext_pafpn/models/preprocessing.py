@@ -140,13 +140,14 @@ def _read_slicing(values: dict | None) -> Slicing | None:
 def describe_images(preprocessing: Preprocessing) -> str:
     """What an image must go through before it is given to the network."""
     slicing = preprocessing.slicing
-    return _describe_values(preprocessing) + ("" if slicing is None else f" {_describe_slices(slicing)}")
+    return ("" if slicing is None else f"{_describe_slices(slicing)} ") + _describe_values(preprocessing)
 
 
 def _describe_slices(slicing: Slicing) -> str:
     """How a volume (slices, rows, columns) becomes images."""
-    steps = [f"turned until its axes k, j, i are those of {slicing.orientation}"] if slicing.orientation else []
-    steps += ["less its mean over its deviation"] if slicing.standardize else []
+    code = slicing.orientation
+    steps = [f"turned until columns, rows and slices (NIfTI's i, j, k) run to {code}"] if code else []
+    steps += ["standardised as a whole, each channel as (value - mean) / deviation"] if slicing.standardize else []
     steps += [f"cut across axis {slicing.axis}"]
     n = slicing.neighbours
     steps += [f"each slice with the {n} before and the {n} after as channels, in their order"] if n else []

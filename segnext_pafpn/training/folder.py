@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def absolute_card(name_or_path: str) -> str:
-    """The absolute path of a card or of nnU-Net's folder, which means the same everywhere; a shipped name as it is."""
+    """The absolute path of a card or a data set's folder, which means the same everywhere; a shipped name as it is."""
     path = Path(name_or_path)
     yaml_file = path.suffix in (".yaml", ".yml")
     shipped = not yaml_file and (shipped_folder("datasets") / f"{name_or_path}.yaml").is_file()

@@ -161,7 +161,9 @@ def _refuse_other_card(config: TrainConfig, note: Mapping | None) -> None:
 
 
 def _describe_slices(slicing: Slicing | None) -> str:
-    """Across which axis volumes are cut, and where their axes run to."""
+    """How volumes are cut, in words."""
     if slicing is None:
         return "pictures"
-    return f"slices across axis {slicing.axis} of volumes {slicing.orientation or 'as they are stored'}"
+    place = f"turned to {slicing.orientation}" if slicing.orientation else "as they are stored"
+    whole = ", standardised as a whole" if slicing.standardize else ""
+    return f"slices across axis {slicing.axis} of volumes {place}{whole}"

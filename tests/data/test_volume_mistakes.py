@@ -155,7 +155,7 @@ def test_volumes_that_run_another_way_than_the_others_are_told(tmp_path):
     assert f", not {usual}: {tmp_path}/images/p1.nii.gz. They are turned to {usual}" in warning
     reader = reader_of(card, orientation="stored")
     (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
-    assert f", not {usual}: " in warning and "remove layout.orientation: stored" in warning
+    assert f", not {usual}: " in warning and f"Set layout.orientation: {usual}." in warning
     assert reader.slicing.orientation == ""
 
 

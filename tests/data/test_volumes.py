@@ -164,7 +164,7 @@ def test_a_run_is_scored_on_other_volumes_cut_and_turned_as_its_own_were(tmp_pat
 )
 def test_a_layout_that_cuts_otherwise_than_the_run_did_is_refused(tmp_path, key, value, learnt):
     reader = reader_of(scans(tmp_path), **{key: value})
-    with pytest.raises(UserError, match=f"layout.{key}: is {value}, but the model was trained with {learnt}. Leave"):
+    with pytest.raises(UserError, match=f"layout.{key} is {value}, but the model was trained with {learnt}. Set"):
         reader.cut_as(Slicing(axis=2, orientation="LPS"))
 
 

@@ -113,7 +113,7 @@ def test_the_folder_of_a_data_yaml_is_one_and_that_of_another_file_is_pointed_to
 def test_a_label_that_is_no_text_is_named(tmp_path):
     card = build("yolo", tmp_path)
     (tmp_path / "yolo/labels/train/000.txt").write_bytes(b"\xff\xfe\x00\x81")
-    only(check_split(card, build_reader(card), "train").problems, "000.txt", "is not a readable text file")
+    only(check_split(card, build_reader(card), "train").problems, "000.txt", "is not a text file of UTF-8")
 
 
 def rewrite(file, /, **changes):
@@ -131,6 +131,7 @@ def rewrite(file, /, **changes):
         ({"names": []}, r"names: found \[\], expected a name for each class, as in names: \[leaf, spot\]"),
         ({"names": "leaf"}, "names: found 'leaf', expected a name for each class"),
         ({"names": None, "nc": 2}, "names: is missing, expected a name for each class"),
+        ({"names": ["Background"]}, r"names: expected a class besides background, found \['Background'\]"),
         ({"names": ["leaf", None]}, "names: 1: expected a name, found None. Put it in quotes"),
         ({"names": ["leaf", True]}, "names: 1: expected a name, found True"),
         ({"names": ["leaf", " "]}, "names: 1: expected a name, found ' '"),
@@ -151,15 +152,11 @@ def test_a_folder_or_a_list_that_is_not_there_is_named(tmp_path):
     build("yolo", tmp_path)
     card = load_card(rewrite(tmp_path / "yolo/data.yaml", val="images/vla", test=None))
     assert build_reader(card).splits() == ["train"]
-    with pytest.raises(
-        UserError, match=r"no split 'val': .*images/vla is not there. Correct layout.val of .*data.yaml"
-    ):
+    with pytest.raises(UserError, match=r"no split 'val': .*images/vla is not there. Correct 'val:' in .*data.yaml"):
         build_reader(card).list_samples("val")
-    with pytest.raises(
-        UserError, match=r"no split 'test': .*data.yaml has none. Write test: FOLDER there, or draw it by"
-    ):
+    with pytest.raises(UserError, match=r"no split 'test': .*data.yaml does not say where. Correct .* draw it by"):
         build_reader(card).list_samples("test")
-    with pytest.raises(UserError, match="Did you mean 'train'[?] Found splits: train"):
+    with pytest.raises(UserError, match="expected train, val or test. Did you mean 'train'[?] Found splits: train"):
         build_reader(card).list_samples("trian")
     card = load_card(rewrite(tmp_path / "yolo/data.yaml", train=["images/train", "images/more"]))
     with pytest.raises(UserError, match=r"images/more: no such folder or list of images. Correct it in .*data.yaml"):
@@ -211,6 +208,11 @@ def test_a_split_without_any_label_is_a_problem_and_a_test_split_left_out(tmp_pa
     photo(tmp_path / "yolo/images/test/a.jpg", seed=1)
     card = load_card(rewrite(tmp_path / "yolo/data.yaml", test="images/test"))
     assert build_reader(card).splits() == ["train", "val"]
+    (tmp_path / "yolo/images/test/a.jpg").unlink()  # an empty folder is told to whoever asks for the split
+    assert build_reader(card).splits() == ["train", "val"]
+    with pytest.raises(UserError, match="images/test: holds no image"):
+        build_reader(card).find_images("test")
+    photo(tmp_path / "yolo/images/test/a.jpg", seed=1)
     (tmp_path / "yolo/labels/test").mkdir()
     (tmp_path / "yolo/labels/test/a.txt").write_text("")
     assert build_reader(card).splits() == ["train", "val", "test"]

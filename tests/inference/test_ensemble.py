@@ -75,7 +75,7 @@ def test_thresholds_are_averaged_and_what_does_not_belong_together_is_refused(ru
     grey = Preprocessing.of_images(Intensity(method="rescale", channels=3), ("no", "yes"), COLORS, None)
     deep = bundle(tmp_path / "deep/model", grey, 3)
     for second, words in (
-        (other, f"{other}: its class_names ('no', 'perhaps') are not those of {runs[0]}"),
+        (other, f"{other}: has class_names ('no', 'perhaps'), but {runs[0]} has ('no', 'yes')"),
         (deep, f"{deep}: of it and {runs[0]} only one takes 8-bit RGB"),
         (tmp_path / "nowhere", "nowhere: no such folder"),
         (tmp_path / "tunned", "tunned: no such folder. Did you mean 'tuned'?"),

@@ -227,7 +227,7 @@ def test_a_volume_that_runs_another_way_than_those_of_training_is_turned_and_bac
         reorient(tmp_path / f"{codes}.nii.gz", codes)
         options = ("--save_probabilities", "true", "--overwrite", "true")
         assert predict(tmp_path / "model", tmp_path / f"{codes}.nii.gz", tmp_path / "out", *options) == 0
-        told = f"1 volume stored with other axes than those of training, first {tmp_path}/{codes}.nii.gz: turned"
+        told = f"1 volume, {tmp_path}/{codes}.nii.gz first, turned to LAS for the network, as in training"
         assert (told in capsys.readouterr().out) == (codes != "LAS")
         mask = nibabel.load(tmp_path / f"out/{codes}.nii.gz")
         assert nibabel.aff2axcodes(mask.affine) == tuple(codes)
@@ -242,7 +242,7 @@ def test_a_volume_that_runs_another_way_than_those_of_training_is_turned_and_bac
     assert all(np.array_equal(mask, found["LAS"]) for mask in found.values())
     np.save(tmp_path / "a.npy", intensities(labels(0), 0))
     assert predict(tmp_path / "model", tmp_path / "a.npy", tmp_path / "out") == 0
-    assert "warning: 1 volume without a word on how the axes run" in capsys.readouterr().out
+    assert "a.npy first, without a word on how the axes run, expected LAS as in training" in capsys.readouterr().out
     assert np.array_equal(np.load(tmp_path / "out/a.npy"), found["LAS"].T)
 
 
@@ -250,9 +250,9 @@ def test_the_description_of_a_model_says_how_volumes_are_cut(checkpoint):
     learnt = load_preprocessing(checkpoint)
     slicing = Slicing(axis=1, neighbours=1, standardize=True, orientation="RAS")
     text = describe_images(replace(learnt, slicing=slicing))
-    assert "turned until its axes k, j, i are those of RAS, less its mean over its deviation, cut across axis 1" in text
+    assert "turned until columns, rows and slices (NIfTI's i, j, k) run to RAS, standardised as a whole" in text
     assert "each slice with the 1 before and the 1 after as channels" in text
-    assert describe_images(learnt).endswith("(slices, rows, columns), which is cut across axis 0.")
+    assert describe_images(learnt).startswith("An image is a slice of a volume (slices, rows, columns), which is cut ")
     assert "slice" not in describe_images(replace(learnt, slicing=None))
 
 
@@ -273,4 +273,4 @@ def test_models_that_turn_volumes_otherwise_do_not_answer_together(checkpoint, t
         save_preprocessing(replace(learnt, slicing=replace(learnt.slicing, orientation=orientation)), tmp_path / name)
     np.save(tmp_path / "a.npy", intensities(labels(0), 0))
     assert predict(f"[{tmp_path}/a, {tmp_path}/b]", tmp_path / "a.npy", tmp_path / "out") == 2
-    assert f"{tmp_path}/b: its slicing's orientation LPS are not those of {tmp_path}/a, RAS" in capsys.readouterr().err
+    assert f"{tmp_path}/b: has layout.orientation LPS, but {tmp_path}/a has RAS, so" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.patterns import below_common_folder
-from segnext_pafpn.data.readers.volume.axes import choose_cut
+from segnext_pafpn.data.readers.volume.axes import choose_cut, usual_orientation
 from segnext_pafpn.data.readers.volume.cache import VolumeCache
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
@@ -75,7 +75,7 @@ class VolumeReader(FolderReader):
     def _begin(self) -> None:
         """Forget what has been read."""
         cache = VolumeCache(self.cache_mb * 2**20, self.root / self.unpack if self.unpack else None)
-        self.voxels = Voxels(cache, self._slicing_now, self.neighbours, self.standardize, self._read_header)
+        self.voxels = Voxels(cache, self._slicing_now, self._read_header, self.neighbours, self.standardize)
         self._foreground: dict[tuple, np.ndarray] = {}
         self._slicing: Slicing | None = None
 
@@ -125,8 +125,8 @@ class VolumeReader(FolderReader):
         for key, value in wanted.items():
             if getattr(self, key) not in (value, None, "usual"):
                 raise UserError(
-                    f"layout.{key}: is {getattr(self, key)}, but the model was trained with {value}. Leave it out, or "
-                    f"set it to {value}."
+                    f"{self.card.path}: layout.{key} is {getattr(self, key)}, but the model was trained with {value}. "
+                    f"Set it to {value}."
                 )
         self.axis, self.orientation, self.standardize = wanted["axis"], wanted["orientation"], slicing.standardize
         self._begin()  # nothing that was read before is cut so
@@ -172,7 +172,9 @@ class VolumeReader(FolderReader):
             listing.warnings += warnings_of_memory(split, map(self.voxels.header, files), self.cache_mb)
         read = {case.image: headers[case.image] for case in cases.samples if case.image in headers}
         if any(header.orientation for header in read.values()):
-            listing.warnings += warnings_of_orientation(split, read, self.slicing.orientation)
+            turned = self.slicing.orientation
+            usual = turned or usual_orientation(self._first_headers())
+            listing.warnings += warnings_of_orientation(split, read, usual, is_turned=bool(turned))
         if split == "train" and self.min_foreground and not listing.samples and not listing.problems:
             listing.problems.append(
                 f"layout.min_foreground: no slice of '{split}' has {self.min_foreground} pixels of another class than "

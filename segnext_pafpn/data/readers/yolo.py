@@ -12,6 +12,7 @@ from segnext_pafpn.data.readers.images import ImageSetReader
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.outlines import fill_polygon, paint_largest_first
 from segnext_pafpn.data.readers.patterns import find_below, scan
+from segnext_pafpn.data.readers.splits import SPLITS
 from segnext_pafpn.errors import UserError, counted, nearest
 
 _BEYOND = 0.01  # how far a point may lie outside the picture, as a share of its side, and is moved to its edge
@@ -62,17 +63,22 @@ class YoloReader(ImageSetReader):
         return True
 
     def place(self, split: str) -> Path:
-        return next(iter(self._sources(split)), self.root / split)
+        sources = self._sources(split) or [self.root / split]
+        return next((source for source in sources if source.exists()), sources[0])
 
     def is_placed(self, split: str) -> bool:
         return any(source.exists() for source in self._sources(split))
 
     def splits(self) -> list[str]:
         """A test split without a label is left out: there is nothing to check it against or score it by."""
-        found = super().splits()
-        if "test" in found and not any(label_path(Path(path)).is_file() for path in self.find_images("test").values()):
-            found.remove("test")
-        return found
+        return [split for split in super().splits() if split != "test" or self._has_labelled_test()]
+
+    def _has_labelled_test(self) -> bool:
+        try:
+            images = self.find_images("test").values()
+        except UserError:  # whoever asks for the split is told
+            return False
+        return any(label_path(Path(image)).is_file() for image in images)
 
     def _sources(self, split: str) -> list[Path]:
         """Folders and lists of a split's images, whether they are there or not."""
@@ -80,11 +86,11 @@ class YoloReader(ImageSetReader):
         return [find_below(self.root, text) for text in ([given] if isinstance(given, str) else given) if text]
 
     def _missing(self, split: str) -> str:
-        if self._sources(split):
-            return f"{super()._missing(split)}. Correct layout.{split} of {self.card.path}"
-        return (
-            f"{self.card.path} has none. Write {split}: FOLDER there, or draw it by --data.layout.{split}_fraction 0.2"
-        )
+        if split not in SPLITS:
+            return f"expected {', '.join(SPLITS[:-1])} or {SPLITS[-1]}"
+        where = f"{self.place(split)} is not there" if self._sources(split) else f"{self.card.path} does not say where"
+        draw = "" if split == "train" else f', or draw it by --data.layout "{{{split}_fraction: 0.2}}"'
+        return f"{where}. Correct '{split}:' in {self.card.path}{draw}"
 
     def _unplace(self, split: str) -> str:
         return f"set layout.{split} to ''"
@@ -239,6 +245,8 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not a readable text file ({error}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Correct the file or its rights.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not a text file of UTF-8 ({error.reason}). Save it as UTF-8.") from error
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -9,7 +9,6 @@ import numpy as np
 from segnext_pafpn.data.readers.base import Sample
 from segnext_pafpn.data.readers.volume.axes import turn_to, turned_header
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
-from segnext_pafpn.data.readers.volume.files import read_header
 from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.slicing import Slicing, Turn, sliced, take_slice
@@ -22,15 +21,15 @@ class Voxels:
     Args:
         cache: of decoded volumes.
         slicing: asked for when the first volume is read that says where its axes run to, or is cut.
-        neighbours, standardize: see :class:`~segnext_pafpn.slicing.Slicing`, which is not asked for pictures.
         read_header: of a file.
+        neighbours, standardize: see :class:`~segnext_pafpn.slicing.Slicing`, which is not asked for pictures.
     """
 
     cache: VolumeCache
     slicing: Callable[[], Slicing]
+    read_header: Callable[[Path], VolumeHeader]
     neighbours: int = 0
     standardize: bool = False
-    read_header: Callable[[Path], VolumeHeader] = read_header
     headers: dict[Path, VolumeHeader] = field(default_factory=dict)
 
     def header(self, path: Path) -> VolumeHeader:

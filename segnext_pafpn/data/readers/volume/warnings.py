@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from segnext_pafpn.data.readers.volume.axes import usual_orientation
 from segnext_pafpn.data.readers.volume.header import VolumeHeader
 from segnext_pafpn.errors import counted
 
@@ -19,14 +18,16 @@ def warnings_of_memory(split: str, headers: Iterable[VolumeHeader], cache_mb: in
     ]
 
 
-def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], wanted: str) -> list[str]:
+def warnings_of_orientation(
+    split: str, headers: Mapping[Path, VolumeHeader], usual: str, *, is_turned: bool
+) -> list[str]:
     """What to say of volumes that are stored turned or mirrored against the others; a line for each kind.
 
     Args:
         headers: of the split's volumes.
-        wanted: the orientation that all are turned to; empty if they are left as they are.
+        usual: the orientation of most, or the one that all are turned to; empty if it is not known.
+        is_turned: whether they are turned to it.
     """
-    usual = wanted or usual_orientation(headers.values())
     if not usual:
         return []
     others = [path for path, header in headers.items() if header.orientation not in ("", usual)]
@@ -34,14 +35,14 @@ def warnings_of_orientation(split: str, headers: Mapping[Path, VolumeHeader], wa
     count = counted(len(headers), "volume")
     lines = []
     if others:
-        code = headers[others[0]].orientation
+        codes = " or ".join(sorted({headers[path].orientation for path in others}))
         done = (
             f"They are turned to {usual} as they are read. If their headers are wrong, correct them."
-            if wanted
-            else "The network sees them turned or mirrored: remove layout.orientation: stored."
+            if is_turned
+            else f"The network sees them turned or mirrored. Set layout.orientation: {usual}."
         )
         lines.append(
-            f"split '{split}': the axes of {len(others)} of {count} run {code}, not {usual}: {others[0]}. {done}"
+            f"split '{split}': the axes of {len(others)} of {count} run {codes}, not {usual}: {others[0]}. {done}"
         )
     if silent:
         lines.append(
