@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import system_error, write_atomic
+from segnext_pafpn.files import near_folder, system_error, write_atomic
 from segnext_pafpn.models.classifier import encoder_name
 
 ENCODER_FILE = "encoder.safetensors"
@@ -29,8 +29,17 @@ def save_encoder(model: nn.Module, name: str, path: Path) -> None:
 
 
 def find_encoder(path: str | Path) -> Path | None:
-    """The encoder's file, given itself or the folder of the run that wrote it; None if it is neither."""
+    """The encoder's file, given itself or the folder of the run that wrote it; None if it is neither.
+
+    Raises:
+        UserError: if there is nothing of this name.
+    """
     path = Path(path)
+    if not path.exists():
+        raise UserError(
+            f"weights: {path}: no such file or folder.{near_folder(path)} Give the folder of a finished run, or the "
+            f"path of an {ENCODER_FILE}."
+        )
     if path.is_file():
         return path
     return path / ENCODER_FILE if (path / ENCODER_FILE).is_file() else None

@@ -15,7 +15,6 @@ from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import scores_stem
-from segnext_pafpn.files import near_folder
 from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -176,11 +175,6 @@ def _load_weights(model: nn.Module, checkpoint: str) -> None:
         return
     folder = Path(checkpoint)
     if not (folder / "model").is_dir() and not (folder / "config.json").is_file():
-        if not folder.exists():
-            raise UserError(
-                f"weights: {checkpoint}: no such file or folder.{near_folder(folder)} Give the folder of a finished "
-                f"run of train or pretrain, or the path of an encoder.safetensors."
-            )
         raise UserError(
             f"weights: {checkpoint}: holds neither a trained model nor a pretrained encoder. Give the folder of a "
             f"finished run of train or pretrain, or the path of an encoder.safetensors."

@@ -62,7 +62,12 @@ def test_weights_that_cannot_be_taken_get_one_line(capsys, images, dataset, tmp_
         "pretrain": settings(images, tmp_path),
     }[command]
     Path("empty").mkdir()
-    assert "weights: nowhere: holds n" in error_of(capsys, command, *fixed, "--weights", "nowhere")
+    text = error_of(capsys, command, *fixed, "--weights", "nowhere")
+    assert "weights: nowhere: no such file or folder. Give the folder of a finished run" in text
+    Path("nowhere2").mkdir()
+    assert "weights: nowhere: no such file or folder. Did you mean 'nowhere2'?" in error_of(
+        capsys, command, *fixed, "--weights", "nowhere"
+    )
     assert "weights: empty: holds n" in error_of(capsys, command, *fixed, "--weights", "empty")
     Path("broken").mkdir()
     Path("broken/encoder.safetensors").write_bytes(b"\0" * 100)
