@@ -1,7 +1,7 @@
 """From a volume (D, H, W, C) to its slices (h, w, C) along an axis, and back; and how it is turned before."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -43,6 +43,16 @@ class Slicing:
     def __post_init__(self) -> None:
         if self.orientation and not is_orientation(self.orientation):
             raise ValueError(f"orientation is '{self.orientation}', expected one such as RAS, or none")
+
+    def difference(self, other: "Slicing") -> tuple[str, object, object] | None:
+        """The first option in which two differ, and what each has; None if they are alike."""
+        for name in (option.name for option in fields(self)):
+            values = getattr(self, name), getattr(other, name)
+            if values[0] != values[1]:
+                if name == "orientation":
+                    values = tuple(value or "stored" for value in values)
+                return f"layout.{name}", *values
+        return None
 
 
 @dataclass(frozen=True)

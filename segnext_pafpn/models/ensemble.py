@@ -1,7 +1,7 @@
 """Networks that answer together, such as those of a cross-validation's folds: the mean of their logits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +94,7 @@ def ensemble_preprocessing(paths: Sequence[str | Path]) -> Preprocessing:
             found, expected = getattr(other, key), getattr(first, key)
             if found != expected:
                 if isinstance(found, Slicing) and isinstance(expected, Slicing):
-                    key = next(f.name for f in fields(Slicing) if getattr(found, f.name) != getattr(expected, f.name))
-                    found, expected = (getattr(one, key) or "stored" for one in (found, expected))
-                    key = f"layout.{key}"
+                    key, found, expected = found.difference(expected)
                 raise UserError(
                     f"{path}: has {key} {found}, but {paths[0]} has {expected}, so that the two cannot answer "
                     f"together. Give runs on the same card, images and layout."

@@ -1,7 +1,7 @@
 """Taking a run up again: its last checkpoint, and whether the configuration may go on from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -51,7 +51,7 @@ class NoteOfData(Callback):
             "multi_label": preprocessing.multi_label,
             "channels": preprocessing.channels,
             "is_rgb8": preprocessing.intensity is None,
-            "slices": _describe_slices(preprocessing.slicing),
+            "slicing": preprocessing.slicing and asdict(preprocessing.slicing),
         }
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict) -> None:
@@ -151,19 +151,16 @@ def _refuse_other_card(config: TrainConfig, note: Mapping | None) -> None:
         (labels[note["multi_label"]], labels[card.multi_label]),
         (f"images of {note['channels']} channel(s)", f"images of {card.image.channels} channel(s)"),
         (kinds[note["is_rgb8"]], kinds[card.image.is_rgb8]),
-        (note.get("slices", ""), _describe_slices(reader.slicing) if "slices" in note else ""),
     ):
         if found != known:
             raise UserError(
                 f"data.card: {config.run_dir} was trained on {known}; card '{card.name}' has {found}. Resume with a "
                 f"card like the run's, or start a new run from its weights with --weights {config.run_dir}."
             )
-
-
-def _describe_slices(slicing: Slicing | None) -> str:
-    """How volumes are cut, in words."""
-    if slicing is None:
-        return "pictures"
-    place = f"turned to {slicing.orientation}" if slicing.orientation else "as they are stored"
-    whole = ", standardised as a whole" if slicing.standardize else ""
-    return f"slices across axis {slicing.axis} of volumes {place}{whole}"
+    then, now = note.get("slicing"), reader.slicing
+    if then and now and (difference := Slicing(**then).difference(now)):
+        key, known, found = difference
+        raise UserError(
+            f"{key}: {config.run_dir} was trained with {known}, but the data now give {found}. Resume with volumes "
+            f"that lie as the run's did, or start a new run from its weights with --weights {config.run_dir}."
+        )

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from segnext_pafpn.data.card import Card, load_card
@@ -238,3 +239,10 @@ def build(name: str, folder: Path) -> Card:
     if name in CARD_OF:
         return load_card(str(write_card(root, **CARD_OF[name])))
     return load_card(name)
+
+
+def rewrite_yaml(file, /, **changes) -> str:
+    """Change keys of a YAML file, or remove those that become None; returns its path."""
+    content = yaml.safe_load(file.read_text()) | changes
+    file.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
+    return str(file)

@@ -120,6 +120,26 @@ def _take(order: list[str], groups: Mapping[str, list[str]], count: int) -> tupl
     return order, []
 
 
+def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
+    """A text file's lines that hold something, without the space around them, and their numbers.
+
+    Args:
+        expected: what a message says that the file should hold.
+
+    Raises:
+        UserError: naming a file that cannot be read, or is not text of UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin with a mark
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Correct the file or its rights.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: is not a text file of UTF-8 ({error.reason}). Expected {expected}; save it as UTF-8."
+        ) from error
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
 def listed_names(path: Path, files: Mapping[str, str], root: Path) -> tuple[list[str], list[str]]:
     """The names that a list file gives, and a problem for each line that is no picture.
 
@@ -134,17 +154,10 @@ def listed_names(path: Path, files: Mapping[str, str], root: Path) -> tuple[list
     """
     if not path.is_file():
         raise UserError(f"{path}: no such list. Expected one picture's name a line; see the card's layout.lists.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin with a mark
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: is not a text file of UTF-8 ({error.reason}). Expected one picture's name a line; save it as "
-            f"UTF-8."
-        ) from error
     keys = _keys(files, root)
     names, problems = {}, []
-    for number, line in enumerate(map(str.strip, lines), start=1):
-        if not line or line.startswith("#"):
+    for number, line in read_lines(path, "one picture's name a line"):
+        if line.startswith("#"):
             continue
         found = _find(line, keys)
         if len(found) == 1:

@@ -12,11 +12,12 @@ from segnext_pafpn.data.readers.images import ImageSetReader
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.outlines import fill_polygon, paint_largest_first
 from segnext_pafpn.data.readers.patterns import find_below, scan
-from segnext_pafpn.data.readers.splits import SPLITS
+from segnext_pafpn.data.readers.splits import SPLITS, read_lines
 from segnext_pafpn.errors import UserError, counted, nearest
 
 _BEYOND = 0.01  # how far a point may lie outside the picture, as a share of its side, and is moved to its edge
 _NO_LABELS = ("classes.txt", "notes.txt")  # that annotation tools leave among the labels
+_LINE = "'class x y x y x y ...' a line"
 _BOXES = ("refuse", "skip", "fill")
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
@@ -124,7 +125,7 @@ class YoloReader(ImageSetReader):
             names = (name for name in scan(str(source), None) if name.lower().endswith(self.image_types))
             yield from (str(source / name) for name in names)
         elif source.is_file():
-            for _, line in _read_lines(source):
+            for _, line in read_lines(source, "the path of an image a line"):
                 beside = source.parent / line
                 yield str(beside if line.startswith("./") and beside.exists() else find_below(self.root, line))
         else:
@@ -179,7 +180,9 @@ class YoloReader(ImageSetReader):
         mask = np.full(size, raw_id(self.card, 0), np.uint16)
         if sample.mask is None:
             return mask
-        outlines = [self._parse(line, f"{sample.mask}: line {number}") for number, line in _read_lines(sample.mask)]
+        outlines = [
+            self._parse(line, f"{sample.mask}: line {number}") for number, line in read_lines(sample.mask, _LINE)
+        ]
         paint_largest_first(
             mask,
             ((value, fill_polygon(points * size[::-1], size)) for value, points in outlines if value is not None),
@@ -195,9 +198,7 @@ class YoloReader(ImageSetReader):
         try:
             numbers = np.array(line.split(), dtype=np.float64)
         except ValueError as error:
-            raise UserError(
-                f"{where}: '{line[:40]}' is no list of numbers. Expected 'class x y x y x y ...'."
-            ) from error
+            raise UserError(f"{where}: '{line[:40]}' is no list of numbers. Expected {_LINE}.") from error
         index, points = numbers[0], numbers[1:]
         if not (index.is_integer() and 0 <= index < len(self._ids)):
             raise UserError(
@@ -235,18 +236,3 @@ def label_path(image: Path) -> Path:
     if places:
         parts[places[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")
-
-
-def _read_lines(path: Path) -> list[tuple[int, str]]:
-    """A text file's lines that hold something, with their numbers.
-
-    Raises:
-        UserError: naming a file that is not text.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}). Correct the file or its rights.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text file of UTF-8 ({error.reason}). Save it as UTF-8.") from error
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
