@@ -5,12 +5,13 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from environment import describe_environment
+from lightning.pytorch.callbacks import Callback
 from result_files import given_command
 
 from segnext_pafpn.data.card import load_card
@@ -46,6 +47,7 @@ def train(
     score: Callable[[Result | None], dict],
     resume: bool = False,
     command: str | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> dict:
     """Train; the row with the scores, or the one that says at which step the loss was not finite any more.
 
@@ -54,13 +56,14 @@ def train(
         score: the scores to file; it gets None where the loss was not finite.
         resume: go on from the run's last checkpoint.
         command: what was given to get this row, where it is not the command of this process.
+        callbacks: of Lightning, besides the run's own.
     """
     load = os.getloadavg()[0]
     # of the code that is running, not of what is edited meanwhile
     environment = describe_environment("cpu" if config.trainer.accelerator == "cpu" else "auto")
     start = time.perf_counter()
     try:
-        result, stopped = fit(config, find_resume_point(config) if resume else None), None
+        result, stopped = fit(config, find_resume_point(config) if resume else None, callbacks=callbacks), None
     except NonFiniteLossError as error:
         logging.info(str(error))
         result, stopped, steps = None, f"non-finite loss at step {error.step}", error.step

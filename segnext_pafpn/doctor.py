@@ -12,6 +12,7 @@ from rich.table import Table
 from segnext_pafpn import __version__
 from segnext_pafpn.arguments import shipped_configs
 from segnext_pafpn.data.card import shipped_cards
+from segnext_pafpn.inference.device import has_bf16
 
 _PACKAGES = (
     "torch",
@@ -56,10 +57,11 @@ def doctor_table() -> tuple[Table, list[str]]:
         except importlib.metadata.PackageNotFoundError:
             table.add_row(package, escape(f'not installed; optional: pip install "segnext-pafpn[{extra}]"'))
     table.add_section()
-    table.add_row("CPU cores", str(os.cpu_count()))
+    bf16 = "bf16" if has_bf16(torch.device("cpu")) else "no bf16: choose precision 32-true"
+    table.add_row("CPU", f"{os.cpu_count()} cores, {bf16}")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16"
+        bf16 = "bf16" if has_bf16(torch.device("cuda", index)) else "no bf16: choose precision 16-mixed"
         table.add_row(f"GPU {index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}")
     if not torch.cuda.is_available():
         reason = "torch is built without CUDA" if torch.version.cuda is None else "no NVIDIA GPU or driver is found"

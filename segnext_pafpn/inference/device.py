@@ -1,4 +1,4 @@
-"""Devices by their names."""
+"""Devices by their names, and what each computes slowly."""
 
 import torch
 
@@ -22,3 +22,36 @@ def choose_device(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device: '{name}' cannot be used. Choose auto, or one of: {', '.join(usable)}.") from error
     return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; torch computes with it on others, too, but slowly."""
+    if device.type == "cuda":
+        return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type != "cpu" or _cpu_has("bf16")
+
+
+def why_slow(precision: str, device: torch.device) -> str | None:
+    """A line on a precision for which the device has no instructions, and what to choose; None for any other.
+
+    Args:
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, Lightning's names.
+    """
+    if precision == "bf16-mixed" and not has_bf16(device):
+        if device.type == "cuda":
+            name = torch.cuda.get_device_name(device)
+            return f"precision: {name} has no units for bfloat16, which bf16-mixed is slow without. Choose 16-mixed."
+    elif precision != "16-mixed" or device.type != "cpu" or _cpu_has("fp16"):
+        return None
+    return f"precision: this CPU has no instructions for {precision}, which takes ten times as long. Choose 32-true."
+
+
+def _cpu_has(half: str) -> bool:
+    """Whether oneDNN, which computes a CPU's convolutions, has instructions for a 16-bit type; yes where it cannot say.
+
+    Args:
+        half: ``bf16`` or ``fp16``.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return True
+    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{half}_supported")()  # torch has no public way to ask

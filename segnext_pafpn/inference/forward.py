@@ -1,5 +1,6 @@
 """From a stack of images to logits: normalisation, layout, precision and the network itself."""
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -9,10 +10,13 @@ import torch
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.device import why_slow
 from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.refusals import refuse_activation
 from segnext_pafpn.models.tta import VIEWS, View, mean_over_views
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -47,6 +51,8 @@ class Forward:
             raise UserError(f"precision: found '{precision}', expected one of: {', '.join(PRECISIONS)}.")
         if compile:
             _refuse_missing_compiler(device)
+        if (slow := why_slow(precision, device)) is not None:
+            log.warning(f"warning: {slow}")
         refuse_activation(model)
         model.eval()
         if fuse and hasattr(model, "fuse"):

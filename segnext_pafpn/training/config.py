@@ -23,7 +23,7 @@ class TrainerConfig:
         devices: how many devices, one process each; -1 for all.
         num_nodes: how many machines.
         strategy: auto, or one of Lightning's (ddp, ...).
-        precision: 32-true, bf16-mixed or 16-mixed.
+        precision: 32-true, bf16-mixed or 16-mixed; a run on a device without instructions for it says so.
         max_epochs: how long; or -1 and max_steps.
         max_steps: how many optimizer steps; -1 for no limit but max_epochs.
         check_val_every_n_epoch: epochs between evaluations.

@@ -19,12 +19,15 @@ from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import NO_ROOM
+from segnext_pafpn.inference.device import why_slow
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochLine, EpochSeed, NonFiniteLossGuard
 from segnext_pafpn.training.checkpoints import WholeCheckpoints
 from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_trainer
 from segnext_pafpn.training.optim import EMAWeights
 from segnext_pafpn.training.progress import EpochBar, ProgressLines
+
+log = logging.getLogger(__name__)
 
 
 def is_first_process() -> bool:
@@ -51,7 +54,7 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         )
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     try:
-        return L.Trainer(
+        trainer = L.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.num_nodes,
@@ -83,6 +86,10 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
         MisconfigurationException,
     ) as error:  # Lightning's own checks of devices, strategy and accelerator
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    slow = why_slow(trainer.precision, trainer.strategy.root_device)
+    if slow is not None and is_first_process():
+        log.warning(f"warning: trainer.{slow}")
+    return trainer
 
 
 def _has_gpu(accelerator: str) -> bool:
