@@ -120,7 +120,7 @@ def _program(model: nn.Module, image: torch.Tensor, any_size: bool) -> torch.exp
     auto = torch.export.Dim.AUTO
     shape = {0: auto, 2: auto, 3: auto} if any_size else {0: auto}
     try:
-        return torch.export.export(model, (image,), dynamic_shapes=(shape,), strict=True)
+        return torch.export.export(model, (image,), dynamic_shapes=(shape,), strict=False)
     except Exception as error:  # of many classes, torch's own among them
         raise _refusal(model, "torch.export", error, any_size) from error
 

@@ -5,6 +5,7 @@ A network is built on the CPU and measured on torch's meta device, where tensors
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import segmentation_models_pytorch as smp
@@ -96,8 +97,8 @@ def summarise(arch: str | None, encoder_name: str | None, size: tuple[int, int],
     network = _build(arch, encoder_name, classes).eval().to("meta")
     x = torch.empty(1, 3, *padded_size(size), device="meta")
     try:
-        levels = _levels(getattr(network, "encoder", network), x)
-        parameters, flops = _count(network, x)
+        with _watched(getattr(network, "encoder", network)) as levels:
+            parameters, flops = _count(network, x)
         folded = _count(network.fuse(), x) if hasattr(network, "fuse") else (None, None)
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
@@ -168,13 +169,18 @@ def _build(arch: str | None, encoder_name: str | None, classes: int) -> nn.Modul
     return build_model(ModelConfig(arch=arch, encoder_name=encoder_name), classes)
 
 
-def _levels(encoder: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
-    """The encoder's features that have channels, without the image; none where it does not give a list of maps."""
-    with torch.no_grad():
-        features = encoder(x)
-    if not isinstance(features, list):
-        return []
-    return [level for level in features if level is not x and level.shape[1] > 0]
+@contextmanager
+def _watched(encoder: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Gets the features that have channels, without the image, as they pass; none that are no list of maps."""
+    levels: list[torch.Tensor] = []
+
+    def keep(module: nn.Module, args: tuple[torch.Tensor], features: object) -> None:
+        if isinstance(features, list):
+            levels.extend(level for level in features if level is not args[0] and level.shape[1] > 0)
+
+    handle = encoder.register_forward_hook(keep)
+    yield levels
+    handle.remove()
 
 
 def _count(network: nn.Module, x: torch.Tensor) -> tuple[int, int]:

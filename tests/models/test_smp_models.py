@@ -161,10 +161,10 @@ def test_a_model_in_training_mode_can_be_scripted():
     assert all(p.grad is not None for p in scripted.parameters())
 
 
-def test_strict_export_computes_the_same_at_any_size(model):
+def test_export_computes_the_same_at_any_size(model):
     auto = torch.export.Dim.AUTO
     shapes = {"x": {0: auto, 2: auto, 3: auto}}
-    exported = torch.export.export(model, (torch.randn(2, 3, 65, 97),), dynamic_shapes=shapes, strict=True)
+    exported = torch.export.export(model, (torch.randn(2, 3, 65, 97),), dynamic_shapes=shapes)
     assert_same_logits(exported.module(), model)
 
 
