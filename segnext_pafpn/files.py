@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one, and finding the files that travel with the package."""
+"""Writing files so that nobody ever sees half of one, reading lists, and finding what travels with the package."""
 
 import errno
 import json
@@ -160,3 +160,23 @@ def shipped_folder(name: str) -> Path:
     package = Path(str(files("segnext_pafpn")))
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
+
+
+def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
+    """A text file's lines that hold something, without the space around them, and their numbers.
+
+    Args:
+        expected: what a message says that the file should hold.
+
+    Raises:
+        UserError: naming a file that cannot be read, or is not text of UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin with a mark
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Correct the file or its rights.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: is not a text file of UTF-8 ({error.reason}). Expected {expected}; save it as UTF-8."
+        ) from error
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -25,6 +25,9 @@ def predict(argv: list[str]) -> int:
     report = predict_files(config, track=track)
     for line in few_of_each_kind(report.failed, _SHOWN):
         print(f"error: {line}", file=sys.stderr)
+    if report.left_out:
+        inner = counted(len(report.left_out), "folder")
+        say(f"Left out: {inner} with images, {report.left_out[0]} first. Theirs, too: -i '{config.input}/**/*'")
     if report.shallow:
         say(
             f"warning: {counted(len(report.shallow), 'image')} of 8 bits, {report.shallow[0]} first; the model was "

@@ -14,9 +14,10 @@ class PredictConfig:
     Args:
         checkpoint: folder of a finished run (runs/NAME) or its model/ folder; of a list of them, such as the runs on
             all folds, "[runs/a-0, runs/a-1]", the logits are averaged, and tuned thresholds.
-        input: also -i: an image, a folder of images, or a quoted glob such as 'photos/**/*.jpg'; for images that have
-            a file for each channel a list of patterns, such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for
-            a model of volumes a volume, or a folder of volumes named as those of training, such as nnU-Net's imagesTs.
+        input: also -i: an image, a folder with images directly in it, a quoted glob such as 'photos/**/*.jpg', or a
+            .txt with the path of an image a line; for images that have a file for each channel a list of patterns,
+            such as "['scans/{name}_t1.tif', 'scans/{name}_t2.tif']"; for a model of volumes a volume, or a folder of
+            volumes named as those of training, such as nnU-Net's imagesTs.
         output: also -o: folder for the masks, PNGs of class ids named like their images ({name} of those with a file
             for each channel); label volumes in the volumes' form. Where a pixel may be of several classes, black and
             white PNGs in a folder for each class. Not the folder of the images.

@@ -12,11 +12,14 @@ from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.pixels import PIXEL_SUFFIXES, read_pixels
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import read_lines
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 
 def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """The images that ``pattern`` means, sorted: a file, those directly in a folder, or a glob's (``**`` is known).
+    """The images that ``pattern`` means: a file, those directly in a folder or of a glob (``**`` is known), sorted.
+
+    A text file is a list of images in its own order, one a line; see :func:`_listed`.
 
     Args:
         suffixes: of files that are images.
@@ -26,6 +29,8 @@ def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
     """
     path = Path(pattern)
     try:
+        if path.is_file() and path.suffix.lower() == ".txt":
+            return _listed(path)
         if path.is_file():
             return [path]
         candidates = _visible(path) if path.is_dir() else sorted(set(map(Path, glob(pattern, recursive=True))))
@@ -35,11 +40,20 @@ def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
     found = [path for path in candidates if path.suffix.lower() in suffixes and not path.is_dir()]
     if not found:
         raise UserError(
-            f"{pattern}: no images found. Expected an image, a folder with images directly in it, or a quoted "
-            f"glob such as 'photos/**/*.jpg'; known suffixes: {' '.join(suffixes)}."
+            f"{pattern}: no images found. Expected an image, a folder with images directly in it, a quoted glob such "
+            f"as 'photos/**/*.jpg', or a .txt with the path of an image a line; known suffixes: {' '.join(suffixes)}."
         )
     _refuse_same_stems(found)
     return found
+
+
+def folders_left_out(pattern: str | list[str], output: str) -> list[Path]:
+    """The folders with images in the folder ``pattern``, which are not looked into; not that of the output."""
+    if not isinstance(pattern, str) or not Path(pattern).is_dir():
+        return []
+    own = Path(output).resolve()
+    folders = [path for path in _visible(Path(pattern)) if path.is_dir() and path.resolve() != own]
+    return [path for path in folders if any(file.suffix.lower() in PIXEL_SUFFIXES for file in path.rglob("*"))]
 
 
 def refuse_missing(pattern: str | list[str]) -> None:
@@ -128,6 +142,22 @@ def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndar
             f"list with a pattern for each channel, such as \"['scans/{{name}}_t1.tif', 'scans/{{name}}_t2.tif']\"."
         )
     return form.check(pixels, str(paths[0]), "model")
+
+
+def _listed(path: Path) -> list[Path]:
+    """The images of a list, whose paths begin in its own folder, in the working directory, or at the root."""
+    lines = read_lines(path, "the path of an image a line")
+    if not lines:
+        raise UserError(f"{path}: is empty. Expected the path of an image a line.")
+    images = [next((p for p in (path.parent / line, Path(line)) if p.is_file()), None) for _, line in lines]
+    if None in images:
+        number, line = lines[images.index(None)]
+        raise UserError(
+            f"{path}: line {number}: '{line}': no such file. Expected an image, its path from the list's folder or "
+            f"from the one you are in."
+        )
+    _refuse_same_stems(images)
+    return images
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.config import PredictConfig
-from segnext_pafpn.inference.inputs import find_inputs, read_input, refuse_missing
+from segnext_pafpn.inference.inputs import find_inputs, folders_left_out, read_input, refuse_missing
 from segnext_pafpn.inference.outputs import Outputs, outputs_of, outputs_of_volume, refuse_outputs, write_outputs
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
@@ -36,6 +36,7 @@ class PredictReport:
         written: the masks of class ids, one per image that could be read, or one per image and class.
         images: how many those were.
         failed: the images that could not, a line each.
+        left_out: folders with images in the folder of the images, which are not looked into.
         shallow: those of 8 bits, where the model was trained on larger values.
         turned: volumes whose axes run another way than those of training, and that were turned for the model.
         silent: volumes that do not say how their axes run, where those of training did.
@@ -47,6 +48,7 @@ class PredictReport:
     written: list[Path] = field(default_factory=list)
     images: int = 0
     failed: list[str] = field(default_factory=list)
+    left_out: list[Path] = field(default_factory=list)
     shallow: list[str] = field(default_factory=list)
     turned: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
@@ -79,7 +81,7 @@ def predict_files(config: PredictConfig, track: Track = untracked) -> PredictRep
     jobs = [(files, outputs_of(name, config, classes)) for name, files in inputs.items()]
     refuse_outputs(jobs, config)
     waiting = max(config.num_workers, config.batch_size)  # images, before the network and behind it
-    report = PredictReport()
+    report = PredictReport(left_out=folders_left_out(config.input, config.output))
     begin = perf_counter()
     with ThreadPoolExecutor(config.num_workers) as readers, ThreadPoolExecutor(config.num_workers) as writers:
         images = read_ahead(jobs, lambda job: read_input(job[0], preprocessing), readers, waiting)

@@ -44,6 +44,39 @@ def test_a_pattern_that_finds_nothing_is_named(folder, pattern):
     assert str(error.value).startswith(str(folder / pattern))
 
 
+def test_a_list_names_images_from_its_own_folder_from_here_or_by_their_whole_paths(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    listed = folder / "wanted.txt"
+    listed.write_text(f"deep/er/c.png\n\nphotos/b.jpg\n{folder / 'a.png'}\n")
+    assert [path.resolve() for path in find_images(str(listed))] == [
+        folder / name for name in ("deep/er/c.png", "b.jpg", "a.png")
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines, said",
+    [
+        ("a.png\nb.png\n", "line 2: 'b.png': no such file. Expected an image"),
+        ("\n", "is empty. Expected the path of an image a line"),
+        ("a.png\na.png\n", "the masks of both would be named a.png"),
+    ],
+)
+def test_a_list_of_what_is_not_there_is_refused(folder, lines, said):
+    (folder / "wanted.txt").write_text(lines)
+    with pytest.raises(UserError) as error:
+        find_images(str(folder / "wanted.txt"))
+    assert said in str(error.value)
+
+
+def test_folders_of_images_that_are_not_looked_into_are_told(folder, checkpoint):
+    (folder / "empty").mkdir()
+    report = predict_files(config(checkpoint, folder, folder / "masks"))
+    assert report.left_out == [folder / "deep"]
+    again = config(checkpoint, folder, folder / "masks", overwrite=True)
+    assert predict_files(again).left_out == [folder / "deep"]  # the masks are no images that were left out
+    assert predict_files(config(checkpoint, folder / "a.png", folder / "one")).left_out == []
+
+
 @pytest.mark.parametrize("twin", ["a.jpg", "deep/a.png"])
 def test_two_images_of_one_stem_are_refused(folder, twin, checkpoint, tmp_path):
     Image.new("RGB", (4, 4)).save(folder / twin)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import read_lines
 
 SPLITS = ("train", "val", "test")
 
@@ -118,26 +119,6 @@ def _take(order: list[str], groups: Mapping[str, list[str]], count: int) -> tupl
             return order[:position], order[position:]
         taken += len(groups[group])
     return order, []
-
-
-def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
-    """A text file's lines that hold something, without the space around them, and their numbers.
-
-    Args:
-        expected: what a message says that the file should hold.
-
-    Raises:
-        UserError: naming a file that cannot be read, or is not text of UTF-8.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin with a mark
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}). Correct the file or its rights.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: is not a text file of UTF-8 ({error.reason}). Expected {expected}; save it as UTF-8."
-        ) from error
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def listed_names(path: Path, files: Mapping[str, str], root: Path) -> tuple[list[str], list[str]]:

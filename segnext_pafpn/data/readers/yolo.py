@@ -12,8 +12,9 @@ from segnext_pafpn.data.readers.images import ImageSetReader
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.outlines import fill_polygon, paint_largest_first
 from segnext_pafpn.data.readers.patterns import find_below, scan
-from segnext_pafpn.data.readers.splits import SPLITS, read_lines
+from segnext_pafpn.data.readers.splits import SPLITS
 from segnext_pafpn.errors import UserError, counted, nearest
+from segnext_pafpn.files import read_lines
 
 _BEYOND = 0.01  # how far a point may lie outside the picture, as a share of its side, and is moved to its edge
 _NO_LABELS = ("classes.txt", "notes.txt")  # that annotation tools leave among the labels
