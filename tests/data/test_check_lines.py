@@ -1,6 +1,7 @@
 """The lines of the check come in an order, and few enough of each kind, that what matters most is read."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_pictures_in_two_splits_come_before_other_warnings(capsys, dataset, tmp_
     write_check_page(found, reader, tmp_path / "check.html")
     text = read_page(tmp_path / "check.html").text
     assert text.index("the same picture as") < text.index("142 of 150 classes")
+
+
+def test_a_split_that_lies_in_another_has_one_line(dataset):
+    for kind in ("images", "masks"):
+        shutil.rmtree(dataset / kind / "val")
+        shutil.copytree(dataset / kind / "train", dataset / kind / "val")
+    found, _ = inspect(dataset)
+    count = len(found.splits[0].details)
+    assert count > 1 and len(found.twins) == count
+    assert found.leaks == [
+        f"split 'val': all of its {count} pictures are in 'train', too, expected splits that share none. Are both read "
+        f"from one folder? Scores would say nothing of pictures that are new."
+    ]
 
 
 def test_pictures_in_two_splits_without_number_do_not_hide_other_warnings(capsys, dataset):

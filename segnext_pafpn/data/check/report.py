@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
@@ -116,8 +117,20 @@ class DataReport:
 
     @property
     def leaks(self) -> list[str]:
-        """A warning for each pair of pictures that two splits share."""
-        return [str(twins) for twins in self.twins]
+        """A warning for each pair of pictures that two splits share, or one for a split that lies in another."""
+        lines = []
+        for (first, second), twins in groupby(self.twins, lambda twins: (twins.first_split, twins.second_split)):
+            pairs = list(twins)
+            shared = {pair.second.label for pair in pairs if pair.exact}
+            size = next(len(split.details) for split in self.splits if split.name == second)
+            if size > 1 and len(shared) == size:
+                lines.append(
+                    f"split '{second}': all of its {size} pictures are in '{first}', too, expected splits that share "
+                    f"none. Are both read from one folder? Scores would say nothing of pictures that are new."
+                )
+            else:
+                lines += map(str, pairs)
+        return lines
 
     @property
     def oddities(self) -> list[str]:
