@@ -36,6 +36,8 @@ _ELSEWHERE = {  # what other tools call an option, and how it is written here
     "lr0": "optim.lr",
     "epochs": "trainer.max_epochs",
     "max_iters": "trainer.max_steps",
+    "val_interval": "trainer.check_val_every_n_epoch",
+    "val_check_interval": "data.samples_per_epoch",
     "workers": "data.num_workers",
     "save_dir": "output_dir",
     "project": "output_dir",

@@ -51,7 +51,8 @@ class DataConfig:
             (repeat-factor sampling, arXiv 1908.03195); or null. An epoch stays as long as it is.
         batch_size: crops per step and device.
         val_batch_size: pictures per step and device in evaluation.
-        samples_per_epoch: crops per epoch, or null for one of each picture.
+        samples_per_epoch: crops per epoch, or null for one of each picture; evaluations follow epochs, so that fewer
+            make them come sooner in a large data set.
         num_workers: processes that read and augment, per device; null for up to 8, as cores allow.
         cache: keep decoded pictures: ram, in memory that the workers of a device share; disk, in files in cache_dir
             that all runs share; or none.
