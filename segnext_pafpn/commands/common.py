@@ -14,6 +14,7 @@ from rich.progress import track as rich_track
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import near_folder
+from segnext_pafpn.training.config import run_folder
 
 if TYPE_CHECKING:  # it would import torch, which not every command needs
     from segnext_pafpn.data.check import Cause
@@ -62,9 +63,8 @@ def config_of(folder: Path) -> str:
     """The resolved configuration of a run, given its folder or the ``model/`` in it."""
     if folder.is_file():
         raise UserError(f"{folder}: is a file. Give the folder of a run, such as runs/NAME.")
-    for candidate in (folder / "config.yaml", folder.parent / "config.yaml"):
-        if candidate.is_file():
-            return str(candidate)
+    if (config := run_folder(folder) / "config.yaml").is_file():
+        return str(config)
     if not folder.exists():
         raise UserError(f"{folder}: no such folder.{near_folder(folder)} Give the folder of a run, such as runs/NAME.")
     raise UserError(f"{folder / 'config.yaml'}: no such file. Give the folder of a run, such as runs/NAME.")

@@ -29,8 +29,6 @@ from segnext_pafpn.data.regions import parse_regions
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
 
-IGNORE_INDEX = 255
-IGNORED_ID = 65535  # a raw id that readers give to pixels that are not to count; 255 may be a class in mask files
 MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
 
 

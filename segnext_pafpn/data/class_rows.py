@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.ids import MAX_ID, is_whole
 
 _ROW_KEYS = ("name", "color", "ids", "mask_colors", "category")
 _TAKEN_FOLDERS = ("color", "overlay", "probabilities")  # which predictions have besides
@@ -51,11 +52,7 @@ def parse_colors(colors: Any, where: str) -> tuple[tuple[int, int, int], ...]:
     if not isinstance(colors, list):
         raise UserError(f"{where}: expected a list of [r, g, b], found {brief(colors)}.")
     for color in colors:
-        if (
-            not isinstance(color, list | tuple)
-            or len(color) != 3
-            or not all(isinstance(c, int) and 0 <= c <= 255 for c in color)
-        ):
+        if not isinstance(color, list | tuple) or len(color) != 3 or not all(is_whole(c, 255) for c in color):
             raise UserError(f"{where}: expected three integers of 0 to 255, found {brief(color)}.")
     return tuple(tuple(color) for color in colors)
 
@@ -63,7 +60,7 @@ def parse_colors(colors: Any, where: str) -> tuple[tuple[int, int, int], ...]:
 def parse_ids(ids: Any, where: str, path: Path) -> list[int]:
     """A list of ids, or one id alone."""
     ids = [ids] if isinstance(ids, int) else ids
-    if not isinstance(ids, list) or not all(isinstance(i, int) and 0 <= i < 65536 for i in ids):
+    if not isinstance(ids, list) or not all(is_whole(i, MAX_ID) for i in ids):
         raise UserError(f"{path}: {where}: expected a list of integers of 0 to 65535, found {brief(ids)}.")
     return ids
 
@@ -74,7 +71,11 @@ def class_folders(class_names: Sequence[str]) -> list[str]:
     Two classes that would share a folder, and names that predictions need, have their number before them.
     """
     names = [re.sub(r"[^\w-]+", "_", name) for name in class_names]
-    return [f"{i}_{name}" if names.count(name) > 1 or name in _TAKEN_FOLDERS else name for i, name in enumerate(names)]
+    numbered = [f"{i}_{name}" for i, name in enumerate(names)]
+    taken = {*_TAKEN_FOLDERS, *numbered}
+    return [
+        number if names.count(name) > 1 or name in taken else name for name, number in zip(names, numbered, strict=True)
+    ]
 
 
 def _default_color(index: int) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.ids import MAX_ID, is_whole
 
 FILE = "dataset.json"
 _KEYS = ("channel_names", "labels", "numTraining", "file_ending")
@@ -79,7 +80,8 @@ def read_dataset_json(folder: Path) -> dict[str, Any]:
         if not isinstance(values[key], dict) or not values[key]:
             raise UserError(f"{path}: {key}: expected an object, found {values[key]!r}.")
     for name, label in values["labels"].items():
-        if not _is_label(label) and not (isinstance(label, list) and label and all(map(_is_label, label))):
+        labels = label if isinstance(label, list) else [label]
+        if not labels or not all(is_whole(label, MAX_ID) for label in labels):
             example = ' Write {"background": 0, ...}.' if name.isdigit() else ""
             raise UserError(
                 f"{path}: labels: '{name}': expected a whole number or a list of them, found {label!r}.{example}"
@@ -166,7 +168,3 @@ def _image(names: dict[str, Any], ending: str) -> tuple[dict[str, Any], bool]:
     if kinds <= {"rescale_to_0_1", "rgb_to_0_1", "r", "g", "b"}:
         return {"channels": len(names), "normalize": "rescale", "statistics": "image"}, False
     return {"channels": len(names), "normalize": "none"}, True
-
-
-def _is_label(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 65536

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID, Card
+from segnext_pafpn.data.card import Card
+from segnext_pafpn.ids import IGNORE_INDEX, IGNORED_ID
 
 UNKNOWN = 254  # a raw id that the card does not name; never reaches the network
 

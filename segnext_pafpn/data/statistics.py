@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.image_format import ImageFormat
+from segnext_pafpn.ids import IGNORE_INDEX
 from segnext_pafpn.intensity import ImageStatistics, Numbers
 from segnext_pafpn.slicing import between_neighbours
 

@@ -10,10 +10,10 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.config import AugmentConfig
 from segnext_pafpn.data.focus import lay_around, pick_pixel
 from segnext_pafpn.data.jitter import add_noise, blur_values, jitter_values
+from segnext_pafpn.ids import IGNORE_INDEX
 
 Transform = A.Compose
 

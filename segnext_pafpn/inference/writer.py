@@ -9,8 +9,7 @@ from PIL import Image
 from segnext_pafpn.data.class_rows import class_folders
 from segnext_pafpn.evaluation.pictures import colorize
 from segnext_pafpn.files import write_atomic
-
-IGNORE_INDEX = 255
+from segnext_pafpn.ids import IGNORE_INDEX
 
 
 def save_mask(mask: np.ndarray, path: Path) -> None:

@@ -59,6 +59,8 @@ class ELAN(nn.Module):
         if hidden % groups:
             raise ValueError(f"groups={groups} must divide hidden_channels={hidden}, for shuffling them evenly.")
         rates = list(drop_path) if isinstance(drop_path, Sequence) else [drop_path] * (2 * depth)
+        if len(rates) != 2 * depth:
+            raise ValueError(f"drop_path: {len(rates)} rates for {2 * depth} blocks; give one, or one for each block.")
         options = dict(dilation=dilation, norm=norm, layer_scale=layer_scale, groups=groups, expansion=expansion)
         blocks = [build_block(block, groups * hidden, kernel_size, drop_path=rate, **options) for rate in rates]
         self.conv1 = ConvNormAct(in_channels, groups * hidden, norm=norm)

@@ -8,6 +8,7 @@ from torch import nn
 
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.models.elanext import ELANEXT_VARIANTS
+from segnext_pafpn.models.mscan import MSCAN_VARIANTS
 
 
 @dataclass(kw_only=True)
@@ -15,7 +16,7 @@ class ClassifierConfig:
     """Which network.
 
     Args:
-        name: elanext_nano, elanext_tiny, or any model of timm.
+        name: elanext_nano to _large, mscan_tiny to _large, or any model of timm.
         drop_path_rate: stochastic depth of the last block, or null for the model's own.
         options: further arguments of the model, by their names in timm.
     """
@@ -27,7 +28,7 @@ class ClassifierConfig:
 
 def encoder_name(name: str) -> str:
     """What the encoder of timm's model ``name`` is called as ``model.encoder_name`` of a segmentor."""
-    return name if name in ELANEXT_VARIANTS else f"tu-{name}"
+    return name if name in (*ELANEXT_VARIANTS, *MSCAN_VARIANTS) else f"tu-{name}"
 
 
 def build_classifier(config: ClassifierConfig, num_classes: int) -> nn.Module:

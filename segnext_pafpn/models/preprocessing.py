@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.ids import MAX_ID, is_whole
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.slicing import Slicing
@@ -111,7 +112,7 @@ def _class_ids(values: dict) -> tuple[int, ...] | None:
     ids = values.get("class_ids")
     if ids is None:
         return None
-    if len(ids) != len(values["class_names"]) or not all(isinstance(i, int) and 0 <= i < 65536 for i in ids):
+    if len(ids) != len(values["class_names"]) or not all(is_whole(i, MAX_ID) for i in ids):
         raise ValueError(f"class_ids: found {ids}, expected {len(values['class_names'])} of 0 to 65535")
     return tuple(ids)
 

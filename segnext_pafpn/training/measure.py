@@ -1,7 +1,9 @@
 """What a run takes from its train split in numbers: found once, before training, and kept with the run."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from segnext_pafpn.data.check import SplitReport, check_split
 from segnext_pafpn.data.datamodule import SegmentationDataModule
@@ -13,15 +15,34 @@ from segnext_pafpn.training.losses import balanced_weights
 log = logging.getLogger(__name__)
 
 
+def train_split(data: SegmentationDataModule, report: SplitReport | None = None) -> Callable[[], SplitReport]:
+    """A function that gives a check of the train split: read when it is first called, and once.
+
+    It raises :class:`UserError` if the split has a problem.
+
+    Args:
+        report: the check, if one was made already.
+    """
+
+    @cache
+    def read() -> SplitReport:
+        found = report or check_split(data.card, data.reader, data.config.train_split)
+        if found.problems:
+            raise UserError(found.problems[0])
+        return found
+
+    return read
+
+
 def settle_intensity(
-    config: TrainConfig, data: SegmentationDataModule, report: SplitReport | None = None
+    config: TrainConfig, data: SegmentationDataModule, train_split: Callable[[], SplitReport]
 ) -> TrainConfig:
     """The configuration with ``data.intensity`` in numbers, so that what is saved is what was used.
 
     One that has it already, as that of a resumed run, stays as it is.
 
     Args:
-        report: a check of the train split, if one was made already; else the split is read where it must be.
+        train_split: see :func:`train_split`.
 
     Raises:
         UserError: if the split cannot be read, or holds nothing to measure.
@@ -32,10 +53,7 @@ def settle_intensity(
     statistics = None
     if form.needs_statistics:
         split = config.data.train_split
-        report = report or check_split(data.card, data.reader, split)
-        if report.problems:
-            raise UserError(report.problems[0])
-        statistics = report.statistics
+        statistics = train_split().statistics
         if statistics is None:
             raise UserError(
                 f"split '{split}': its masks hold the first class alone, so there is no foreground to measure. Set "
@@ -47,12 +65,12 @@ def settle_intensity(
 
 
 def balance_classes(
-    config: TrainConfig, data: SegmentationDataModule, report: SplitReport | None = None
+    config: TrainConfig, data: SegmentationDataModule, train_split: Callable[[], SplitReport]
 ) -> TrainConfig:
     """The configuration with numbers for class weights, so that what is saved is what was used.
 
     Args:
-        report: a check of the train split, if one was made already; else the split is read where it must be.
+        train_split: see :func:`train_split`.
 
     Raises:
         UserError: if the split cannot be read.
@@ -60,10 +78,7 @@ def balance_classes(
     balance = config.loss.class_weights
     if not isinstance(balance, str):
         return config
-    if report is None:
-        report = check_split(data.card, data.reader, config.data.train_split)
-    if report.problems:
-        raise UserError(report.problems[0])
+    report = train_split()
     pixels = report.pixels[: len(data.card.classes)]
     weights = balanced_weights(balance, pixels, report.pictures, report.picture_pixels)
     pairs = zip(data.card.class_names, weights, strict=True)

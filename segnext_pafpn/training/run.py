@@ -24,7 +24,7 @@ from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.evaluate import Result, build_module, score
 from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, remove_stale_scores
-from segnext_pafpn.training.measure import balance_classes, settle_intensity
+from segnext_pafpn.training.measure import balance_classes, settle_intensity, train_split
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import warmup_line, warmup_of
@@ -98,8 +98,9 @@ def _settle(
     config = replace(config, data=found_from_anywhere(config.data))
     data = SegmentationDataModule(config.data, seed=config.seed)
     refuse_other_mode(config.loss, data.card)
-    config = settle_intensity(balance_classes(config, data, train_report), data, train_report)
-    config = settle_sampling(config, data, train_report)
+    split = train_split(data, train_report)
+    for settle in (balance_classes, settle_intensity, settle_sampling):
+        config = settle(config, data, split)
     if start is not None:
         refuse_changes(config)  # again: the numbers are there now
     data.config = config.data

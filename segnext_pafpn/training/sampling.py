@@ -1,26 +1,26 @@
 """Which crops and pictures are drawn more often, by numbers of the training split that are found once."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
-from segnext_pafpn.data.check import SplitReport, check_split
+from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.focus import rare_weights
 from segnext_pafpn.data.repeats import repeat_factors
-from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
 
 def settle_sampling(
-    config: TrainConfig, data: SegmentationDataModule, report: SplitReport | None = None
+    config: TrainConfig, data: SegmentationDataModule, train_split: Callable[[], SplitReport]
 ) -> TrainConfig:
     """The configuration with numbers for ``data.crop_focus`` of rare classes, so that what is saved is what was used;
     ``data`` gets the pictures' repeat factors.
 
     Args:
-        report: a check of the train split, if one was made already; else the split is read where it must be.
+        train_split: see :func:`~segnext_pafpn.training.measure.train_split`.
 
     Raises:
         UserError: if the split cannot be read.
@@ -29,9 +29,7 @@ def settle_sampling(
     weigh = focus.probability > 0 and focus.classes == "rare"
     if not weigh and threshold is None:
         return config
-    report = report or check_split(data.card, data.reader, config.data.train_split)
-    if report.problems:
-        raise UserError(report.problems[0])
+    report = train_split()
     names = data.card.class_names
     if threshold is not None:
         factors = repeat_factors(report.holds, threshold)

@@ -8,13 +8,13 @@ from pathlib import Path
 import lightning as L
 import torch
 
-from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
 from segnext_pafpn.evaluation.thresholds import DEFAULT, ThresholdSearch, best_thresholds
 from segnext_pafpn.files import write_json
+from segnext_pafpn.ids import IGNORE_INDEX
 from segnext_pafpn.models.bundle import bundle_folder, save_preprocessing
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.callbacks import BatchGatherer

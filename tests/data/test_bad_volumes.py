@@ -99,6 +99,14 @@ def test_a_voxel_that_is_no_number_is_named_with_its_place(tmp_path, value):
     only(problems(card, **WHOLE), "images/p1.nii.gz slice 3: 1 values are NaN or infinite (first at x 5, y 4")
 
 
+def test_voxels_that_float32_would_round_are_refused(tmp_path):
+    card = scans(tmp_path)
+    volume = intensities(labels(1), 1, np.int32)
+    volume[3, 4, 5] = 2**24 + 1
+    save_nifti(tmp_path / "images/p1.nii.gz", volume)
+    only(problems(card, **WHOLE), "images/p1.nii.gz", "int32 values of", "to 16777217, expected at most 16777216")
+
+
 @pytest.mark.parametrize("folder", ["images", "masks"])
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".tif", ".npy"])
 def test_an_empty_file_of_a_volume(tmp_path, folder, ending):

@@ -134,6 +134,8 @@ def test_shipped_cards_are_complete(name):
         ({"classes": [{"name": "a"}, {"name": "b", "colour": [0, 0, 0]}]}, "Did you mean 'color'"),
         ({"classes": [{"name": "a"}, {"name": "b", "color": [0, 0, 256]}]}, "three integers of 0 to 255"),
         ({"classes": [{"name": "a"}, {"name": "b", "ids": ["x"]}]}, "integers of 0 to 65535"),
+        ({"classes": [{"name": "a"}, {"name": "b", "ids": [True]}]}, "integers of 0 to 65535, found .True"),
+        ({"classes": [{"name": "a"}, {"name": "b", "color": [0, False, 1]}]}, "three integers of 0 to 255"),
         ({"classes": [{"name": "a"}, {"name": "a"}]}, "class name 'a' stands in more than one row"),
         ({"ignore": [7]}, "mask id 7 stands in more than one row"),
         ({"layout": {"images": "x"}}, "a mapping with 'reader'"),

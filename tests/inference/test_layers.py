@@ -12,6 +12,8 @@ def test_each_class_has_a_folder_and_no_two_share_one(tmp_path):
     folders = [path.parent.name for path in class_paths(tmp_path, names, "a")]
     assert folders == ["disc", "1_blood_vessel", "2_blood_vessel", "3_color"]
     assert {path.name for path in class_paths(tmp_path, names, "a")} == {"a.png"}
+    awkward = class_paths(tmp_path, ("1_x_", "x!", "x?"), "a")  # numbered for another's sake, as the first is called
+    assert len({path.parent for path in awkward}) == 3
     assert all(path.parent.parent == tmp_path for path in class_paths(tmp_path, ("..", "/etc"), "a"))
 
 

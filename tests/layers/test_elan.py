@@ -112,3 +112,9 @@ def test_options_that_a_block_does_not_have_are_refused():
         ELAN(4, 8, block="one", drop_path=0.1)
     with pytest.raises(ValueError, match="groups=3 must divide hidden_channels=4"):
         ELAN(4, 8, groups=3)
+
+
+@pytest.mark.parametrize("depth, rates", [(2, [0.1, 0.2]), (1, [0.1] * 4)])
+def test_as_many_rates_of_drop_path_as_blocks(depth, rates):
+    with pytest.raises(ValueError, match=f"drop_path: {len(rates)} rates for {2 * depth} blocks"):
+        ELAN(8, 16, depth=depth, drop_path=rates)

@@ -11,6 +11,7 @@ from segnext_pafpn.cli import main
 from segnext_pafpn.data.cache import RamCache
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.measure import train_split
 from segnext_pafpn.training.sampling import settle_sampling
 from tests.conftest import SMALL_RUN
 from tests.data.deep_images import write_deep
@@ -49,7 +50,7 @@ def test_factors_of_the_pictures_reach_the_sampler(dataset, tmp_path):
     config = small_config(dataset, tmp_path, epochs=1)
     config.data.repeat_threshold = 1.0
     data = SegmentationDataModule(config.data)
-    settle_sampling(config, data)
+    settle_sampling(config, data, train_split(data))
     held = shares(dataset) > 0
     expected = np.where(held, held.mean(axis=0) ** -0.5, 1).max(axis=1)
     np.testing.assert_allclose(data.train_dataloader().sampler.factors, expected)

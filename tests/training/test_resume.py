@@ -52,6 +52,11 @@ CARDS = [
 ]  # fmt: skip
 
 
+def test_a_folder_of_the_run_is_not_taken_for_a_run(run, capsys):
+    line = error_of(capsys, "train", "--resume", run / "checkpoints")
+    assert f"{run}/checkpoints/config.yaml: no such file. Give the folder of a run" in line
+
+
 @pytest.mark.parametrize(("change", "words"), CARDS)
 def test_a_run_does_not_go_on_with_other_classes_or_images(capsys, finished, run, change, words):
     card = yaml.safe_load(finished[0].read_text())

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX, Card
+from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.card_lines import card_lines
 from segnext_pafpn.data.check.report import Cause, SplitReport, ids_in_files
 from segnext_pafpn.data.check.sample import Finding
 from segnext_pafpn.data.check.wrong_files import between_ids, cause_in_files
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader
+from segnext_pafpn.ids import IGNORE_INDEX
 
 # The 19 classes of Cityscapes by their raw ids: github.com/mcordts/cityscapesScripts, helpers/labels.py
 _CITYSCAPES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn import page
-from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID, Card
+from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.report import DataReport, SplitReport, ids_in_files
 from segnext_pafpn.data.check.table import (
     COUNTS,
@@ -19,6 +19,7 @@ from segnext_pafpn.data.check.table import (
 )
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.readers import Reader, Sample
+from segnext_pafpn.ids import IGNORE_INDEX, IGNORED_ID
 from segnext_pafpn.intensity import viewable
 
 _SHOWN = 60  # lines of a kind; the JSON has all

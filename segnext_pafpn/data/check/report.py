@@ -7,9 +7,10 @@ from itertools import groupby
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORED_ID, Card
+from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.sample import Details
 from segnext_pafpn.data.readers import Sample
+from segnext_pafpn.ids import IGNORED_ID
 from segnext_pafpn.intensity import ImageStatistics
 
 

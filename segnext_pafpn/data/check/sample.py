@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageMode
 
-from segnext_pafpn.data.card import IGNORE_INDEX
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
 from segnext_pafpn.data.pairs import describe_sizes, describe_unknown
@@ -17,6 +16,7 @@ from segnext_pafpn.data.readers.files import DECODE_ERRORS
 from segnext_pafpn.data.readers.volume.files import suffix_of
 from segnext_pafpn.data.statistics import Measured, measure_image
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.ids import IGNORE_INDEX
 from segnext_pafpn.intensity import viewable
 
 THUMB = (16, 17)  # rows and columns of the fingerprint: 16 x 16 differences between neighbours

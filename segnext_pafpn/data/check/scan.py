@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX, Card
+from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.check.causes import find_causes, unnamed_255
 from segnext_pafpn.data.check.report import SplitReport
 from segnext_pafpn.data.check.sample import Finding, look_at
@@ -13,6 +13,7 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Reader
 from segnext_pafpn.data.statistics import PICKED, Measured, join
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.ids import IGNORE_INDEX
 from segnext_pafpn.track import Track, untracked
 
 _MIN_PICKED = 100  # pixels of an image, for percentiles

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORED_ID
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.outlines import Pixels, paint_largest_first
 from segnext_pafpn.data.readers.pattern_images import PatternImages
 from segnext_pafpn.data.readers.patterns import scan
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.ids import IGNORED_ID
 
 _EXPECTED = "Expected a COCO file with 'images', 'annotations' and 'categories'."
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORE_INDEX, IGNORED_ID
 from segnext_pafpn.data.class_rows import class_folders
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES
@@ -15,6 +14,7 @@ from segnext_pafpn.data.readers.name_hints import NameHints
 from segnext_pafpn.data.readers.pattern_images import PatternImages, by_name
 from segnext_pafpn.data.readers.patterns import PathPattern, folder_pattern
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.ids import IGNORE_INDEX, IGNORED_ID
 
 
 @dataclass(kw_only=True)

@@ -136,7 +136,7 @@ class ImageSetReader(Reader):
 
     def _unplace(self, split: str) -> str:
         """What to change for a split to be drawn, in words."""
-        return "'{split}'"
+        return "take {split} out of layout.images"
 
     def _require(self, split: str) -> None:
         if not self.has(split):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORED_ID, Card
+from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.readers.base import Sample
 from segnext_pafpn.data.readers.files import read_array, read_ids
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.ids import IGNORED_ID
 
 MASK_FORMATS = ("index", "rgb", "binary", "files")
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from segnext_pafpn.data.readers.arrays import load_array
+from segnext_pafpn.data.readers.arrays import load_array, refuse_inexact
 from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, is_deep_grey, read_size
 from segnext_pafpn.data.readers.refusals import unreadable
 from segnext_pafpn.errors import UserError
@@ -22,7 +22,6 @@ _TIFF_SUFFIXES = (".tif", ".tiff")
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "F")  # whose arrays are the file's values
 _SAMPLES_PER_PIXEL, _EXTRA_SAMPLES = 277, 338  # TIFF's tags
 _ORIENTATION = 274  # EXIF's tag
-_EXACT_IN_FLOAT32 = 2**24
 
 
 def read_pixels(paths: tuple[Path, ...], channels: int | None = None) -> np.ndarray:
@@ -176,9 +175,5 @@ def _narrow(pixels: np.ndarray, path: Path) -> np.ndarray:
     if size <= 2:
         wanted = f"u{size}" if kind == "u" else "i2"
         return np.ascontiguousarray(pixels, dtype=np.dtype(wanted))
-    if max(abs(int(pixels.min())), abs(int(pixels.max()))) > _EXACT_IN_FLOAT32:
-        raise UserError(
-            f"{path}: holds {pixels.dtype} values of {pixels.min()} to {pixels.max()}, expected at most "
-            f"{_EXACT_IN_FLOAT32} in size. Save them as 16 bits or as float32."
-        )
+    refuse_inexact(pixels, path)
     return pixels.astype(np.float32)

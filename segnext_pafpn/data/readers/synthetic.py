@@ -12,6 +12,7 @@ from segnext_pafpn.data.synthetic.texture import MIN_SIDE
 from segnext_pafpn.errors import UserError, nearest
 
 _SCENES = {"streets": street_scene, "cells": cell_image}
+_KEPT, _KEPT_PIXELS = 4096, 2**16  # scenes, and their size at most: a gigabyte in all
 _FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 
 
@@ -35,9 +36,8 @@ class SyntheticReader(Reader):
     def __post_init__(self) -> None:
         if self.scene not in _SCENES:
             raise UserError(
-                f"layout.scene: '{self.scene}' is not known.{nearest(self.scene, _SCENES)} Known: streets, cells."
+                f"layout.scene: '{self.scene}' is not known.{nearest(self.scene, _SCENES)} Known: {', '.join(_SCENES)}."
             )
-
         if min(self.height, self.width) < MIN_SIDE:
             raise UserError(
                 f"layout.height, layout.width: expected at least {MIN_SIDE}, found {self.height} and {self.width}."
@@ -66,7 +66,12 @@ class SyntheticReader(Reader):
         return _draw(self.scene, sample.seed, self.height, self.width)[1]
 
 
-@lru_cache(maxsize=4096)
 def _draw(scene: str, seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Drawing costs as much as decoding a large photograph, and the check and every epoch ask again."""
+    draw = _draw_once if height * width <= _KEPT_PIXELS else _draw_once.__wrapped__
+    return draw(scene, seed, height, width)
+
+
+@lru_cache(maxsize=_KEPT)
+def _draw_once(scene: str, seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return _SCENES[scene](seed, (height, width))

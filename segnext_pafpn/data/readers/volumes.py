@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from segnext_pafpn.data.card import IGNORED_ID, Card
+from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
@@ -21,6 +21,7 @@ from segnext_pafpn.data.readers.volume.options import check_options
 from segnext_pafpn.data.readers.volume.voxels import Voxels
 from segnext_pafpn.data.readers.volume.warnings import warnings_of_memory, warnings_of_orientation
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.ids import IGNORED_ID
 from segnext_pafpn.slicing import Slicing, sliced
 
 

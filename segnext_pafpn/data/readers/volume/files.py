@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnext_pafpn.data.readers.arrays import load_array
+from segnext_pafpn.data.readers.arrays import load_array, refuse_inexact
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_ids
 from segnext_pafpn.data.readers.pixels import read_pixels, read_pixels_size
 from segnext_pafpn.data.readers.volume import nifti, tiff
@@ -113,5 +113,7 @@ def _narrow(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind not in "iu":
         raise UserError(f"{path}: holds {values.dtype} values, expected whole or floating numbers. Save it again.")
     low, high = int(values.min()), int(values.max())
-    fitting = next((t for t in KEPT_TYPES[:3] if np.iinfo(t).min <= low and high <= np.iinfo(t).max), np.float32)
-    return values.astype(fitting)
+    fitting = next((t for t in KEPT_TYPES[:3] if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None)
+    if fitting is None:
+        refuse_inexact(values, path)
+    return values.astype(fitting or np.float32)

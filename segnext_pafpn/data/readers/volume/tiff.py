@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import threading
+from contextlib import ExitStack
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,10 @@ def read_header(path: Path) -> VolumeHeader:
             spacing = _spacing(tiff, "D" in sides)
             series = tiff.series[0]
             is_mapped = series.dataoffset is not None
+        except UserError:
+            raise
         except DECODE_ERRORS as error:
-            raise error if isinstance(error, UserError) else unreadable(path, error) from error
+            raise unreadable(path, error) from error
     return VolumeHeader(
         (sides.get("D", 1), sides["Y"], sides["X"]),
         sides.get("C", 1),
@@ -67,8 +70,10 @@ def read_values(path: Path) -> np.ndarray:
             else:
                 values = _decode(tiff, path)
             values = values.reshape(shape)
+        except UserError:
+            raise
         except DECODE_ERRORS as error:
-            raise error if isinstance(error, UserError) else unreadable(path, error) from error
+            raise unreadable(path, error) from error
     for place, axis in enumerate("DYXC"):
         if axis not in axes:
             axes, values = axes + axis, values[..., None]
@@ -105,16 +110,17 @@ def _open(path: Path) -> Any:
         raise MissingPackageError(path, "tifffile") from error
     complaints = _Complaints()
     tifffile.logger().addFilter(complaints)
-    try:
-        tiff = tifffile.TiffFile(path)
-        len(tiff.series)  # finds all pages
-    except (*DECODE_ERRORS, tifffile.TiffFileError) as error:
-        raise unreadable(path, error) from error
-    finally:
-        tifffile.logger().removeFilter(complaints)
-    if complaints.found:
-        tiff.close()
-        raise unreadable(path, ValueError(complaints.found[0]))
+    with ExitStack() as opened:
+        try:
+            tiff = opened.enter_context(tifffile.TiffFile(path))
+            len(tiff.series)  # finds all pages
+        except (*DECODE_ERRORS, tifffile.TiffFileError) as error:
+            raise unreadable(path, error) from error
+        finally:
+            tifffile.logger().removeFilter(complaints)
+        if complaints.found:
+            raise unreadable(path, ValueError(complaints.found[0]))
+        opened.pop_all()
     return tiff
 
 

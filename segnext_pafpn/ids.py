@@ -1,0 +1,12 @@
+"""The ids in masks, as files have them and as training has them, and the numbers that may stand for one."""
+
+from typing import Any
+
+IGNORE_INDEX = 255  # a pixel that does not count
+MAX_ID = 65535  # in mask files
+IGNORED_ID = MAX_ID  # what readers give to pixels that are not to count; 255 may be a class in mask files
+
+
+def is_whole(value: Any, high: int) -> bool:
+    """Whether a value of a YAML or JSON file is a whole number of 0 to ``high``; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high
