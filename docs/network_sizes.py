@@ -23,7 +23,7 @@ def models_table(values: dict) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in values["networks"]:
-        names = (row["arch"] or "encoder alone", row["encoder_name"] or "-")
+        names = (row["arch"] or "encoder alone", row["encoder_name"])
         figures = (_in(row["parameters"], 1e6), _in(row["flops"], 1e9))
         folded = (_in(row["folded_parameters"], 1e6), _in(row["folded_flops"], 1e9))
         levels = (" ".join(map(str, row[key])) for key in ("strides", "channels"))

@@ -129,12 +129,12 @@ def measure(values: np.ndarray, percentiles: tuple[float, float] | None) -> Imag
     if percentiles is not None:
         low, high = np.percentile(flat, percentiles, axis=0)
     return ImageStatistics(
-        mean=_numbers(flat.mean(axis=0, dtype=np.float64)),
-        std=_numbers(flat.std(axis=0, dtype=np.float64)),
-        lowest=_numbers(flat.min(axis=0)),
-        highest=_numbers(flat.max(axis=0)),
-        percentile_low=_numbers(low),
-        percentile_high=_numbers(high),
+        mean=as_numbers(flat.mean(axis=0, dtype=np.float64)),
+        std=as_numbers(flat.std(axis=0, dtype=np.float64)),
+        lowest=as_numbers(flat.min(axis=0)),
+        highest=as_numbers(flat.max(axis=0)),
+        percentile_low=as_numbers(low),
+        percentile_high=as_numbers(high),
     )
 
 
@@ -163,8 +163,9 @@ def _spread(spread: np.ndarray | Numbers, around: np.ndarray | Numbers) -> Numbe
     """The spread to divide by: 1 for a channel whose values are all the same, or too near to be told apart."""
     spread = np.asarray(spread, np.float64)
     least = np.maximum(_SAME * np.abs(around), np.finfo(np.float32).tiny)  # below, float32 would become infinite
-    return _numbers(np.where(spread > least, spread, 1.0))
+    return as_numbers(np.where(spread > least, spread, 1.0))
 
 
-def _numbers(values: np.ndarray) -> Numbers:
+def as_numbers(values: np.ndarray) -> Numbers:
+    """One for each channel, as a configuration holds them."""
     return tuple(float(value) for value in values)

@@ -21,10 +21,10 @@ def models(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON.")
     arguments = parse(parser, argv)
 
-    from segnext_pafpn.models.summary import summarise_all, summary_table, summary_values  # imports torch and timm
+    from segnext_pafpn.models.summary import summarize_all, summary_table, summary_values  # imports torch and timm
 
     size = (arguments.size[1], arguments.size[0])
-    rows = summarise_all(size, arguments.classes, arguments.arch, arguments.encoder_name)
+    rows = summarize_all(size, arguments.classes, arguments.arch, arguments.encoder_name)
     if arguments.json:
         print(json.dumps(summary_values(rows, size, arguments.classes), indent=2))
     else:

@@ -6,7 +6,7 @@ import os
 import lightning as L
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from segnext_pafpn.data.cache import DiskCache, RamCache, build_cache
 from segnext_pafpn.data.config import DataConfig
@@ -106,7 +106,7 @@ class SegmentationDataModule(DataSource, L.LightningDataModule):
             len(samples), length, seed=self.seed, rank=rank, world_size=world_size, factors=self.repeat_factors
         )
         sampler.set_epoch(self.first_epoch)
-        return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size, drop_last=True)
+        return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size)
 
     def val_dataloader(self) -> DataLoader:
         return self.eval_dataloader(self.config.val_split)
@@ -133,8 +133,14 @@ def rank_and_world_size(data: L.LightningDataModule) -> tuple[int, int]:
     return data.trainer.global_rank, data.trainer.world_size
 
 
-def build_loader(dataset: Dataset, num_workers: int | None, **order) -> DataLoader:
-    """A loader whose workers stay; ``order`` are DataLoader's samplers and batch sizes."""
+def build_loader(
+    dataset: Dataset,
+    num_workers: int | None,
+    sampler: Sampler | None = None,
+    batch_sampler: Sampler | None = None,
+    batch_size: int = 1,
+) -> DataLoader:
+    """A loader whose workers stay, in a sampler's order, a last batch that is not full left out, or in batches."""
     if num_workers is None:
         num_workers = min(8, max(0, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else 4
     return DataLoader(
@@ -143,5 +149,8 @@ def build_loader(dataset: Dataset, num_workers: int | None, **order) -> DataLoad
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
-        **order,
+        sampler=sampler,
+        batch_sampler=batch_sampler,
+        batch_size=batch_size,
+        drop_last=sampler is not None,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.ids import IGNORE_INDEX
-from segnext_pafpn.intensity import ImageStatistics, Numbers
+from segnext_pafpn.intensity import ImageStatistics, as_numbers
 from segnext_pafpn.slicing import between_neighbours
 
 PICKED = 10**7  # values of all images together from which percentiles are taken
@@ -91,7 +91,7 @@ def join(parts: Sequence[Measured], form: ImageFormat) -> ImageStatistics | None
         "percentile_high": high,
     }
     times = 2 * form.neighbours + 1
-    return ImageStatistics(**{name: _numbers(np.tile(values, times)) for name, values in found.items()})
+    return ImageStatistics(**{name: as_numbers(np.tile(values, times)) for name, values in found.items()})
 
 
 def _moments(values: np.ndarray) -> Moments:
@@ -109,7 +109,3 @@ def _add(parts: Sequence[Moments], channels: int) -> Moments:
         mean = mean + step * part_count / total
         count = total
     return count, mean, squares
-
-
-def _numbers(values: np.ndarray) -> Numbers:
-    return tuple(float(value) for value in values)

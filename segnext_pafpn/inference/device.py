@@ -37,13 +37,13 @@ def why_slow(precision: str, device: torch.device) -> str | None:
     Args:
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, Lightning's names.
     """
-    if precision == "bf16-mixed" and not has_bf16(device):
-        if device.type == "cuda":
-            name = torch.cuda.get_device_name(device)
-            return f"precision: {name} has no units for bfloat16, which bf16-mixed is slow without. Choose 16-mixed."
-    elif precision != "16-mixed" or device.type != "cpu" or _cpu_has("fp16"):
-        return None
-    return f"precision: this CPU has no instructions for {precision}, which takes ten times as long. Choose 32-true."
+    half = {"bf16-mixed": "bf16", "16-mixed": "fp16"}.get(precision)
+    if device.type == "cpu" and half is not None and not _cpu_has(half):
+        return f"precision: this CPU has no instructions for {precision} and takes ten times as long. Choose 32-true."
+    if device.type == "cuda" and half == "bf16" and not has_bf16(device):
+        name = torch.cuda.get_device_name(device)
+        return f"precision: {name} has no units for bfloat16, which bf16-mixed is slow without. Choose 16-mixed."
+    return None
 
 
 def _cpu_has(half: str) -> bool:

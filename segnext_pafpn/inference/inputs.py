@@ -126,17 +126,24 @@ def find_inputs(pattern: str | list[str], preprocessing: Preprocessing) -> dict[
     return {path.stem: (path,) for path in find_images(str(pattern), suffixes)}
 
 
+def image_format(preprocessing: Preprocessing) -> ImageFormat:
+    """Of the images that the model takes."""
+    if preprocessing.intensity is None:
+        return RGB8
+    return ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
+
+
 def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndarray:
     """The image (H, W, C) in these files, as the model takes it.
 
     Raises:
         UserError: naming a file that cannot be read, or is not like the images that the model was trained on.
     """
-    if preprocessing.intensity is None:
-        return RGB8.check(read_rgb(paths[0], "model"), str(paths[0]), "model")
-    form = ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
+    form = image_format(preprocessing)
+    if form.is_rgb8:
+        return form.check(read_rgb(paths[0], "model"), str(paths[0]), "model")
     pixels = read_pixels(paths, form.channels)
-    if len(paths) == 1 and form.channels > 1 and (pixels.ndim == 2 or pixels.shape[2] == 1):
+    if len(paths) == 1 and pixels.shape[2] == 1 < form.channels:
         raise UserError(
             f"{paths[0]}: has 1 channel, the model was trained on {form.channels}. Give images that hold all, or a "
             f"list with a pattern for each channel, such as \"['scans/{{name}}_t1.tif', 'scans/{{name}}_t2.tif']\"."

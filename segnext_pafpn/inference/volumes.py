@@ -10,7 +10,6 @@ from time import perf_counter
 
 import numpy as np
 
-from segnext_pafpn.data.image_format import RGB8, ImageFormat
 from segnext_pafpn.data.readers.pattern_images import by_name
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.volume import nifti
@@ -21,6 +20,7 @@ from segnext_pafpn.data.readers.volume.header import describe_grid_difference
 from segnext_pafpn.data.readers.volume.tiff import spacing_beside
 from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.files import write_atomic
+from segnext_pafpn.inference.inputs import image_format
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.writer import save_mask
 from segnext_pafpn.slicing import Slicing, stack_along
@@ -119,11 +119,7 @@ def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: boo
     for path, header in zip(volume.files, headers, strict=True):
         if difference := describe_grid_difference(headers[0], header):
             raise UserError(f"{path}: {difference} ({volume.files[0]}). Resample it onto that one.")
-    preprocessing = predictor.preprocessing
-    slicing, intensity = preprocessing.slicing, preprocessing.intensity
-    form = RGB8
-    if intensity is not None:
-        form = ImageFormat(channels=preprocessing.channels, normalize=intensity.method)
+    slicing, form = predictor.preprocessing.slicing, image_format(predictor.preprocessing)
     cache = VolumeCache(_SPARE_BYTES * len(volume.files))
     turn = turn_to(headers[0], slicing.orientation)
     shape = turned_header(headers[0], slicing.orientation).shape

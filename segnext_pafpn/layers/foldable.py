@@ -33,6 +33,8 @@ class Foldable(nn.Module, ABC):
             RuntimeError: in training mode, where a BatchNorm takes its statistics from the batch.
         """
         refuse_training(self)
+        if self.is_fused:
+            return
         with torch.no_grad():
             self._fold()
         self.is_fused = True

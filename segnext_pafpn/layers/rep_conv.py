@@ -41,19 +41,17 @@ class RepConv(Foldable):
     @torch.no_grad()
     def folded_kernel(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the one kernel ``(out, in, 3, 3)`` and bias ``(out,)`` equal to the branches in evaluation mode."""
-        kernel, bias = _fold(self.conv3.weight, self.norm3)
-        branches = [_fold(F.pad(self.conv1.weight, [1, 1, 1, 1]), self.norm1)]
+        kernel, bias = _fold_branch(self.conv3.weight, self.norm3)
+        branches = [_fold_branch(F.pad(self.conv1.weight, [1, 1, 1, 1]), self.norm1)]
         if self.norm0 is not None:
             identity = torch.zeros_like(self.conv3.weight)
             nn.init.dirac_(identity)
-            branches.append(_fold(identity, self.norm0))
+            branches.append(_fold_branch(identity, self.norm0))
         for branch_kernel, branch_bias in branches:
             kernel, bias = kernel + branch_kernel, bias + branch_bias
         return kernel, bias
 
     def _fold(self) -> None:
-        if self.folded is not None:
-            return
         kernel, bias = self.folded_kernel()
         folded = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, stride=self.conv3.stride, padding=1)
         folded = folded.to(kernel.device, kernel.dtype).eval()
@@ -63,7 +61,7 @@ class RepConv(Foldable):
         del self.conv3, self.norm3, self.conv1, self.norm1, self.norm0
 
 
-def _fold(kernel: torch.Tensor, norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+def _fold_branch(kernel: torch.Tensor, norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
     weight, bias = fuse_conv_bn_weights(
         kernel, None, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )

@@ -14,14 +14,18 @@ from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 QUARTER_WIDTH: Width = (32, 64, 128, 256)
 
 
-class _BuiltDilated(EncoderMixin):
-    """What ELANeXt and MSCAN share: they are built at their output stride, and have 3 to 5 levels."""
+class _Declared(EncoderMixin):
+    """Says of itself what smp's encoders say."""
 
-    def _declare(self, depth: int, output_stride: int, widths: list[int]) -> None:
+    def _declare(self, depth: int, output_stride: int, widths: Sequence[int]) -> None:
         self._depth = depth
         self._in_channels = 3
         self._output_stride = output_stride
         self._out_channels = [3, *widths]
+
+
+class _BuiltDilated(_Declared):
+    """What ELANeXt and MSCAN share: they are built at their output stride, and have 3 to 5 levels."""
 
     def make_dilated(self, output_stride: int) -> None:
         """Nothing to do: the constructor already built the encoder at its ``output_stride``.
@@ -76,7 +80,7 @@ class MSCANEncoder(MSCAN, _BuiltDilated):
         return [x, nothing] + self.forward_levels(x)
 
 
-class ArticleEncoder(ArticleBackbone, EncoderMixin):
+class ArticleEncoder(ArticleBackbone, _Declared):
     """The published backbone in smp's form: image to ``[x, x2, x4, c3, c4, c5]``, C1, C2, C2, C3, C4 wide.
 
     Raises:
@@ -91,10 +95,7 @@ class ArticleEncoder(ArticleBackbone, EncoderMixin):
         if len(width) != 4 or any(w < 2 or w % 2 for w in width):
             raise ValueError(f"width: expected four even numbers, the channels C1 to C4, found {list(width)}.")
         super().__init__(tuple(width))
-        self._depth = depth
-        self._in_channels = 3
-        self._output_stride = output_stride
-        self._out_channels = [3, width[0], width[1], *width[1:]]
+        self._declare(depth, output_stride, [width[0], width[1], *width[1:]])
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return [x, *self.forward_levels(x)]

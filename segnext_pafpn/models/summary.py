@@ -29,7 +29,7 @@ class NetworkSummary:
 
     Args:
         arch: name of the decoder, or None for an encoder alone.
-        encoder_name: name of the encoder, or None where the network has no exchangeable one.
+        encoder_name: name of the encoder.
         parameters: how many numbers are learned.
         flops: for one image, ``2 x multiply-add`` of convolutions and matrix products; norms, activations and
             interpolations are not counted.
@@ -39,7 +39,7 @@ class NetworkSummary:
     """
 
     arch: str | None
-    encoder_name: str | None
+    encoder_name: str
     parameters: int
     flops: int
     folded_parameters: int | None
@@ -58,7 +58,7 @@ def our_architectures() -> dict[str, type[nn.Module]]:
     return {name: cls for name, cls in smp.MODEL_ARCHITECTURES_MAPPING.items() if _is_ours(cls)}
 
 
-def our_networks() -> Iterator[tuple[str | None, str | None]]:
+def our_networks() -> Iterator[tuple[str | None, str]]:
     """Architecture and encoder of every network of this package; an encoder alone has no architecture.
 
     PAFPNeXt stands with each encoder of ours, any other architecture with those of its default encoder's family.
@@ -66,11 +66,7 @@ def our_networks() -> Iterator[tuple[str | None, str | None]]:
     names = our_encoders()
     yield from ((None, name) for name in names)
     for arch in our_architectures():
-        default = _default_encoder(arch)
-        if default is None:
-            yield arch, None
-            continue
-        family = default.split("_")[0]
+        family = _default_encoder(arch).split("_")[0]
         yield from ((arch, name) for name in names if arch == "pafpnext" or name.split("_")[0] == family)
 
 
@@ -80,7 +76,7 @@ def padded_size(size: tuple[int, int]) -> tuple[int, int]:
     return height + -height % _STRIDE, width + -width % _STRIDE
 
 
-def summarise(arch: str | None, encoder_name: str | None, size: tuple[int, int], classes: int) -> NetworkSummary:
+def summarize(arch: str | None, encoder_name: str, size: tuple[int, int], classes: int) -> NetworkSummary:
     """Build a network, or with ``arch=None`` an encoder alone, and measure it.
 
     Args:
@@ -116,19 +112,19 @@ def summarise(arch: str | None, encoder_name: str | None, size: tuple[int, int],
     )
 
 
-def summarise_all(
+def summarize_all(
     size: tuple[int, int], classes: int, arch: str | None = None, encoder_name: str | None = None
 ) -> list[NetworkSummary]:
-    """Measure the named network, or where nothing is named all of this package; see :func:`summarise`.
+    """Measure the named network, or where nothing is named all of this package; see :func:`summarize`.
 
     An encoder alone has no ``arch``. An ``arch`` alone gets its own default encoder if it is one of this package,
     else the one that a configuration would give it.
     """
     if arch is None and encoder_name is None:
-        return [summarise(*names, size, classes) for names in our_networks()]
+        return [summarize(*names, size, classes) for names in our_networks()]
     if arch is not None and encoder_name is None:
         encoder_name = _default_encoder(arch) if arch in our_architectures() else ModelConfig.encoder_name
-    return [summarise(arch, encoder_name, size, classes)]
+    return [summarize(arch, encoder_name, size, classes)]
 
 
 def summary_values(rows: list[NetworkSummary], size: tuple[int, int], classes: int) -> dict:
@@ -155,17 +151,15 @@ def summary_table(rows: list[NetworkSummary], size: tuple[int, int], classes: in
     for row in rows:
         folded = "-" if row.folded_flops is None else f"{row.folded_flops / 1e9:.2f}"
         levels = (" ".join(map(str, row.strides)), " ".join(map(str, row.channels)))
-        names = (row.arch or "encoder", row.encoder_name or "-")
+        names = (row.arch or "encoder", row.encoder_name)
         table.add_row(*names, f"{row.parameters / 1e6:.2f}", f"{row.flops / 1e9:.2f}", folded, *levels)
     return table
 
 
-def _build(arch: str | None, encoder_name: str | None, classes: int) -> nn.Module:
+def _build(arch: str | None, encoder_name: str, classes: int) -> nn.Module:
     if arch is None:
         check_encoder_name(encoder_name)
         return get_encoder(encoder_name, weights=None)
-    if encoder_name is None:
-        return smp.MODEL_ARCHITECTURES_MAPPING[arch](classes=classes)
     return build_model(ModelConfig(arch=arch, encoder_name=encoder_name), classes)
 
 
@@ -189,10 +183,9 @@ def _count(network: nn.Module, x: torch.Tensor) -> tuple[int, int]:
     return sum(p.numel() for p in network.parameters()), counter.get_total_flops()
 
 
-def _default_encoder(arch: str) -> str | None:
-    """What ``encoder_name`` is by default in an architecture of this package; None where it has no such argument."""
-    argument = inspect.signature(our_architectures()[arch]).parameters.get("encoder_name")
-    return None if argument is None else str(argument.default)
+def _default_encoder(arch: str) -> str:
+    """What ``encoder_name`` is by default in an architecture of this package."""
+    return inspect.signature(our_architectures()[arch]).parameters["encoder_name"].default
 
 
 def _is_ours(cls: type) -> bool:

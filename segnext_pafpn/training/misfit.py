@@ -7,6 +7,7 @@ from torch.func import functional_call
 from segnext_pafpn.data.card import Card
 from segnext_pafpn.data.datamodule import DataConfig
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.models.any_size import required_stride
 from segnext_pafpn.models.factory import ModelConfig
 from segnext_pafpn.training.losses import LossConfig
 
@@ -21,10 +22,8 @@ def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig, chann
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
-    height, width = data.crop_size
-    if getattr(model, "requires_divisible_input_shape", False):
-        stride = model.encoder.output_stride
-        height, width = height + -height % stride, width + -width % stride
+    stride = required_stride(model)
+    height, width = (side + -side % stride for side in data.crop_size)
     try:
         functional_call(model.train(), shapes, torch.empty((data.batch_size, channels, height, width), device="meta"))
     except (AssertionError, ValueError) as error:

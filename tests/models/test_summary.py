@@ -13,7 +13,7 @@ from torch import nn
 from segnext_pafpn.cli import main
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models import ELANEXT_VARIANTS
-from segnext_pafpn.models.summary import our_networks, padded_size, summarise
+from segnext_pafpn.models.summary import our_networks, padded_size, summarize
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
@@ -21,10 +21,10 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 class OneConvolution(smp.base.SegmentationModel):
     """3x3 from 3 channels to the classes, after an encoder that gives the image alone."""
 
-    def __init__(self, classes: int = 1):
+    def __init__(self, encoder_name: str, encoder_weights: str | None, in_channels: int, classes: int):
         super().__init__()
         self.encoder = nn.Identity()
-        self.conv = nn.Conv2d(3, classes, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, classes, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(self.encoder(x))
@@ -37,7 +37,7 @@ def models(capsys: pytest.CaptureFixture, *arguments: object) -> dict:
 
 def test_one_convolution_costs_what_it_does_by_hand(monkeypatch):
     monkeypatch.setitem(smp.MODEL_ARCHITECTURES_MAPPING, "oneconvolution", OneConvolution)
-    found = summarise("oneconvolution", None, (32, 64), classes=5)
+    found = summarize("oneconvolution", "resnet18", (32, 64), classes=5)
     assert found.parameters == 3 * 5 * 3 * 3 + 5
     assert found.flops == 2 * (32 * 64) * (3 * 5 * 3 * 3)
     assert found.folded_parameters is None and found.folded_flops is None
@@ -46,7 +46,7 @@ def test_one_convolution_costs_what_it_does_by_hand(monkeypatch):
 
 def test_resnet18_has_its_published_size():
     """11.69 M parameters and 1.81 G multiply-adds, less the classifier: 512 x 1000 weights and 1000 biases."""
-    found = summarise(None, "resnet18", (224, 224), classes=1)
+    found = summarize(None, "resnet18", (224, 224), classes=1)
     assert found.parameters == 11_689_512 - 513_000
     assert found.flops == 2 * (1_814_073_344 - 512_000)
     assert found.strides == (2, 4, 8, 16, 32)
@@ -54,14 +54,14 @@ def test_resnet18_has_its_published_size():
 
 
 def test_flops_grow_with_the_padded_area():
-    small, large = (summarise(None, "elanext_nano", size, classes=1).flops for size in ((60, 50), (128, 128)))
+    small, large = (summarize(None, "elanext_nano", size, classes=1).flops for size in ((60, 50), (128, 128)))
     assert large == 4 * small
     assert padded_size((60, 50)) == (64, 64)
     assert padded_size((64, 65)) == (64, 96)
 
 
 def test_encoders_that_begin_at_stride_4_show_no_stride_2():
-    found = summarise(None, "tu-convnext_atto", (64, 64), classes=1)
+    found = summarize(None, "tu-convnext_atto", (64, 64), classes=1)
     assert found.strides == (4, 8, 16, 32)
     assert found.channels == (40, 80, 160, 320)
 
@@ -70,7 +70,7 @@ def test_folding_takes_the_branches_of_repconv_and_the_norms():
     """RepConv's 1x1 goes; every BatchNorm's scale goes, its shift becomes a bias where there was none."""
     from segnext_pafpn import PAFPNeXt
 
-    found = summarise("pafpnext", "elanext_nano", (64, 64), classes=11)
+    found = summarize("pafpnext", "elanext_nano", (64, 64), classes=11)
     model = PAFPNeXt("elanext_nano", classes=11).eval()
     assert found.parameters == sum(p.numel() for p in model.parameters())
     assert found.folded_parameters == sum(p.numel() for p in model.fuse().parameters())
@@ -137,7 +137,7 @@ def test_mistakes_get_one_line(capsys, arguments, words):
 
 def test_an_encoder_that_takes_no_such_image_is_named():
     with pytest.raises(UserError, match=r"tu-swin_s3_tiny_224: cannot run at 64 x 32: .* Give another size\."):
-        summarise(None, "tu-swin_s3_tiny_224", (32, 64), classes=1)
+        summarize(None, "tu-swin_s3_tiny_224", (32, 64), classes=1)
 
 
 def test_snippets_and_links_of_the_documentation_work(page, tmp_path, monkeypatch):

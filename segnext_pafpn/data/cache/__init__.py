@@ -33,9 +33,7 @@ def build_cache(
         needed = needed_bytes(files, samples)
         refuse_lack("ram", processes * needed, *free_memory(), len(samples))
         return RamCache(files, samples, needed)
-    if kind == "disk":
-        cache = DiskCache(files, Path(folder))
-        missing = [sample for sample in samples if not cache.holds(sample)]
-        refuse_lack("disk", needed_bytes(files, missing), free_disk(Path(folder)), folder, len(missing))
-        return cache
-    return None
+    cache = DiskCache(files, Path(folder))
+    missing = [sample for sample in samples if not cache.holds(sample)]
+    refuse_lack("disk", needed_bytes(files, missing), free_disk(Path(folder)), folder, len(missing))
+    return cache

@@ -13,7 +13,7 @@ _FLAT = 4.0  # standard deviation below which a fingerprint says nothing
 _ROWS = 256  # of the first split at a time, to bound memory
 
 
-def find_twins(splits: Sequence[SplitReport], near: bool = True) -> list[Twins]:
+def find_twins(splits: Sequence[SplitReport]) -> list[Twins]:
     """Pairs of pictures of different splits with equal pixels, and pairs that differ in size or compression alone.
 
     The fingerprint is the difference hash: each picture shrunk to 16 x 17 in grey, a bit per pair of neighbours
@@ -23,10 +23,8 @@ def find_twins(splits: Sequence[SplitReport], near: bool = True) -> list[Twins]:
     found: list[Twins] = []
     for first, second in combinations(splits, 2):
         exact = _exact(first, second)
-        found += exact
-        if near:
-            known = {(twins.first, twins.second) for twins in exact}
-            found += [twins for twins in _near(first, second) if (twins.first, twins.second) not in known]
+        known = {(twins.first, twins.second) for twins in exact}
+        found += exact + [twins for twins in _near(first, second) if (twins.first, twins.second) not in known]
     return found
 
 

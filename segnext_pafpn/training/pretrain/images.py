@@ -97,7 +97,7 @@ class ImageFolderDataModule(L.LightningDataModule):
         dataset = ImageFolderDataset(samples, self.transforms[True], seed=self.seed)
         sampler = TrainSampler(len(samples), len(samples), seed=self.seed, rank=rank, world_size=world_size)
         sampler.set_epoch(self.first_epoch)
-        return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size, drop_last=True)
+        return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size)
 
     def val_dataloader(self) -> DataLoader:
         samples = self.val_samples
