@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from segnext_pafpn.errors import UserError
 
 MAX_PIXELS = 2**22
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # Lightning's names
 
 
 @dataclass(kw_only=True)

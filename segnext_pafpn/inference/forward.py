@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.inference.config import PRECISIONS
 from segnext_pafpn.inference.device import why_slow
 from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -18,7 +19,7 @@ from segnext_pafpn.models.tta import VIEWS, View, mean_over_views
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+_DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 class Forward:
@@ -61,7 +62,7 @@ class Forward:
         self.model = model.to(device, memory_format=torch.channels_last)
         self.device = device
         self._run = torch.compile(self.model) if compile else self.model
-        self._dtype = PRECISIONS[precision]
+        self._dtype = _DTYPES[precision]
         self._stride = required_stride(model)
         self._views = views
         self._classes = len(preprocessing.class_names)

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.inference.arrays import AnyImage, as_image
+from segnext_pafpn.inference.arrays import AnyImage
 from segnext_pafpn.inference.config import MAX_PIXELS
 from segnext_pafpn.inference.device import choose_device
 from segnext_pafpn.inference.forward import Forward
+from segnext_pafpn.inference.prepared import Prepared, batches, prepare
 from segnext_pafpn.inference.windows import blend_rows, upsampled_rows
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.ensemble import load_ensemble
@@ -35,26 +35,6 @@ class Answer:
 
     mask: np.ndarray
     probabilities: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """An image (h, w, C) as the network takes it, and the height and width that its mask shall have."""
-
-    image: np.ndarray
-    size: tuple[int, int]
-
-    @property
-    def pixels(self) -> int:
-        return self.image.shape[0] * self.image.shape[1]
-
-    @property
-    def mask_pixels(self) -> int:
-        return self.size[0] * self.size[1]
-
-    @property
-    def is_resized(self) -> bool:
-        return self.image.shape[:2] != self.size
 
 
 class Predictor:
@@ -112,7 +92,6 @@ class Predictor:
         views = find_views(tta)
         self._growth = max(view.scale for view in views) ** 2  # of an image's pixels in the largest view
         self._forward = Forward(model, preprocessing, self.device, precision, fuse, compile, views)
-        self._normalize = preprocessing.intensity
 
     @classmethod
     def from_checkpoint(
@@ -158,7 +137,7 @@ class Predictor:
         Raises:
             TypeError, ValueError: if it is no such image, see :func:`~segnext_pafpn.inference.arrays.as_image`.
         """
-        return self._logits([self._prepare(image)])[0]
+        return self._logits([prepare(image, self.preprocessing)])[0]
 
     def predict(self, image: AnyImage) -> np.ndarray:
         """Image (H, W, C), or grey (H, W), to the most likely class of each pixel, (H, W) uint8.
@@ -182,7 +161,8 @@ class Predictor:
         if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == self.preprocessing.channels:
             raise ValueError(f"images: found one image {images.shape}, expected several: give a list, or (B, H, W, C).")
         answers: list[Answer] = []
-        for group in self._groups([self._prepare(image) for image in images]):
+        prepared = [prepare(image, self.preprocessing) for image in images]
+        for group in batches(prepared, self.batch_size, self.max_pixels, self._growth):
             first = group[0]
             if max(first.pixels, first.mask_pixels) > self.max_pixels:
                 answers.append(self._answer_by_rows(first, probabilities))
@@ -192,22 +172,7 @@ class Predictor:
             answers += map(Answer, self._decide(logits), found)
         return answers
 
-    def _groups(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
-        """Neighbours that go through the network at once."""
-        group: list[_Prepared] = []
-        for item in prepared:
-            if group and (
-                (item.image.shape, item.size) != (group[0].image.shape, group[0].size)
-                or len(group) == self.batch_size
-                or (len(group) + 1) * max(item.pixels * self._growth, item.mask_pixels) > self.max_pixels
-            ):
-                yield group
-                group = []
-            group.append(item)
-        if group:
-            yield group
-
-    def _logits(self, group: Sequence[_Prepared]) -> torch.Tensor:
+    def _logits(self, group: Sequence[Prepared]) -> torch.Tensor:
         """Logits (B, K, H, W) of images of equal size; of one, if it needs windows."""
         first = group[0]
         logits = self._unresized_logits(group)
@@ -215,7 +180,7 @@ class Predictor:
             logits = F.interpolate(logits, size=first.size, mode="bilinear", align_corners=False)
         return logits
 
-    def _unresized_logits(self, group: Sequence[_Prepared]) -> torch.Tensor:
+    def _unresized_logits(self, group: Sequence[Prepared]) -> torch.Tensor:
         """The same in the size in which the network has the images."""
         first = group[0]
         if first.pixels <= self.max_pixels:
@@ -227,7 +192,7 @@ class Predictor:
             logits[0, :, rows] = finished
         return logits
 
-    def _answer_by_rows(self, item: _Prepared, probabilities: bool) -> Answer:
+    def _answer_by_rows(self, item: Prepared, probabilities: bool) -> Answer:
         """That of a large image, or of one that becomes large; its logits are not held in their full size."""
         if item.is_resized:
             strips = upsampled_rows(self._unresized_logits([item])[0], item.size, self.max_pixels)
@@ -255,19 +220,3 @@ class Predictor:
 
     def _decide(self, logits: torch.Tensor) -> np.ndarray:
         return self.preprocessing.decision.classes(logits).to(torch.uint8).cpu().numpy()
-
-    def _prepare(self, image: AnyImage) -> _Prepared:
-        image = as_image(image, self.preprocessing)
-        size = image.shape[:2]
-        if self._normalize is not None:
-            image = self._normalize(image)
-        return _Prepared(self._resize(image), size)
-
-    def _resize(self, image: np.ndarray) -> np.ndarray:
-        """Image to ``preprocessing.image_size``, by the same call that the training images went through."""
-        size = self.preprocessing.image_size
-        if size is None or size == image.shape[:2]:
-            return image
-        height, width = size
-        resized = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
-        return resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel

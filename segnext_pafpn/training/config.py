@@ -8,10 +8,9 @@ import yaml
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import write_atomic
+from segnext_pafpn.inference.config import PRECISIONS
 from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training.loss_config import LossConfig
-
-_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(kw_only=True)
@@ -87,9 +86,9 @@ def check_trainer(config: TrainerConfig) -> None:
         value = getattr(config, key)
         if value != besides and value < 1:
             raise UserError(f"trainer.{key}: found {value}, expected at least 1{words}.")
-    if config.precision not in _PRECISIONS:
-        hint = nearest(config.precision, _PRECISIONS)
-        raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(_PRECISIONS)}.")
+    if config.precision not in PRECISIONS:
+        hint = nearest(config.precision, PRECISIONS)
+        raise UserError(f"trainer.precision: '{config.precision}' is not known.{hint} Known: {', '.join(PRECISIONS)}.")
     clip = config.gradient_clip_val
     if clip is not None and not 0 < clip < float("inf"):
         raise UserError(f"trainer.gradient_clip_val: found {clip}, expected more than 0, or null for no clipping.")
