@@ -12,7 +12,7 @@ from scipy import stats
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.medical import Array, CaseScores, case_scores
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import write_csv
 
 SCORE_NAMES = tuple(field.name for field in fields(CaseScores))
 
@@ -187,15 +187,11 @@ class CaseTable:
 
     def write(self, directory: Path, stem: str) -> None:
         """Write ``<stem>.csv``: a row per case and structure; fractions, distances, and nothing for NaN."""
-        with (
-            write_atomic(Path(directory) / f"{stem}.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("case", "structure", *SCORE_NAMES))
-            for case, structure, scores in self.rows:
-                values = ("" if math.isnan(value) else f"{value:.6g}" for value in asdict(scores).values())
-                writer.writerow((case, structure, *values))
+        rows = [
+            (case, structure, *("" if math.isnan(value) else f"{value:.6g}" for value in asdict(scores).values()))
+            for case, structure, scores in self.rows
+        ]
+        write_csv(Path(directory) / f"{stem}.csv", ("case", "structure", *SCORE_NAMES), rows)
 
     @classmethod
     def joined(cls, tables: Iterable["CaseTable"]) -> "CaseTable":
