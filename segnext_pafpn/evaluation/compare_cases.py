@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import CaseTable, Summary, summarize
+from segnext_pafpn.evaluation.case_rows import CaseRows, Summary, summarize
 from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
 from segnext_pafpn.evaluation.scores import mean_of_measured
 
@@ -30,15 +30,13 @@ class CaseDifference:
     difference: Summary
 
 
-def compare_cases(
-    first: CaseTable, second: CaseTable, num_resamples: int = 2000, seed: int = 0
-) -> list[CaseDifference]:
+def compare_cases(first: CaseRows, second: CaseRows, num_resamples: int = 2000, seed: int = 0) -> list[CaseDifference]:
     """Means of both, and those of the paired differences with a bootstrap interval over the cases.
 
     Raises:
         UserError: if the two are of other cases or structures.
     """
-    ours, theirs = ({(case, name): scores for case, name, scores in table.rows} for table in (first, second))
+    ours, theirs = ({(case, name): scores for case, name, scores in side.rows} for side in (first, second))
     if other := sorted(ours.keys() ^ theirs.keys()):
         case, name = other[0]
         raise UserError(
@@ -46,7 +44,7 @@ def compare_cases(
             f"both with segnext-pafpn val --metrics medical on one split."
         )
     found = []
-    for structure in first.members:
+    for structure in first.structures:
         keys = [key for key in ours if key[1] == structure]
         for score in SCORES:
             pairs = [(getattr(ours[key], score), getattr(theirs[key], score)) for key in keys]
