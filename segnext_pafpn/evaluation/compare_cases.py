@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.case_rows import CaseRows, Summary, summarize
-from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
+from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable, rounded
 from segnext_pafpn.evaluation.scores import mean_of_measured
 
 SCORES = {"dice": ("Dice, %", 100), "hd95": ("hd95", 1)}  # how it is called, and its scale
@@ -90,9 +90,9 @@ def cases_values(differences: list[CaseDifference]) -> list[Mapping[str, object]
         {
             "structure": d.structure,
             "score": d.score,
-            "means": [_rounded(SCORES[d.score][1] * mean) for mean in (d.first, d.second)],
-            "difference": _rounded(SCORES[d.score][1] * d.difference.mean),
-            "interval_95": [_rounded(SCORES[d.score][1] * end) for end in (d.difference.low, d.difference.high)],
+            "means": [rounded(SCORES[d.score][1] * mean) for mean in (d.first, d.second)],
+            "difference": rounded(SCORES[d.score][1] * d.difference.mean),
+            "interval_95": [rounded(SCORES[d.score][1] * end) for end in (d.difference.low, d.difference.high)],
             "cases": d.difference.num_cases,
         }
         for d in differences
@@ -104,7 +104,3 @@ def _with_interval(difference: Summary, scale: float) -> str:
     if math.isnan(difference.low):
         return text
     return f"{text} [{scale * difference.low:+.2f}, {scale * difference.high:+.2f}]"
-
-
-def _rounded(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None

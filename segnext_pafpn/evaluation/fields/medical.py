@@ -11,7 +11,7 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.case_rows import CaseRows, Summary
 from segnext_pafpn.evaluation.cases import CaseTable, stack_slices
 from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
-from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
+from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable, rounded
 
 DISTANCES = ("hd", "hd95", "asd")
 _SHOWN = {  # so many scores stand beside each other in 80 columns
@@ -192,12 +192,8 @@ def _heading(score: str, unit: str) -> str:
 
 def _values(score: str, summary: Summary) -> dict[str, float | int | None]:
     scale = 1 if score in DISTANCES else 100
-    values = {key: _finite(scale * value) for key, value in asdict(summary).items() if not key.startswith("num_")}
+    values = {key: rounded(scale * value) for key, value in asdict(summary).items() if not key.startswith("num_")}
     return {**values, "num_cases": summary.num_cases, "num_infinite": summary.num_infinite}
-
-
-def _finite(value: float) -> float | None:
-    return round(float(value), 4) if math.isfinite(value) else None
 
 
 def _cell(score: str, summary: Summary, cases: int) -> str:
