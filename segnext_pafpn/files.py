@@ -1,12 +1,13 @@
 """Writing files so that nobody ever sees half of one, reading lists, and finding what travels with the package."""
 
+import csv
 import errno
 import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from io import BytesIO
@@ -153,6 +154,14 @@ def write_json(content: Mapping | Sequence, path: Path) -> None:
     with write_atomic(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Iterable[object], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table, whole or not at all; None makes an empty cell."""
+    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def shipped_folder(name: str) -> Path:

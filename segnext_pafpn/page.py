@@ -126,12 +126,12 @@ def bars(names: Sequence[str], series: dict[str, Sequence[float]], largest: floa
     if len(series) > 1:
         for i, label in enumerate(series):
             parts.append(f'<rect x="{left + 130 * i}" y="2" width="11" height="11" fill="{_SERIES[i % 4]}"></rect>')
-            parts.append(f'<text x="{left + 130 * i + 17}" y="12">{escape(_short(label, 16))}</text>')
+            parts.append(f'<text x="{left + 130 * i + 17}" y="12">{escape(shortened(label, 16))}</text>')
     top = 24 if len(series) > 1 else 4
     for row, name in enumerate(names):
         y = top + row * group
         middle = y + group / 2
-        parts.append(f'<text x="{left - 10}" y="{middle:.0f}" text-anchor="end">{escape(_short(name, 26))}</text>')
+        parts.append(f'<text x="{left - 10}" y="{middle:.0f}" text-anchor="end">{escape(shortened(name, 26))}</text>')
         for i, values in enumerate(series.values()):
             value = float(values[row])
             here = y + thick * i
@@ -193,10 +193,11 @@ def figure(content: str, caption: str) -> str:
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
+def shortened(text: str, length: int) -> str:
+    """Text, not yet escaped, of at most ``length`` letters; an ellipsis stands for what is cut off."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def _img(kind: str, data: bytes, style: str = "") -> str:
     mark = f' class="{style}"' if style else ""
     return f'<img{mark} alt="" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

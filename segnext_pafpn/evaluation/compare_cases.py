@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import CaseTable, Summary, summarize
-from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
+from segnext_pafpn.evaluation.case_rows import CaseRows, Summary, summarize
+from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable, rounded
 from segnext_pafpn.evaluation.scores import mean_of_measured
 
 SCORES = {"dice": ("Dice, %", 100), "hd95": ("hd95", 1)}  # how it is called, and its scale
@@ -30,15 +30,13 @@ class CaseDifference:
     difference: Summary
 
 
-def compare_cases(
-    first: CaseTable, second: CaseTable, num_resamples: int = 2000, seed: int = 0
-) -> list[CaseDifference]:
+def compare_cases(first: CaseRows, second: CaseRows, num_resamples: int = 2000, seed: int = 0) -> list[CaseDifference]:
     """Means of both, and those of the paired differences with a bootstrap interval over the cases.
 
     Raises:
         UserError: if the two are of other cases or structures.
     """
-    ours, theirs = ({(case, name): scores for case, name, scores in table.rows} for table in (first, second))
+    ours, theirs = ({(case, name): scores for case, name, scores in side.rows} for side in (first, second))
     if other := sorted(ours.keys() ^ theirs.keys()):
         case, name = other[0]
         raise UserError(
@@ -46,7 +44,7 @@ def compare_cases(
             f"both with segnext-pafpn val --metrics medical on one split."
         )
     found = []
-    for structure in first.members:
+    for structure in first.structures:
         keys = [key for key in ours if key[1] == structure]
         for score in SCORES:
             pairs = [(getattr(ours[key], score), getattr(theirs[key], score)) for key in keys]
@@ -92,9 +90,9 @@ def cases_values(differences: list[CaseDifference]) -> list[Mapping[str, object]
         {
             "structure": d.structure,
             "score": d.score,
-            "means": [_rounded(SCORES[d.score][1] * mean) for mean in (d.first, d.second)],
-            "difference": _rounded(SCORES[d.score][1] * d.difference.mean),
-            "interval_95": [_rounded(SCORES[d.score][1] * end) for end in (d.difference.low, d.difference.high)],
+            "means": [rounded(SCORES[d.score][1] * mean) for mean in (d.first, d.second)],
+            "difference": rounded(SCORES[d.score][1] * d.difference.mean),
+            "interval_95": [rounded(SCORES[d.score][1] * end) for end in (d.difference.low, d.difference.high)],
             "cases": d.difference.num_cases,
         }
         for d in differences
@@ -106,7 +104,3 @@ def _with_interval(difference: Summary, scale: float) -> str:
     if math.isnan(difference.low):
         return text
     return f"{text} [{scale * difference.low:+.2f}, {scale * difference.high:+.2f}]"
-
-
-def _rounded(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None

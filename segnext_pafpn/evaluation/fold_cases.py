@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import CaseTable
+from segnext_pafpn.evaluation.case_rows import CaseRows
 from segnext_pafpn.evaluation.fields.base import FieldReport
 from segnext_pafpn.evaluation.fields.medical import medical_report
 from segnext_pafpn.evaluation.folds import cases_file
@@ -18,7 +18,7 @@ def cases_of_folds(folders: Sequence[Path], stem: str) -> FieldReport:
     return medical_report(*read_cases(folders, stem))
 
 
-def read_cases(folders: Sequence[Path], stem: str) -> tuple[CaseTable, str, list[str]]:
+def read_cases(folders: Sequence[Path], stem: str) -> tuple[CaseRows, str, list[str]]:
     """The cases of one run, or of all folds as one, the unit of their distances, and cases that lack slices.
 
     Args:
@@ -29,7 +29,7 @@ def read_cases(folders: Sequence[Path], stem: str) -> tuple[CaseTable, str, list
         UserError: if a run has not scored its cases, or before its last evaluation, or other structures or again a
             case of another run; or for a file that cannot be read.
     """
-    tables: dict[Path, CaseTable] = {}  # of the runs that have whole cases
+    found: dict[Path, CaseRows] = {}  # of the runs that have whole cases
     units, incomplete, owner = set(), [], {}
     for folder in folders:
         path = cases_file(folder, stem)
@@ -40,23 +40,23 @@ def read_cases(folders: Sequence[Path], stem: str) -> tuple[CaseTable, str, list
         if not is_same_evaluation(summary, scores):
             raise UserError(f"{path}: is of another evaluation than {stem}.json beside it. {again}")
         incomplete += summary.get("incomplete_cases") or []
-        table = CaseTable.read(path)
-        if not table.rows:
+        scored = CaseRows.read(path)
+        if not scored.rows:
             continue
-        first = next(iter(tables), folder)
-        structures = tables.get(first, table).members
-        if list(table.members) != list(structures):
+        first = next(iter(found), folder)
+        structures = found.get(first, scored).structures
+        if scored.structures != structures:
             raise UserError(
-                f"{path}: has the structures {', '.join(table.members)}; {first} {', '.join(structures)}, expected the "
-                f"same. Score both by one card."
+                f"{path}: has the structures {', '.join(scored.structures)}; {first} {', '.join(structures)}, expected "
+                f"the same. Score both by one card."
             )
-        cases = {case for case, _, _ in table.rows}
+        cases = {case for case, _, _ in scored.rows}
         if twice := sorted(cases & owner.keys()):
             raise UserError(f"{folder}: was scored on case {twice[0]}, as {owner[twice[0]]} was. Give each fold once.")
         owner |= dict.fromkeys(cases, folder)
         units.add(str(summary.get("distance_unit")))
-        tables[folder] = table
-    together = CaseTable.joined(tables.values())
+        found[folder] = scored
+    together = CaseRows.joined(list(found.values()))
     return together, units.pop() if len(units) == 1 else "mixed", sorted(incomplete)
 
 

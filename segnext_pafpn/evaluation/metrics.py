@@ -7,7 +7,26 @@ import torch
 from torchmetrics import Metric
 
 
-class ConfusionMatrix(Metric):
+class _PixelCounts(Metric):
+    """Counts that add up over batches, in one tensor of any shape."""
+
+    full_state_update = False
+    higher_is_better = None
+    is_differentiable = False
+    matrix: torch.Tensor
+
+    def __init__(self, num_classes: int, ignore_index: int, shape: tuple[int, ...]):
+        super().__init__()
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.add_state("matrix", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def compute(self) -> torch.Tensor:
+        """Return the matrix so far, int64: (K, K), or (K, 2, 2) of layers."""
+        return self.matrix
+
+
+class ConfusionMatrix(_PixelCounts):
     """Counts pixels by true and predicted class; rows are the truth, columns the prediction.
 
     Processes and loaders merge by summing, so the scores are those of the data set, not means over batches.
@@ -17,19 +36,10 @@ class ConfusionMatrix(Metric):
         ignore_index: label in the target of pixels that are not counted.
     """
 
-    full_state_update = False
-    higher_is_better = None
-    is_differentiable = False
-    matrix: torch.Tensor
-
     def __init__(self, num_classes: int, ignore_index: int = 255):
-        super().__init__()
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}, expected at least 2: count the background as a class.")
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-        self.add_state("matrix", zeros, dist_reduce_fx="sum")
+        super().__init__(num_classes, ignore_index, (num_classes, num_classes))
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         """Add a batch; nothing is read back from the device.
@@ -54,37 +64,23 @@ class ConfusionMatrix(Metric):
             if labels.is_floating_point() or labels.is_complex():
                 raise ValueError(f"{name} is {labels.dtype}, expected integers: the class of each pixel.")
         # Not in place: after a reset in inference mode, where Lightning validates, that would raise outside it.
-        self.matrix = self.matrix + self._count(prediction.flatten().long(), target.flatten().long())
-
-    def _count(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Matrix (K, K) of the pixels in two (N,) int64 tensors."""
-        num_cells = self.num_classes**2
-        counted = target != self.ignore_index
-        for labels in (target, prediction):
-            counted &= (labels >= 0) & (labels < self.num_classes)
-        cells = torch.where(counted, target * self.num_classes + prediction, num_cells)
-        # torch.bincount would make CUDA wait for the largest value. On the CPU the two are level (8x360x480,
-        # K=11, one thread: scatter_add 1.6 ms, bincount 1.5 ms), so one way serves both.
-        bins = torch.zeros(num_cells + 1, dtype=torch.int64, device=cells.device)
-        bins.scatter_add_(0, cells, torch.ones((), dtype=torch.int64, device=cells.device).expand_as(cells))
-        return bins[:num_cells].view(self.num_classes, self.num_classes)
-
-    def compute(self) -> torch.Tensor:
-        """Return the matrix so far, (K, K) int64."""
-        return self.matrix
+        self.matrix = self.matrix + _count(
+            prediction.flatten(), target.flatten(), self.num_classes, self.ignore_index, torch.int64
+        )
 
 
-class LayerMatrices(ConfusionMatrix):
+class LayerMatrices(_PixelCounts):
     """The same where a pixel may be of several classes or none: for each class a matrix of its own, (K, 2, 2).
 
     Rows are the truth, columns the prediction; 0 is not the class, 1 is it.
+
+    Args:
+        num_classes: K.
+        ignore_index: label in the target of pixels that are not counted.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255):
-        Metric.__init__(self)
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.add_state("matrix", torch.zeros(num_classes, 2, 2, dtype=torch.int64), dist_reduce_fx="sum")
+        super().__init__(num_classes, ignore_index, (num_classes, 2, 2))
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         """Add a batch of 0 and 1, and ``ignore_index`` in the target, both (B, K, H, W), any integer type.
@@ -119,12 +115,21 @@ def count_each_image(
     """
     if target.dim() == 4:
         return count_layers(prediction, target, ignore_index).int()
-    batch, cells = len(target), num_classes**2
-    prediction, target = prediction.reshape(batch, -1).long(), target.reshape(batch, -1).long()
+    return _count(prediction.flatten(1), target.flatten(1), num_classes, ignore_index, torch.int32)
+
+
+def _count(
+    prediction: torch.Tensor, target: torch.Tensor, num_classes: int, ignore_index: int, dtype: torch.dtype
+) -> torch.Tensor:
+    """Confusion matrices (..., K, K) of classes (..., N), any integer type; nothing is read back."""
+    prediction, target = prediction.long(), target.long()
+    num_cells = num_classes**2
     counted = target != ignore_index
     for labels in (target, prediction):
         counted &= (labels >= 0) & (labels < num_classes)
-    place = torch.where(counted, target * num_classes + prediction, cells)
-    bins = torch.zeros(batch, cells + 1, dtype=torch.int32, device=place.device)
-    bins.scatter_add_(1, place, torch.ones((), dtype=torch.int32, device=place.device).expand_as(place))
-    return bins[:, :cells].view(batch, num_classes, num_classes)
+    cells = torch.where(counted, target * num_classes + prediction, num_cells)
+    # torch.bincount would make CUDA wait for the largest value. On the CPU the two are level (8x360x480,
+    # K=11, one thread: scatter_add 1.6 ms, bincount 1.5 ms), so one way serves both.
+    bins = torch.zeros(*cells.shape[:-1], num_cells + 1, dtype=dtype, device=cells.device)
+    bins.scatter_add_(-1, cells, torch.ones((), dtype=dtype, device=cells.device).expand_as(cells))
+    return bins[..., :num_cells].unflatten(-1, (num_classes, num_classes))

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import near_folder, write_atomic
+from segnext_pafpn.files import near_folder, write_atomic, write_csv
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,12 @@ def save_images(images: ImageMatrices, path: Path) -> None:
             split=np.array(images.split),
             cases=np.array(images.cases, dtype=np.str_),
         )
+
+
+def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
+    """``<stem>_images.npz`` for comparing runs, and ``<stem>_images.csv``, worst image first, for looking at them."""
+    save_images(images, folder / f"{stem}_images.npz")
+    write_csv(folder / f"{stem}_images.csv", ("image", "mIoU", "aAcc", "worst_class"), image_rows(images))
 
 
 def load_images(path: Path) -> ImageMatrices:

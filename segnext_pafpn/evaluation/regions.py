@@ -6,7 +6,7 @@ import numpy as np
 
 from segnext_pafpn.evaluation.fields.base import FieldReport
 from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
-from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
+from segnext_pafpn.evaluation.scores import Scores, grouped, scores_from_matrix
 
 
 def region_scores(matrix: np.ndarray, classes: Sequence[int]) -> Scores:
@@ -19,9 +19,8 @@ def region_scores(matrix: np.ndarray, classes: Sequence[int]) -> Scores:
         classes: training ids of the region's classes.
     """
     matrix = np.asarray(matrix, dtype=np.int64)
-    inside = np.isin(np.arange(len(matrix)), list(classes)).astype(np.int64)
-    grouping = np.stack([1 - inside, inside])
-    return scores_from_matrix(grouping @ matrix @ grouping.T)
+    inside = [int(label in classes) for label in range(len(matrix))]
+    return scores_from_matrix(grouped(matrix, inside, 2))
 
 
 def region_report(matrix: np.ndarray, regions: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> FieldReport:

@@ -1,10 +1,9 @@
 """Scores as a table for the terminal and as JSON and CSV files. Percent everywhere."""
 
-import csv
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from segnext_pafpn.evaluation.score_table import ABSENT, percent, percent_text
 from segnext_pafpn.evaluation.scores import Scores
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import write_atomic, write_csv
 
 COLUMNS = ("name", "IoU", "Dice", "accuracy", "truth_pixels")
 
@@ -85,7 +84,7 @@ def write_scores(
     with write_atomic(Path(directory) / f"{stem}.json") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     mean_row = ("mean", means["mIoU"], means["mDice"], means["mAcc"], None)
-    _write_csv(Path(directory) / f"{stem}.csv", [COLUMNS, *(row.values() for row in rows), mean_row])
+    write_csv(Path(directory) / f"{stem}.csv", COLUMNS, [*(row.values() for row in rows), mean_row])
 
 
 def write_confusion(matrix: torch.Tensor | np.ndarray, class_names: Sequence[str], directory: Path, stem: str) -> None:
@@ -97,19 +96,14 @@ def write_confusion(matrix: torch.Tensor | np.ndarray, class_names: Sequence[str
         ValueError: if there is not one name per class.
     """
     _check_names(class_names, len(matrix))
+    path = Path(directory) / f"{stem}_confusion.csv"
     if matrix.ndim == 3:
         head = ("class", "true_negative", "false_positive", "false_negative", "true_positive")
         layers = matrix.reshape(len(matrix), 4).tolist()
-        rows = [(name, *counts) for name, counts in zip(class_names, layers, strict=True)]
-        _write_csv(Path(directory) / f"{stem}_confusion.csv", [head, *rows])
+        write_csv(path, head, [(name, *counts) for name, counts in zip(class_names, layers, strict=True)])
         return
     rows = [(name, *counts) for name, counts in zip(class_names, matrix.tolist(), strict=True)]
-    _write_csv(Path(directory) / f"{stem}_confusion.csv", [("truth \\ prediction", *class_names), *rows])
-
-
-def _write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
-    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_csv(path, ("truth \\ prediction", *class_names), rows)
 
 
 def _check_names(class_names: Sequence[str], num_classes: int) -> None:

@@ -25,7 +25,7 @@ _WIDTH = 360  # pixels of a picture
 _LISTED = 20  # images in the list of failures; the CSV has all
 _NUMBERED = 24  # classes up to which the confusion matrix is a table of numbers
 _WIDE_CELLS = 16  # classes up to which its cells are of full size
-_NAME = 24  # letters of a class's name beside the confusion matrix
+_NAME = 24  # letters of a class's name beside the confusion matrix; the other tables have it whole
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,18 +112,14 @@ def _confusion(matrix: np.ndarray, class_names: Sequence[str]) -> str:
         shade = (255 * (1 - share[..., None] * (1 - np.array([43, 108, 176]) / 255))).round().astype(np.uint8)
         enlarged = shade.repeat(max(1, 900 // len(shade)), axis=0).repeat(max(1, 900 // len(shade)), axis=1)
         return note + page.picture(enlarged, 900, photo=False)
-    head = "".join(f'<th class="upright"><span>{escape(_short(name))}</span></th>' for name in class_names)
+    names = [escape(page.shortened(name, _NAME)) for name in class_names]
+    head = "".join(f'<th class="upright"><span>{name}</span></th>' for name in names)
     lines = [f"<tr><th></th>{head}</tr>"]
-    for i, name in enumerate(class_names):
-        cells = "".join(_cell(share[i, j], i == j) for j in range(len(class_names)))
-        lines.append(f"<tr><th>{escape(_short(name))}</th>{cells}</tr>")
+    for i, name in enumerate(names):
+        cells = "".join(_cell(share[i, j], i == j) for j in range(len(names)))
+        lines.append(f"<tr><th>{name}</th>{cells}</tr>")
     size = " many" if len(class_names) > _WIDE_CELLS else ""
     return note + f'<div class="wide"><table class="confusion{size}">{"".join(lines)}</table></div>'
-
-
-def _short(name: str) -> str:
-    """A name that fits beside a matrix; the other tables have it whole."""
-    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def _cell(share: float, right: bool) -> str:

@@ -54,9 +54,14 @@ class ScoreTable:
         return page.heading(self.title) + note + page.table(self.head, rows)
 
 
+def rounded(value: float) -> float | None:
+    """A score for JSON, with 4 decimals; None where it is not finite, which JSON cannot hold."""
+    return round(float(value), 4) if math.isfinite(value) else None
+
+
 def percent(fraction: float) -> float | None:
     """Percent with 4 decimals, None where there was nothing to measure."""
-    return round(100 * float(fraction), 4) if math.isfinite(fraction) else None
+    return rounded(100 * float(fraction))
 
 
 def percent_text(fraction: float) -> str:

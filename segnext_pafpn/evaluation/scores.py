@@ -80,6 +80,19 @@ def scores_from_matrix(matrix: np.ndarray) -> Scores:
     )
 
 
+def grouped(matrix: np.ndarray, group_of_class: Sequence[int], num_groups: int) -> np.ndarray:
+    """A confusion matrix (K, K) of classes as one of G groups of them, (G, G): confusing two of one group is no error.
+
+    Args:
+        matrix: pixels, rows truth, columns prediction.
+        group_of_class: the place of each class's group, K numbers of 0..G-1.
+        num_groups: G; a group may be without classes.
+    """
+    groups = np.zeros((num_groups, num_groups), dtype=matrix.dtype)
+    np.add.at(groups, np.ix_(group_of_class, group_of_class), matrix)
+    return groups
+
+
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole, NaN where the whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)

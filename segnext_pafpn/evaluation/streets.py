@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torchmetrics import Metric
 
+from segnext_pafpn.evaluation.scores import grouped
+
 # Pixels of an average instance of Cityscapes' training split, as its evaluation script states them.
 CITYSCAPES_INSTANCE_SIZES: Mapping[str, float] = {
     "person": 3462.4756337644,
@@ -40,9 +42,7 @@ def merge_classes(matrix: torch.Tensor | np.ndarray, categories: Sequence[str]) 
         raise ValueError(f"{len(categories)} categories for a matrix {counts.shape}: give one category per class.")
     names = tuple(dict.fromkeys(categories))
     place = [names.index(category) for category in categories]
-    merged = np.zeros((len(names), len(names)), dtype=counts.dtype)
-    np.add.at(merged, np.ix_(place, place), counts)
-    return names, merged
+    return names, grouped(counts, place, len(names))
 
 
 class InstanceIoU(Metric):

@@ -1,6 +1,5 @@
 """The report of a run: its scores image by image, and a page with everything that one wants to see of it."""
 
-import csv
 import glob
 import json
 import logging
@@ -16,13 +15,12 @@ from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.fold_cases import is_same_evaluation, read_scores
-from segnext_pafpn.evaluation.per_image import ImageMatrices, image_rows, save_images
+from segnext_pafpn.evaluation.per_image import ImageMatrices, write_images
 from segnext_pafpn.evaluation.pictures import SheetRow
 from segnext_pafpn.evaluation.regions import region_report
 from segnext_pafpn.evaluation.report import write_confusion, write_scores
 from segnext_pafpn.evaluation.run_page import RunReport, write_run_page
 from segnext_pafpn.evaluation.score_table import ScoreTable
-from segnext_pafpn.files import write_atomic
 from segnext_pafpn.intensity import viewable
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.commands_again import commands_again, tta_option
@@ -229,18 +227,6 @@ def image_scores(module: SegmentationModule, data: SegmentationDataModule, split
     names = tuple(sample.name for sample in scored)
     cases = tuple(sample.case or sample.name for sample in scored)
     return ImageMatrices(names, matrices[order].numpy(), data.card.class_names, split, cases)
-
-
-def write_images(images: ImageMatrices, folder: Path, stem: str) -> None:
-    """``<stem>_images.npz`` for comparing runs, and ``<stem>_images.csv``, worst image first, for looking at them."""
-    save_images(images, folder / f"{stem}_images.npz")
-    with (
-        write_atomic(folder / f"{stem}_images.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image", "mIoU", "aAcc", "worst_class"))
-        writer.writerows(image_rows(images))
 
 
 def _is_of(path: Path, facts: Mapping[str, object]) -> bool:

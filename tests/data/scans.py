@@ -1,5 +1,7 @@
 """A folder of volumes with its card, and its reader."""
 
+from collections import defaultdict
+
 import numpy as np
 
 from segnext_pafpn.data.card import load_card
@@ -36,5 +38,11 @@ def reader_of(card, **layout):
 
 def put_together(reader, samples):
     """Volumes of images and of labels by case, each with the slices' axis first."""
-    images = stack_slices((s.case, s.slice, reader.read_image(s)) for s in samples)
-    return images, stack_slices((s.case, s.slice, reader.read_mask(s)) for s in samples)
+    by_case = defaultdict(list)
+    for sample in samples:
+        by_case[sample.case].append(sample)
+
+    def volumes(read):
+        return {case: stack_slices(case, ((s.slice, read(s)) for s in slices)) for case, slices in by_case.items()}
+
+    return volumes(reader.read_image), volumes(reader.read_mask)

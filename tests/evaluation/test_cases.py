@@ -7,8 +7,10 @@ import pytest
 from scipy import stats
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import SCORE_NAMES, CaseTable, stack_slices, summarize
-from segnext_pafpn.evaluation.fields.medical import medical_report
+from segnext_pafpn.evaluation.case_rows import SCORE_NAMES, CaseRows, summarize
+from segnext_pafpn.evaluation.cases import CaseTable, stack_slices
+from segnext_pafpn.evaluation.fields.base import Picture
+from segnext_pafpn.evaluation.fields.medical import MedicalCases, medical_report
 
 
 def test_mean_spread_and_interval_of_a_score():
@@ -46,7 +48,7 @@ def test_a_missed_structure_is_not_left_out_of_the_mean():
 
 
 @pytest.fixture
-def filled():
+def table():
     """Case a is right; case b misses the lesion and has an ignored column."""
     truth = np.zeros((6, 8), dtype=np.uint8)
     truth[1:4, 1:4], truth[4:6, 6:8] = 1, 2
@@ -58,6 +60,11 @@ def filled():
     missed[:, 0] = 1
     table.add("b", missed, ignored, spacing=(1.0, 2.0))
     return table
+
+
+@pytest.fixture
+def filled(table):
+    return table.scored
 
 
 def test_a_table_has_a_row_per_case_and_structure(filled, tmp_path):
@@ -83,8 +90,8 @@ def test_a_summary_is_over_the_cases_of_one_structure(filled):
 
 def test_a_table_is_read_as_it_was_written(filled, tmp_path):
     filled.write(tmp_path, "cases")
-    again = CaseTable.read(tmp_path / "cases.csv")
-    assert list(again.members) == list(filled.members)
+    again = CaseRows.read(tmp_path / "cases.csv")
+    assert again.structures == filled.structures
     assert [row[:2] for row in again.rows] == [row[:2] for row in filled.rows]
     for (_, _, found), (_, _, expected) in zip(again.rows, filled.rows, strict=True):
         assert astuple(found) == pytest.approx(astuple(expected), rel=1e-5, nan_ok=True)
@@ -99,7 +106,7 @@ def test_a_damaged_table_is_named(tmp_path, text):
     if not text:
         (tmp_path / "cases.csv").unlink()
     with pytest.raises(UserError, match=r"cases\.csv: not a readable file of the scores of cases \("):
-        CaseTable.read(tmp_path / "cases.csv")
+        CaseRows.read(tmp_path / "cases.csv")
 
 
 def test_probabilities_give_the_area_under_the_roc_curve():
@@ -107,34 +114,46 @@ def test_probabilities_give_the_area_under_the_roc_curve():
     probabilities = np.stack([[[0.9, 0.3, 0.4, 0.1]], [[0.1, 0.7, 0.6, 0.9]]])
     table = CaseTable({1: "vessel"})
     table.add("a", probabilities.argmax(axis=0), truth, probabilities=probabilities)
-    assert table.summary("vessel")["auc"].mean == 3 / 4
+    assert table.scored.summary("vessel")["auc"].mean == 3 / 4
 
 
-def test_slices_in_any_order_become_volumes():
-    slices = [(case, number, np.full((2, 3), number)) for number in (5, 3, 4) for case in "ab"]
-    volumes = stack_slices(slices)
-    assert list(volumes) == ["a", "b"] and volumes["a"].shape == (3, 2, 3)
-    assert volumes["b"][:, 0, 0].tolist() == [3, 4, 5]
+def test_slices_in_any_order_become_a_volume():
+    volume = stack_slices("a", [(number, np.full((2, 3), number)) for number in (5, 3, 4)])
+    assert volume.shape == (3, 2, 3) and volume[:, 0, 0].tolist() == [3, 4, 5]
 
 
 @pytest.mark.parametrize(
     ("slices", "message"),
     [
-        ([("a", 1, np.zeros((2, 2))), ("a", 4, np.zeros((2, 2)))], r"a: slices \[2, 3\] are missing between 1 and 4"),
-        ([("a", 1, np.zeros((2, 2))), ("a", 1, np.zeros((2, 2)))], "a: slice 1 is there twice"),
-        ([("a", 1, np.zeros((2, 2))), ("a", 2, np.zeros((2, 3)))], r"a: slices of the sizes \[\(2, 2\), \(2, 3\)\]"),
+        ([(1, np.zeros((2, 2))), (4, np.zeros((2, 2)))], r"a: slices \[2, 3\] are missing between 1 and 4"),
+        ([(1, np.zeros((2, 2))), (1, np.zeros((2, 2)))], "a: slice 1 is there twice"),
+        ([(1, np.zeros((2, 2))), (2, np.zeros((2, 3)))], r"a: slices of the sizes \[\(2, 2\), \(2, 3\)\]"),
     ],
 )
 def test_slices_that_make_no_volume_are_named(slices, message):
     with pytest.raises(ValueError, match=message):
-        stack_slices(slices)
+        stack_slices("a", slices)
 
 
-def test_a_missed_structure_is_told_from_one_that_is_not_there(filled):
+def test_slices_may_come_between_those_of_another_case():
+    truth = np.zeros((3, 4, 5), dtype=np.uint8)
+    truth[1:, 1:3, 1:4] = 1
+    metric, expected = MedicalCases({1: "liver"}, {"a": 3, "b": 3}), CaseTable({1: "liver"})
+    for number in (2, 0, 1):
+        for case, shift in (("a", 0), ("b", 1)):
+            prediction = np.roll(truth, shift, axis=1)[number]
+            name = f"{case}{number}"
+            metric.add(Picture(name=name, prediction=prediction, truth=truth[number], case=case, slice=number))
+    for case, shift in (("a", 0), ("b", 1)):
+        expected.add(case, np.roll(truth, shift, axis=1), truth)
+    assert metric.report() == medical_report(expected.scored, "pixels", [])
+
+
+def test_a_missed_structure_is_told_from_one_that_is_not_there(table, filled):
     truth, found = np.zeros((2, 6, 8), dtype=np.uint8)
     found[0, 0] = 2
-    filled.add("c", found, truth)
-    filled.add("d", truth, truth)
+    table.add("c", found, truth)
+    table.add("d", truth, truth)
     lesion, liver = filled.empty_counts("lesion"), filled.empty_counts("liver")
     assert (lesion.missed, lesion.found_in_none, lesion.absent) == (1, 1, 1)
     assert lesion.text() == "missed in 1, found in 1 without it, rightly absent in 1 (Dice 100)"

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.case_rows import CaseRows
 from segnext_pafpn.evaluation.cases import CaseTable
 from segnext_pafpn.evaluation.fields.medical import medical_report
 from segnext_pafpn.evaluation.fold_cases import cases_of_folds
@@ -175,7 +176,7 @@ def write_cases(folder: Path, cases: dict[str, int], unit: str = "mm", whole: Ca
         truth = blob(12, 0) if shift >= 0 else np.zeros_like(blob(12, 0))
         for one in (table, whole) if whole else (table,):
             one.add(case, blob(12, abs(shift)), truth, spacing=(2.0, 1.0, 1.0))
-    table.write(folder, "metrics_val_medical")
+    table.scored.write(folder, "metrics_val_medical")
     write_json({"images": 6}, folder / "metrics_val.json")
     summary = {"images": 6, "distance_unit": unit, "incomplete_cases": [f"lacks-{folder.name}"]}
     write_json(summary, folder / "metrics_val_medical.json")
@@ -187,7 +188,7 @@ def test_the_cases_of_all_folds_are_those_of_one_table(runs, capsys):
         write_cases(Path(run), {f"case{i}0": i, f"case{i}1": -1 - i}, whole=whole)
     found = cases_of_folds([Path(run) for run in runs[:2]], "metrics_val")
     incomplete = ["lacks-a-0", "lacks-a-1"]
-    expected = medical_report(whole, "mm", incomplete)
+    expected = medical_report(whole.scored, "mm", incomplete)
     assert found.values["cases"] == 4 and found.values["incomplete_cases"] == incomplete
     assert [table.rows for table in found.tables] == [table.rows for table in expected.tables]
     assert main(["folds", *runs[:2], "--json", "all.json"]) == 0
@@ -205,7 +206,7 @@ def test_a_fold_whose_cases_lack_slices_does_not_change_the_unit(runs):
 def other_structure(run: Path) -> None:
     table = CaseTable({1: "organ"})
     table.add("case1", blob(12, 0), blob(12, 0))
-    table.write(run, "metrics_val_medical")
+    table.scored.write(run, "metrics_val_medical")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_the_cases_of_two_runs_are_compared_in_pairs(runs, capsys):
         write_cases(run, {f"case{k}": shift for k, shift in enumerate(shifts)})
     assert main(["compare", "runs/c-0", "runs/c-1", "--resamples", "100", "--json", "c.json"]) == 0
     dice, hd95 = json.loads(Path("c.json").read_text())["medical"]
-    tables = [CaseTable.read(Path(f"runs/c-{i}/metrics_val_medical.csv")) for i in range(2)]
+    tables = [CaseRows.read(Path(f"runs/c-{i}/metrics_val_medical.csv")) for i in range(2)]
     values = [np.array([scores.dice for _, _, scores in table.rows]) for table in tables]
     assert dice["cases"] == 4 and dice["difference"] == pytest.approx(100 * np.mean(values[1] - values[0]), abs=1e-3)
     assert dice["means"] == pytest.approx([100 * side.mean() for side in values], abs=1e-3)

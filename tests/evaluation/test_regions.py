@@ -43,7 +43,7 @@ def test_a_region_of_a_case_is_counted_by_hand():
     prediction = np.array([[2, 1, 3, 0], [0, 0, 1, 3]])
     table = CaseTable({1: "rest", 2: "core (rest)", 3: "enhancing"}, regions=REGIONS)
     table.add("a", prediction, truth)
-    dice = {name: table.summary(name)["dice"].mean for name in table.members}
+    dice = {name: table.scored.summary(name)["dice"].mean for name in table.members}
     assert list(dice) == ["whole", "core", "rest", "core (rest)", "enhancing"]
     assert dice["whole"] == 2 * 3 / (4 + 4)  # three of four true ones found, one too many
     assert dice["core"] == 2 * 1 / (2 + 2)

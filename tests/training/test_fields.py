@@ -16,7 +16,7 @@ from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
 from segnext_pafpn.data.readers import READERS
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import summarize
+from segnext_pafpn.evaluation.case_rows import summarize
 from segnext_pafpn.evaluation.fields import MedicalCases
 from segnext_pafpn.evaluation.medical import case_scores
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix

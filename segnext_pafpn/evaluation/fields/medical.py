@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.evaluation.cases import CaseTable, Summary, stack_slices
+from segnext_pafpn.evaluation.case_rows import CaseRows, Summary
+from segnext_pafpn.evaluation.cases import CaseTable, stack_slices
 from segnext_pafpn.evaluation.fields.base import FieldMetric, FieldReport, Picture
-from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable
+from segnext_pafpn.evaluation.score_table import ABSENT, ScoreTable, rounded
 
 DISTANCES = ("hd", "hd95", "asd")
 _SHOWN = {  # so many scores stand beside each other in 80 columns
@@ -85,24 +86,24 @@ class MedicalCases(FieldMetric):
 
     def report(self) -> FieldReport:
         unit = {frozenset({True}): "mm", frozenset({False}): "pixels"}.get(frozenset(self._spacings), "mixed")
-        return medical_report(self.table, unit, sorted(self.incomplete))
+        return medical_report(self.table.scored, unit, sorted(self.incomplete))
 
     def write_files(self, directory: Path, stem: str) -> list[Path]:
         """``<stem>.csv``: a row for each case and structure."""
-        self.table.write(directory, stem)
+        self.table.scored.write(directory, stem)
         return [directory / f"{stem}.csv"]
 
 
-def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> FieldReport:
+def medical_report(scored: CaseRows, unit: str, incomplete: Sequence[str]) -> FieldReport:
     """What scored cases come to.
 
     Args:
         unit: of distances: mm, pixels or mixed.
-        incomplete: cases that lack slices, and are not in the table.
+        incomplete: cases that lack slices, and are not scored.
     """
-    summaries = {name: table.summary(name) for name in table.members}
-    empty = {name: table.empty_counts(name) for name in table.members}
-    cases = len({case for case, _, _ in table.rows})
+    summaries = {name: scored.summary(name) for name in scored.structures}
+    empty = {name: scored.empty_counts(name) for name in scored.structures}
+    cases = len({case for case, _, _ in scored.rows})
     values = {
         "cases": cases,
         "incomplete_cases": list(incomplete),
@@ -132,13 +133,13 @@ def medical_report(table: CaseTable, unit: str, incomplete: Sequence[str]) -> Fi
         )
         for title, scores in _SHOWN.items()
     ]
-    return FieldReport(values=values, tables=[*tables, _case_by_case(table, unit)])
+    return FieldReport(values=values, tables=[*tables, _case_by_case(scored, unit)])
 
 
-def _case_by_case(table: CaseTable, unit: str) -> ScoreTable:
+def _case_by_case(scored: CaseRows, unit: str) -> ScoreTable:
     """The lowest Dice first."""
     shown = _SHOWN["Cases"]
-    rows = sorted(table.rows, key=lambda row: row[2].dice)
+    rows = sorted(scored.rows, key=lambda row: row[2].dice)
     return ScoreTable(
         title="Case by case",
         head=["case", "structure", *(_heading(score, unit) for score in shown)],
@@ -160,7 +161,7 @@ def _volume(case: str, pictures: list[Picture], what: str) -> np.ndarray:
         return maps[0]
     numbers = [i if picture.slice is None else picture.slice for i, picture in enumerate(pictures)]
     try:
-        volume = stack_slices((case, number, array) for number, array in zip(numbers, maps, strict=True))[case]
+        volume = stack_slices(case, zip(numbers, maps, strict=True))
     except ValueError as error:
         raise UserError(f"case {error} Correct the names or the files of its slices.") from error
     return np.moveaxis(volume, 0, -3)
@@ -191,12 +192,8 @@ def _heading(score: str, unit: str) -> str:
 
 def _values(score: str, summary: Summary) -> dict[str, float | int | None]:
     scale = 1 if score in DISTANCES else 100
-    values = {key: _finite(scale * value) for key, value in asdict(summary).items() if not key.startswith("num_")}
+    values = {key: rounded(scale * value) for key, value in asdict(summary).items() if not key.startswith("num_")}
     return {**values, "num_cases": summary.num_cases, "num_infinite": summary.num_infinite}
-
-
-def _finite(value: float) -> float | None:
-    return round(float(value), 4) if math.isfinite(value) else None
 
 
 def _cell(score: str, summary: Summary, cases: int) -> str:
