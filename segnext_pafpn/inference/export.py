@@ -1,10 +1,11 @@
 """A trained network as one file that runs without this package: ONNX, torch.export or TorchScript.
 
 The file takes what the network takes: normalised floats (B, C, H, W), to logits (B, K, H, W). What an image goes
-through before it stands in a JSON file beside it.
+through before it, and how logits become a mask, stands in a JSON file beside it, and in the file itself.
 """
 
 import importlib.util
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ from segnext_pafpn.files import refuse_no_file, write_atomic, write_json, write_
 from segnext_pafpn.inference.export_formats import format_of
 from segnext_pafpn.models.any_size import required_stride
 from segnext_pafpn.models.bundle import load_bundle
-from segnext_pafpn.models.preprocessing import describe_images
+from segnext_pafpn.models.describe import describe_images, describe_masks
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.quiet import errors_alone
 
+DESCRIPTION = "description.json"  # what it is called in the files: ONNX's metadata, torch's extra files
 TOLERANCE = 1e-3  # of the largest logit, at least of 1
 
 Run = Callable[[torch.Tensor], torch.Tensor]
@@ -78,11 +81,21 @@ def export_model(
     stride = required_stride(model)
     if size is not None and (min(size) < 1 or any(side % stride for side in size)):
         raise UserError(f"--size: found {list(size)}, expected a height and width that are multiples of {stride}.")
+    fixed = None if format == "torchscript" else size  # a script takes any
+    values = _describe(model, preprocessing, format, fixed, stride)
     images = _images(preprocessing.channels, size, stride)
     with torch.no_grad(), write_atomic(output) as temporary, _quiet():
-        _WRITERS[format](model, images[0], temporary, size is None)
+        _WRITERS[format](model, images[0], temporary, size is None, json.dumps(values))
         difference = _difference(model, _READERS[format](temporary), images)
-    values = {
+    write_json(values, description)
+    return ExportReport(output, description, format, difference)
+
+
+def _describe(
+    model: nn.Module, preprocessing: Preprocessing, format: str, size: tuple[int, int] | None, stride: int
+) -> dict:
+    """What the file takes and gives; it also stands in the file itself."""
+    return {
         "format": format,
         "network": model.name,
         "input": {
@@ -93,11 +106,13 @@ def export_model(
             "multiple_of": stride,
             "meaning": describe_images(preprocessing),
         },
-        "output": {"layout": "NCHW", "type": "float32", "meaning": "logits of the classes, in their order"},
+        "output": {
+            "layout": "NCHW",
+            "type": "float32",
+            "meaning": f"logits of the classes, in their order. {describe_masks(preprocessing)}",
+        },
         "preprocessing": asdict(preprocessing),
     }
-    write_json(values, description)
-    return ExportReport(output, description, format, difference)
 
 
 def _images(channels: int, size: tuple[int, int] | None, stride: int) -> list[torch.Tensor]:
@@ -125,29 +140,31 @@ def _program(model: nn.Module, image: torch.Tensor, any_size: bool) -> torch.exp
         raise _refusal(model, "torch.export", error, any_size) from error
 
 
-def _write_program(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
+def _write_program(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool, description: str) -> None:
     program = _program(model, image, any_size)
-    write_through_memory(lambda buffer: torch.export.save(program, buffer), path)
+    files = {DESCRIPTION: description}
+    write_through_memory(lambda buffer: torch.export.save(program, buffer, extra_files=files), path)
 
 
-def _write_onnx(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
+def _write_onnx(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool, description: str) -> None:
     program = _program(model, image, any_size)
     names = dict(input_names=["image"], output_names=["logits"])
     try:
         network = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)
     except Exception as error:  # as above, and onnxscript's
         raise _refusal(model, "ONNX", error, any_size) from error
+    network.model.metadata_props[DESCRIPTION] = description
     network.save(path, external_data=False)
 
 
-def _write_script(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool) -> None:
+def _write_script(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool, description: str) -> None:
     if not model._is_torch_scriptable:
         raise UserError(f"{model.name}: TorchScript cannot say this network. Choose onnx or torch_export.")
     try:
         script = torch.jit.script(model)
     except (RuntimeError, FrontendError) as error:  # what its compiler refuses, and what its parser does
         raise _refusal(model, "TorchScript", error, any_size=False) from error
-    write_through_memory(lambda buffer: torch.jit.save(script, buffer), path)
+    write_through_memory(lambda buffer: torch.jit.save(script, buffer, _extra_files={DESCRIPTION: description}), path)
 
 
 def _refusal(model: nn.Module, form: str, error: Exception, any_size: bool) -> UserError:

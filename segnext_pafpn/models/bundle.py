@@ -12,15 +12,16 @@ from io import StringIO
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
+import torch
 from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import near_folder, system_error, write_folder_atomic, write_json
+from segnext_pafpn.models.describe import describe_images, describe_masks
 from segnext_pafpn.models.preprocessing import (
     PREPROCESSING_FILE,
     Preprocessing,
-    describe_images,
     read_preprocessing,
 )
 from segnext_pafpn.models.refusals import refuse_fused
@@ -34,7 +35,7 @@ pipeline_tag: image-segmentation
 
 # {name}
 
-A {kind} of {count} classes: {classes}.
+A {kind} of {count}: {classes}.
 
 {scores}
 Predict with `segnext-pafpn predict --checkpoint FOLDER -i IMAGES -o MASKS`, or load it in Python:
@@ -46,7 +47,9 @@ import segnext_pafpn
 model = smp.from_pretrained("FOLDER", encoder_weights=None).eval()
 ```
 
-{images} `preprocessing.json` holds these numbers and what the classes are called.
+{images}
+
+{masks} `preprocessing.json` holds these numbers and what the classes are called.
 """
 
 
@@ -83,9 +86,10 @@ def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics:
     return _CARD.format(
         name=model.name,
         kind=type(model).__name__,
-        count=len(preprocessing.class_names),
+        count="1 class" if len(preprocessing.class_names) == 1 else f"{len(preprocessing.class_names)} classes",
         classes=", ".join(preprocessing.class_names),
         images=describe_images(preprocessing),
+        masks=describe_masks(preprocessing),
         scores="".join(f"- {name}: {score}\n" for name, score in metrics.items()) or "Not scored.\n",
     )
 
@@ -141,7 +145,8 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     preprocessing = read_preprocessing(folder / PREPROCESSING_FILE)
     try:
         # huggingface_hub prints that the folder is a local one, smp warns of every weight that another version had
-        with redirect_stdout(StringIO()), warnings.catch_warnings():
+        # its random weights, which those of the file replace, leave the caller's draws as they were
+        with redirect_stdout(StringIO()), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")
             # its weights are in the folder: the encoder's pretrained ones must not be fetched again
             model = smp.from_pretrained(str(folder), encoder_weights=None)
@@ -160,5 +165,11 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
         raise UserError(
             f"{folder}: preprocessing.json names {len(preprocessing.class_names)} classes, the network has {classes}. "
             f"The two files are of different runs; copy the folder again."
+        )
+    broken = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{folder}: {len(broken)} tensors of the weights hold NaN or infinite numbers, {broken[0]} first. Train "
+            f"again, with a lower optim.lr or trainer.precision 32-true, or copy the folder again."
         )
     return model.eval(), preprocessing

@@ -1,7 +1,8 @@
 """What lies between an image file and a network, and between its logits and a picture; kept beside its weights."""
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
@@ -11,6 +12,7 @@ from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.slicing import Slicing
 
 PREPROCESSING_FILE = "preprocessing.json"
+MAX_SIDE = 2**16  # of the size that images are resized to
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -90,21 +92,65 @@ def read_preprocessing(file: Path) -> Preprocessing:
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
+        unknown = values.keys() - {field.name for field in fields(Preprocessing)}
+        if unknown:
+            raise ValueError(f"{min(unknown)}: is not known to this version, which may be older than the file")
         return Preprocessing(
-            class_names=tuple(values["class_names"]),
-            class_colors=tuple(tuple(color) for color in values["class_colors"]),
+            class_names=_class_names(values),
+            class_colors=_class_colors(values),
             class_ids=_class_ids(values),
-            mean=tuple(values["mean"]),
-            std=tuple(values["std"]),
-            image_size=tuple(values["image_size"]) if values["image_size"] else None,
+            mean=_numbers(values, "mean"),
+            std=_numbers(values, "std"),
+            image_size=_image_size(values),
             intensity=_read_intensity(values.get("intensity")),
             slicing=_read_slicing(values.get("slicing")),
-            multi_label=bool(values.get("multi_label", False)),
+            multi_label=_multi_label(values),
             thresholds=_thresholds(values),
             thresholds_from=str(values.get("thresholds_from", "")),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not a valid preprocessing file ({error!r}).") from error
+
+
+def _class_names(values: dict) -> tuple[str, ...]:
+    names = values["class_names"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class_names: found {names!r}, expected a list of names")
+    return tuple(names)
+
+
+def _class_colors(values: dict) -> tuple[tuple[int, int, int], ...]:
+    colors, count = values["class_colors"], len(values["class_names"])
+    are_colors = all(len(color) == 3 and all(is_whole(c, 255) for c in color) for color in colors)
+    if not are_colors or len(colors) != count:
+        raise ValueError(f"class_colors: found {colors}, expected {count} of [r, g, b], 0 to 255")
+    return tuple(tuple(color) for color in colors)
+
+
+def _numbers(values: dict, key: str) -> tuple[float, ...]:
+    """Mean or deviation of 8-bit RGB; none where ``intensity`` has them."""
+    numbers = values[key]
+    are_numbers = all(isinstance(n, int | float) and math.isfinite(n) and (key != "std" or n > 0) for n in numbers)
+    count = 0 if values.get("intensity") else max(1, len(values["mean"]))
+    if not are_numbers or len(numbers) != count:
+        raise ValueError(f"{key}: found {numbers}, expected {count} numbers{' above 0' if key == 'std' else ''}")
+    return tuple(map(float, numbers))
+
+
+def _image_size(values: dict) -> tuple[int, int] | None:
+    size = values["image_size"]
+    if size is None:
+        return None
+    if not isinstance(size, list) or len(size) != 2 or not all(is_whole(side, MAX_SIDE) and side for side in size):
+        raise ValueError(f"image_size: found {size!r}, expected [height, width] or null")
+    return tuple(size)
+
+
+def _multi_label(values: dict) -> bool:
+    multi_label = values.get("multi_label", False)
+    if not isinstance(multi_label, bool):
+        raise ValueError(f"multi_label: found {multi_label!r}, expected true or false")
+    return multi_label
 
 
 def _class_ids(values: dict) -> tuple[int, ...] | None:
@@ -122,7 +168,10 @@ def _thresholds(values: dict) -> tuple[float, ...] | None:
     thresholds = values.get("thresholds")
     if thresholds is None:
         return None
-    count = len(values["class_names"]) if values.get("multi_label") else 1
+    classes = len(values["class_names"])
+    if classes > 2 and not values.get("multi_label"):
+        raise ValueError(f"thresholds: found {thresholds}, expected none: the largest of {classes} logits decides")
+    count = classes if values.get("multi_label") else 1
     if len(thresholds) != count or not all(0 <= threshold <= 1 for threshold in thresholds):
         raise ValueError(f"thresholds: found {thresholds}, expected {count} of 0 to 1")
     return tuple(float(threshold) for threshold in thresholds)
@@ -136,38 +185,3 @@ def _read_intensity(values: dict | None) -> Intensity | None:
 
 def _read_slicing(values: dict | None) -> Slicing | None:
     return None if values is None else Slicing(**{**values, "images": tuple(values["images"])})
-
-
-def describe_images(preprocessing: Preprocessing) -> str:
-    """What an image must go through before it is given to the network."""
-    slicing = preprocessing.slicing
-    return ("" if slicing is None else f"{_describe_slices(slicing)} ") + _describe_values(preprocessing)
-
-
-def _describe_slices(slicing: Slicing) -> str:
-    """How a volume (slices, rows, columns) becomes images."""
-    code = slicing.orientation
-    steps = [f"turned until columns, rows and slices (NIfTI's i, j, k) run to {code}"] if code else []
-    steps += ["standardised as a whole, each channel as (value - mean) / deviation"] if slicing.standardize else []
-    steps += [f"cut across axis {slicing.axis}"]
-    n = slicing.neighbours
-    steps += [f"each slice with the {n} before and the {n} after as channels, in their order"] if n else []
-    return f"An image is a slice of a volume (slices, rows, columns), which is {', '.join(steps)}."
-
-
-def _describe_values(preprocessing: Preprocessing) -> str:
-    intensity = preprocessing.intensity
-    if intensity is None:
-        return (
-            f"It takes 8-bit RGB as `(image / 255 - mean) / std`, mean {preprocessing.mean}, std {preprocessing.std}."
-        )
-    text = f"It takes images of {intensity.channels} channel(s), each normalised by itself: "
-    if intensity.low is not None:
-        text += f"cut to {_pairs(intensity.low, intensity.high)}, "
-    if intensity.mean is None:
-        return f"{text}then `{intensity.method}` by the numbers of the image itself."
-    return f"{text}then `(value - mean) / std`, mean {intensity.mean}, std {intensity.std} (`{intensity.method}`)."
-
-
-def _pairs(low: tuple[float, ...], high: tuple[float, ...]) -> str:
-    return ", ".join(f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ import torch
 from segnext_pafpn.cli import main
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference import export
-from segnext_pafpn.inference.export import export_model
+from segnext_pafpn.inference.export import DESCRIPTION, export_model
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models import SegNeXt
-from segnext_pafpn.models.bundle import save_bundle
+from segnext_pafpn.models.bundle import load_preprocessing, save_bundle, save_preprocessing
 from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -30,6 +32,21 @@ RUNS = {
     "network.pt2": lambda path, x: torch.export.load(path).module()(x),
     "network.ts": lambda path, x: torch.jit.load(path)(x),
 }
+
+
+def description_of_onnx(path):
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}[DESCRIPTION]
+
+
+def description_of_program(path):
+    inside = {DESCRIPTION: ""}
+    torch.export.load(path, extra_files=inside)
+    return inside[DESCRIPTION]
+
+
+DESCRIPTIONS = {"network.onnx": description_of_onnx, "network.pt2": description_of_program}
 
 
 def test_the_file_gives_the_logits_of_predict_at_any_size(checkpoint, preprocessing, make_image, tmp_path, capsys):
@@ -51,7 +68,10 @@ def test_the_file_gives_the_logits_of_predict_at_any_size(checkpoint, preprocess
     values = json.loads((output.parent / f"{name}.json").read_text())
     assert values["preprocessing"]["class_names"] == list(preprocessing.class_names)
     assert values["input"]["channels"] == 3 and values["input"]["size"] is None and values["input"]["multiple_of"] == 1
-    assert str(IMAGENET_MEAN) in values["input"]["meaning"]
+    assert str(IMAGENET_MEAN) in values["input"]["meaning"] and "largest logit" in values["output"]["meaning"]
+    inside = {DESCRIPTION: ""}
+    torch.jit.load(output, _extra_files=inside)
+    assert json.loads(inside[DESCRIPTION]) == values
 
 
 @pytest.mark.parametrize("name", ["network.onnx", "network.pt2"])
@@ -63,7 +83,9 @@ def test_a_network_of_smp_takes_multiples_of_its_stride(preprocessing, tmp_path,
     x = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         torch.testing.assert_close(RUNS[name](tmp_path / name, x), network(x), atol=1e-3, rtol=1e-3)
-    values = json.loads((tmp_path / f"{name}.json").read_text())["input"]
+    values = json.loads((tmp_path / f"{name}.json").read_text())
+    assert json.loads(DESCRIPTIONS[name](tmp_path / name)) == values
+    values = values["input"]
     assert values["size"] == [64, 96] and values["multiple_of"] == 32
     with pytest.raises(UserError, match=r"--size: found \[64, 90\], expected .* multiples of 32"):
         export_model(tmp_path / "model", tmp_path / "other.onnx", size=(64, 90))
@@ -147,3 +169,12 @@ def test_what_torchscripts_parser_or_compiler_refuses_is_one_line(checkpoint, tm
     with pytest.raises(UserError, match=r"pafpnext-elanext_nano: TorchScript does not take this network \("):
         export_model(checkpoint, tmp_path / "network.ts")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_image_size_and_the_way_back_are_said(checkpoint, tmp_path):
+    bundle = copytree(checkpoint, tmp_path / "model")
+    save_preprocessing(replace(load_preprocessing(bundle), image_size=(96, 144)), bundle)
+    export_model(bundle, tmp_path / "network.ts", size=(96, 160))
+    values = json.loads((tmp_path / "network.ts.json").read_text())
+    assert "resized to 96 x 144 (height x width)" in values["input"]["meaning"]
+    assert values["input"]["size"] is None  # a script takes any

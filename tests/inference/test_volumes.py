@@ -19,7 +19,8 @@ from segnext_pafpn.inference.volumes import VolumeFiles, find_volumes, predict_v
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models import PAFPNeXt
 from segnext_pafpn.models.bundle import load_preprocessing, save_bundle, save_preprocessing
-from segnext_pafpn.models.preprocessing import Preprocessing, describe_images
+from segnext_pafpn.models.describe import describe_images
+from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
 from tests.data.volumes import SHAPE, SPACING, affine, intensities, labels, reorient, save_nifti, save_stack
 

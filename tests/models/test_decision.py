@@ -1,14 +1,17 @@
 """How logits become classes, with thresholds and without."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.bundle import load_bundle, save_bundle, save_preprocessing
 from segnext_pafpn.models.decision import Decision
+from segnext_pafpn.models.describe import describe_masks
 from segnext_pafpn.models.factory import ModelConfig, build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 
@@ -76,6 +79,11 @@ def test_the_datas_own_ids_travel_with_the_model(bundle):
 @pytest.mark.parametrize(
     "values",
     [{"thresholds": [0.5, 0.5]}, {"thresholds": [1.5]}, {"thresholds": ["a"]}]
+    + [{"thresholds": [0.5], "class_names": ["a", "b", "c"], "class_colors": [[0, 0, 0]] * 3, "class_ids": None}]
+    + [{"class_names": "ab"}, {"class_colors": [[0, 0, 0]]}, {"class_colors": [[0, 0, 0], [0, 0, 300]]}]
+    + [{"mean": ["a", "b", "c"]}, {"mean": [None] * 3}, {"std": [0.2]}, {"std": [0.2, 0.2, 0]}, {"mean": 0.5}]
+    + [{"image_size": [96]}, {"image_size": "96"}, {"image_size": [-4, 10]}, {"image_size": [0, 10]}]
+    + [{"multi_label": "false"}, {"gamma": 2.2}]
     + [{"class_ids": [1]}, {"class_ids": [0, 65536]}, {"class_ids": ["a", "b"]}],
 )
 def test_values_that_cannot_be_are_refused(bundle, values):
@@ -85,3 +93,34 @@ def test_values_that_cannot_be_are_refused(bundle, values):
     with pytest.raises(UserError, match=r"preprocessing.json: not a valid preprocessing file"):
         load_bundle(folder)
     save_preprocessing(preprocessing, folder)
+
+
+def test_weights_that_are_no_numbers_are_refused(bundle, tmp_path):
+    folder = shutil.copytree(bundle[0], tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[name].view(-1)[0] = float("nan")
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(UserError, match=f"1 tensors of the weights hold NaN or infinite numbers, {name} first"):
+        load_bundle(folder)
+
+
+def test_loading_leaves_the_callers_draws_as_they_were(bundle):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load_bundle(bundle[0])
+    assert torch.equal(torch.rand(2), expected)
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({}, "largest logit; its id is the class's place in class_names"),
+        ({"thresholds": (0.3,)}, "where the second value of the softmax exceeds 0.3, else 0"),
+        ({"multi_label": True, "thresholds": (0.3, 0.6)}, "each class whose sigmoid exceeds its threshold"),
+        ({"class_names": ("cell",), "class_colors": ((1, 2, 3),)}, "A pixel is 1, cell, where the sigmoid exceeds 0.5"),
+    ],
+)
+def test_what_is_done_with_logits_is_said(bundle, values, said):
+    assert said in describe_masks(replace(bundle[1], **values))
