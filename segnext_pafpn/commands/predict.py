@@ -51,8 +51,10 @@ def predict(argv: list[str]) -> int:
     rate = report.images / report.seconds
     if len(report.written) != report.images:
         masks += f" of {images}, one for each class,"
+    missing = f"; {counted(len(report.failed), 'image')} could not be predicted" if report.failed else ""
     verb = "is" if len(report.written) == 1 else "are"
-    say(f"{masks} {verb} in {config.output}{_how(config)} ({report.seconds:.1f} s, {rate:.1f} images a second).")
+    speed = f"{report.seconds:.1f} s, {rate:.1f} images a second"
+    say(f"{masks} {verb} in {config.output}{_how(config)} ({speed}){missing}.")
     return 2 if report.failed else 0
 
 

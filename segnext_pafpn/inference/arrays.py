@@ -3,19 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from segnext_pafpn.data.readers.files import read_rgb
+from segnext_pafpn.data.readers.files import as_rgb, read_rgb
 from segnext_pafpn.data.readers.pixels import read_pixels
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 AnyImage = np.ndarray | Image.Image | str | Path
 
-_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # Pillow's modes
-
 
 def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
-    """The image (H, W, C) that is meant; a grey array (H, W) is repeated to RGB, as a grey file would be.
+    """The image (H, W, C) that is meant, upright as its EXIF data say; a grey one is repeated to RGB.
 
     Raises:
         TypeError: for what is no image, such as a tensor.
@@ -26,7 +24,7 @@ def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
     if isinstance(image, str | Path):
         image = read_rgb(Path(image)) if rgb else read_pixels((Path(image),), channels)
     elif isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB") if rgb and image.mode in _EIGHT_BITS else image)
+        image = as_rgb(image, "the picture", "model") if rgb else np.asarray(ImageOps.exif_transpose(image))
     if not isinstance(image, np.ndarray):
         raise TypeError(f"the image is a {type(image).__name__}, {expected} in a numpy array, a PIL image or a path.")
     is_grey = image.ndim == 2 and (channels == 1 or (rgb and channels == 3))

@@ -22,6 +22,8 @@ class PredictConfig:
         output: also -o: folder for the masks, PNGs of class ids named like their images ({name} of those with a file
             for each channel); label volumes in the volumes' form. Where a pixel may be of several classes, black and
             white PNGs in a folder for each class. Not the folder of the images.
+        keep_folders: write the masks of a glob or list into folders as those that the images lie in, from the one that
+            all of them share on.
         overwrite: replace files that are there already, which otherwise are left and refused.
         device: auto, cpu, cuda, cuda:1 or mps.
         ids: write the ids that the data's own masks have for the classes, the first of each class's `ids` in the card
@@ -36,8 +38,9 @@ class PredictConfig:
             times the work); flips, mirrored left to right, top to bottom and both (4 times), for images without an
             upper side alone; multi-scale, six sizes from half to 1.75 times and their mirror images (about 20 times).
             None of them where left and right are classes.
+        window: side of the windows in pixels.
         overlap: of neighbouring windows, as a fraction of a window, 0 to 0.9.
-        max_pixels: an image with more pixels is predicted in overlapping windows of 768x768.
+        max_pixels: an image with more pixels is predicted in overlapping windows.
         precision: 32-true, bf16-mixed or 16-mixed. The halves are faster where the device has them: GPUs, and CPUs
             with AMX or AVX512-BF16.
         compile: compile the network with torch.compile; the first image of each size takes up to minutes, so that it
@@ -50,6 +53,7 @@ class PredictConfig:
     checkpoint: list[str] | str
     input: list[str] | str
     output: str
+    keep_folders: bool = False
     overwrite: bool = False
     device: str = "auto"
     ids: bool = False
@@ -57,6 +61,7 @@ class PredictConfig:
     overlay: bool = False
     save_probabilities: bool = False
     tta: str = "none"
+    window: int = 768
     overlap: float = 0.5
     max_pixels: int = MAX_PIXELS
     precision: str = "32-true"

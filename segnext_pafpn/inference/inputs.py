@@ -1,5 +1,6 @@
 """Which files are the images that are to be predicted, and how they are read."""
 
+import os
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -25,7 +26,7 @@ def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
         suffixes: of files that are images.
 
     Raises:
-        UserError: if there are none, or two whose outputs would have the same name.
+        UserError: if there are none, or one of a list is not there.
     """
     path = Path(pattern)
     try:
@@ -43,7 +44,6 @@ def find_images(pattern: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
             f"{pattern}: no images found. Expected an image, a folder with images directly in it, a quoted glob such "
             f"as 'photos/**/*.jpg', or a .txt with the path of an image a line; known suffixes: {' '.join(suffixes)}."
         )
-    _refuse_same_stems(found)
     return found
 
 
@@ -111,19 +111,31 @@ def find_channel_files(patterns: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     return images
 
 
-def find_inputs(pattern: str | list[str], preprocessing: Preprocessing) -> dict[str, tuple[Path, ...]]:
+def find_inputs(
+    pattern: str | list[str], preprocessing: Preprocessing, keep_folders: bool = False
+) -> dict[str, tuple[Path, ...]]:
     """The files of each image, by the name that its outputs are to have.
 
+    Args:
+        keep_folders: let the names have the images' folders before them, below the one that all share.
+
     Raises:
-        UserError: see :func:`find_images` and :func:`find_channel_files`.
+        UserError: see :func:`find_images` and :func:`find_channel_files`; naming two images of one name.
     """
     if isinstance(pattern, list) and len(pattern) > 1:
         if preprocessing.intensity is None:
-            raise UserError(f"input: {len(pattern)} files an image, but the model takes 8-bit RGB. Give one pattern.")
+            raise UserError(
+                f"input: {len(pattern)} files an image, but the model takes 8-bit RGB. "
+                f"Give one pattern, or a .txt with the path of an image a line."
+            )
         return find_channel_files(pattern)
     pattern = pattern[0] if isinstance(pattern, list) and pattern else pattern
     suffixes = IMAGE_SUFFIXES if preprocessing.intensity is None else PIXEL_SUFFIXES
-    return {path.stem: (path,) for path in find_images(str(pattern), suffixes)}
+    found = find_images(str(pattern), suffixes)
+    if not keep_folders:
+        return _by_name(found, [path.stem for path in found], " or keep their folders with --keep_folders true,")
+    shared = Path(os.path.commonpath([path.absolute().parent for path in found]))
+    return _by_name(found, [path.absolute().relative_to(shared).with_suffix("").as_posix() for path in found])
 
 
 def image_format(preprocessing: Preprocessing) -> ImageFormat:
@@ -163,7 +175,6 @@ def _listed(path: Path) -> list[Path]:
             f"{path}: line {number}: '{line}': no such file. Expected an image, its path from the list's folder or "
             f"from the one you are in."
         )
-    _refuse_same_stems(images)
     return images
 
 
@@ -171,16 +182,17 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _refuse_same_stems(paths: Sequence[Path]) -> None:
-    by_stem: dict[str, Path] = {}
-    for path in paths:
-        first = by_stem.setdefault(path.stem, path)
-        if first is not path:
-            _refuse_same_name(first, path, path.stem)
+def _by_name(paths: Sequence[Path], names: Sequence[str], advice: str = "") -> dict[str, tuple[Path, ...]]:
+    found: dict[str, tuple[Path, ...]] = {}
+    for path, name in zip(paths, names, strict=True):
+        if name in found:
+            _refuse_same_name(found[name][0], path, name, advice)
+        found[name] = (path,)
+    return found
 
 
-def _refuse_same_name(first: Path, second: Path, name: str) -> NoReturn:
+def _refuse_same_name(first: Path, second: Path, name: str, advice: str = "") -> NoReturn:
     raise UserError(
-        f"{first} and {second}: the masks of both would be named {name}.png. "
-        f"Rename one, or predict them into different folders."
+        f"{first} and {second}: the masks of both would be named {name}.png. Rename one,{advice} or predict them into "
+        f"different folders."
     )

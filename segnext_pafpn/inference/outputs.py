@@ -93,10 +93,11 @@ def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: Predict
             f"{replaced[0]}. Replace them with --overwrite true, or choose another folder for the output."
         )
     if left := [path for _, outputs in jobs for path in outputs.others if path.is_file()]:
+        option = _OPTIONS[left[0].relative_to(folder).parts[0]]
         raise UserError(
             f"{folder}: {counted(len(left), 'file')} of an earlier prediction would stay beside the new masks, "
-            f"{left[0]} first. Ask for them, too (--{_OPTIONS[left[0].parent.name]} true), delete them, or choose "
-            f"another folder for the output."
+            f"{left[0]} first. Ask for them, too (--{option} true), delete them, or choose another folder for the "
+            f"output."
         )
 
 

@@ -1,7 +1,8 @@
 """From images to logits and masks, in one piece or in overlapping windows.
 
-Shapes: an image is (H, W, C), uint8 or, where the model is not for 8-bit RGB, any number type, in an array; or one of
-Pillow's, or the path of a file. Its logits are (K, H, W), its mask (H, W) uint8 of class ids.
+Shapes: an image is (H, W, C), uint8 in RGB order (OpenCV reads BGR), or any number type where the model is not for
+8-bit RGB, in an array; or one of Pillow's, or the path of a file. Its logits are (K, H, W), its mask (H, W) uint8 of
+class ids.
 """
 
 from collections.abc import Iterator, Sequence
@@ -77,6 +78,8 @@ class Predictor:
         tta: str = "none",
     ):
         window = (window, window) if isinstance(window, int) else window
+        if not isinstance(window, tuple | list) or len(window) != 2 or not all(isinstance(w, int) for w in window):
+            raise UserError(f"window: found {window!r}, expected its side, or height and width, in whole pixels.")
         if not 0 <= overlap <= MAX_OVERLAP:
             raise UserError(f"overlap: found {overlap}, expected a fraction of the window, 0 to {MAX_OVERLAP}.")
         if max_pixels < 1 or min(window) < 1:

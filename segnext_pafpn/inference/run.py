@@ -76,7 +76,7 @@ def predict_files(config: PredictConfig, track: Track = untracked) -> PredictRep
     if preprocessing.slicing is not None:
         return _predict_volumes(config, preprocessing.slicing, class_ids, track)
     predictor = _load(config)
-    inputs = find_inputs(config.input, preprocessing)
+    inputs = find_inputs(config.input, preprocessing, config.keep_folders)
     classes = preprocessing.class_names if preprocessing.multi_label else None
     jobs = [(files, outputs_of(name, config, classes)) for name, files in inputs.items()]
     refuse_outputs(jobs, config)
@@ -124,6 +124,7 @@ def _load(config: PredictConfig) -> Predictor:
         config.checkpoint,
         config.device,
         max_pixels=config.max_pixels,
+        window=config.window,
         overlap=config.overlap,
         precision=config.precision,
         compile=config.compile,

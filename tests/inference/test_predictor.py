@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
@@ -260,7 +261,7 @@ def test_pictures_and_paths_are_predicted_as_their_arrays(tmp_path, checkpoint, 
     grey = Image.fromarray(image[..., 0])
     np.testing.assert_array_equal(predictor.predict(grey), predictor.predict(image[..., 0]))
     for wrong, words in (
-        (Image.fromarray(image[..., 0].astype(np.uint16)), r"the image is uint16 \(40, 33\), expected uint8"),
+        (Image.fromarray(image[..., 0].astype(np.uint16)), "the picture: the image has more than 8 bits per channel"),
         (np.dstack([image, image[..., :1]]), r"trained on 3\. To leave alpha out, give image\[\.\.\., :3\]\."),
         (tmp_path / "b.png", "b.png: no such file"),
     ):
@@ -272,3 +273,28 @@ def test_a_window_may_be_given_by_its_side(preprocessing, make_image):
     image = make_image(50, 70)
     square, side = (Predictor(Pointwise(), preprocessing, max_pixels=100, window=w) for w in ((32, 32), 32))
     assert torch.equal(side.logits(image), square.logits(image))
+
+
+def test_a_picture_of_pillows_is_what_its_file_is(checkpoint, make_image, tmp_path):
+    """Turned upright by its EXIF data, and refused where the file would be."""
+    predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
+    picture = Image.fromarray(make_image(24, 40))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        mask = predictor.predict(opened)
+    assert mask.shape == (40, 24) and np.array_equal(mask, predictor.predict(tmp_path / "turned.png"))
+    pages = [Image.fromarray(make_image(8, 8)) for _ in range(2)]
+    pages[0].save(tmp_path / "pages.gif", save_all=True, append_images=pages[1:])
+    with Image.open(tmp_path / "pages.gif") as opened, pytest.raises(UserError, match="the picture: holds 2 pages"):
+        predictor.predict(opened)
+    cv2.imwrite(str(tmp_path / "deep.png"), make_image(8, 8).astype(np.uint16) * 257)
+    with Image.open(tmp_path / "deep.png") as opened, pytest.raises(UserError, match="more than 8 bits per channel"):
+        predictor.predict(opened)
+
+
+@pytest.mark.parametrize("window", [128.0, "128", (64,), (64, 1.5)])
+def test_a_window_of_no_whole_pixels_is_refused(checkpoint, window):
+    with pytest.raises(UserError, match="window: found"):
+        Predictor.from_checkpoint(checkpoint, device="cpu", window=window)

@@ -58,7 +58,6 @@ def test_a_list_names_images_from_its_own_folder_from_here_or_by_their_whole_pat
     [
         ("a.png\nb.png\n", "line 2: 'b.png': no such file. Expected an image"),
         ("\n", "is empty. Expected the path of an image a line"),
-        ("a.png\na.png\n", "the masks of both would be named a.png"),
     ],
 )
 def test_a_list_of_what_is_not_there_is_refused(folder, lines, said):
@@ -66,6 +65,17 @@ def test_a_list_of_what_is_not_there_is_refused(folder, lines, said):
     with pytest.raises(UserError) as error:
         find_images(str(folder / "wanted.txt"))
     assert said in str(error.value)
+
+
+def test_masks_lie_in_folders_as_their_images_do_on_request(folder, checkpoint, make_image, tmp_path):
+    Image.fromarray(make_image(8, 8)).save(folder / "deep/er/a.png")
+    options = {"keep_folders": True, "color": True}
+    report = predict_files(config(checkpoint, folder / "**" / "*", tmp_path / "out", **options))
+    names = ["a.png", "b.png", "deep/er/a.png", "deep/er/c.png"]
+    assert sorted(report.written) == [tmp_path / "out" / name for name in names]
+    assert all((tmp_path / "out" / "color" / name).is_file() for name in names)
+    with pytest.raises(UserError, match=r"of an earlier prediction would stay .*--color true"):
+        predict_files(config(checkpoint, folder / "**" / "*", tmp_path / "out", keep_folders=True, overwrite=True))
 
 
 def test_folders_of_images_that_are_not_looked_into_are_told(folder, checkpoint):
@@ -83,7 +93,7 @@ def test_two_images_of_one_stem_are_refused(folder, twin, checkpoint, tmp_path):
     with pytest.raises(UserError) as error:
         predict_files(config(checkpoint, folder / "**" / "*", tmp_path / "out"))
     assert str(folder / "a.png") in str(error.value)
-    assert str(folder / twin) in str(error.value)
+    assert str(folder / twin) in str(error.value) and "--keep_folders true" in str(error.value)
     assert not (tmp_path / "out").exists()
 
 

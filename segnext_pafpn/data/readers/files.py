@@ -50,19 +50,28 @@ def read_rgb(path: Path, source: str = "card") -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            if image.mode in ("I", "I;16", "I;16B", "F") or is_deep(image):
-                advice = (
-                    f"Convert it to 8 bits, or say in the card how its values are to be normalised, as in image: "
-                    f"{{channels: {len(image.getbands())}, normalize: zscore}}."
-                )
-                advice = advice if source == "card" else "Convert it to 8 bits, which the model was trained on."
-                raise UserError(f"{path}: the image has more than 8 bits per channel, expected 8. {advice}")
-            _refuse_pages(image, path)
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return as_rgb(image, path, source)
     except UserError:
         raise
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
+
+
+def as_rgb(image: Image.Image, name: Path | str, source: str = "card") -> np.ndarray:
+    """The same of an image that is open, best one that is not loaded yet.
+
+    Args:
+        name: that an error begins with.
+    """
+    if image.mode in ("I", "I;16", "I;16B", "F") or is_deep(image):
+        advice = (
+            f"Convert it to 8 bits, or say in the card how its values are to be normalised, as in image: "
+            f"{{channels: {len(image.getbands())}, normalize: zscore}}."
+        )
+        advice = advice if source == "card" else "Convert it to 8 bits, which the model was trained on."
+        raise UserError(f"{name}: the image has more than 8 bits per channel, expected 8. {advice}")
+    _refuse_pages(image, name)
+    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -130,11 +139,11 @@ def _as_ids(mask: np.ndarray, path: Path) -> np.ndarray:
     raise UserError(f"{path}: the mask holds {mask.dtype} values{span}, expected integers of 0 to 65535.{hint}")
 
 
-def _refuse_pages(image: Image.Image, path: Path) -> None:
+def _refuse_pages(image: Image.Image, name: Path | str) -> None:
     """A stack of pages would lose all but its first without a word; a photograph's MPO preview may."""
     pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF", "PNG", "WEBP") else 1
     if pages > 1:
-        raise UserError(f"{path}: holds {pages} pages, expected one picture. Save each page as a file of its own.")
+        raise UserError(f"{name}: holds {pages} pages, expected one picture. Save each page as a file of its own.")
 
 
 def _has_late_metadata(path: Path) -> bool:
