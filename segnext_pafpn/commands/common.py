@@ -67,6 +67,11 @@ def config_of(folder: Path) -> str:
         return str(config)
     if not folder.exists():
         raise UserError(f"{folder}: no such folder.{near_folder(folder)} Give the folder of a run, such as runs/NAME.")
+    if (folder / "preprocessing.json").is_file():
+        raise UserError(
+            f"{folder}: is a model without its run, whose config.yaml says what it was trained on. Put it, called "
+            f"model, into a folder with a copy of that config.yaml, and give that folder."
+        )
     raise UserError(f"{folder / 'config.yaml'}: no such file. Give the folder of a run, such as runs/NAME.")
 
 

@@ -104,6 +104,7 @@ def _describe(
             "channels": preprocessing.channels,
             "size": None if size is None else list(size),
             "multiple_of": stride,
+            "smallest_side": _smallest_side(model, format, size, stride),
             "meaning": describe_images(preprocessing),
         },
         "output": {
@@ -113,6 +114,13 @@ def _describe(
         },
         "preprocessing": asdict(preprocessing),
     }
+
+
+def _smallest_side(model: nn.Module, format: str, size: tuple[int, int] | None, stride: int) -> int:
+    """Of any image that the file takes; ``torch.export`` sets sizes apart that give maps of a single pixel."""
+    if size is not None:
+        return min(size)
+    return model.encoder.output_stride + 1 if format == "torch_export" and stride == 1 else stride
 
 
 def _images(channels: int, size: tuple[int, int] | None, stride: int) -> list[torch.Tensor]:
@@ -148,7 +156,8 @@ def _write_program(model: nn.Module, image: torch.Tensor, path: Path, any_size: 
 
 def _write_onnx(model: nn.Module, image: torch.Tensor, path: Path, any_size: bool, description: str) -> None:
     program = _program(model, image, any_size)
-    names = dict(input_names=["image"], output_names=["logits"])
+    axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
+    names = dict(input_names=["image"], output_names=["logits"], dynamic_shapes=(axes,))
     try:
         network = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)
     except Exception as error:  # as above, and onnxscript's

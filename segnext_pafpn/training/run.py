@@ -135,7 +135,9 @@ def _score(
         device = trainer.strategy.root_device
         network = module.model.cpu().eval()
         tables = evaluation.write()
-        save_bundle(network, preprocessing, folder / "model", {stem: f"mIoU {100 * scores.mIoU:.2f} %"})
+        part = "a part of " if evaluation.is_partial else ""
+        scored = {f"{part}split '{split}' of card '{data.card.name}'": f"mIoU {100 * scores.mIoU:.2f} %"}
+        save_bundle(network, preprocessing, folder / "model", scored)
         draw_curves(folder)
         draw_sheet(folder, data, split, device=str(device))
         evaluation.write_page(tables, device)

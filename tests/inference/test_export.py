@@ -37,6 +37,8 @@ RUNS = {
 def description_of_onnx(path):
     import onnx
 
+    for value in (*onnx.load(path).graph.input, *onnx.load(path).graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}[DESCRIPTION]
 
 
@@ -178,3 +180,12 @@ def test_an_image_size_and_the_way_back_are_said(checkpoint, tmp_path):
     values = json.loads((tmp_path / "network.ts.json").read_text())
     assert "resized to 96 x 144 (height x width)" in values["input"]["meaning"]
     assert values["input"]["size"] is None  # a script takes any
+
+
+def test_a_program_takes_sides_from_its_smallest_on(checkpoint, tmp_path):
+    export_model(checkpoint, tmp_path / "network.pt2")
+    smallest = json.loads((tmp_path / "network.pt2.json").read_text())["input"]["smallest_side"]
+    program = torch.export.load(tmp_path / "network.pt2").module()
+    assert program(torch.zeros(1, 3, smallest, smallest)).shape == (1, 4, smallest, smallest)
+    with pytest.raises((AssertionError, RuntimeError)):
+        program(torch.zeros(1, 3, smallest - 1, smallest - 1))

@@ -52,6 +52,14 @@ CARDS = [
 ]  # fmt: skip
 
 
+def test_a_model_that_has_left_its_run_is_not_scored_without_it(run, capsys, tmp_path):
+    model = shutil.copytree(run / "model", tmp_path / "elsewhere")
+    assert f"{model}: is a model without its run, whose config.yaml" in error_of(capsys, "val", "--checkpoint", model)
+    shutil.copytree(model, tmp_path / "moved/model")
+    shutil.copy(run / "config.yaml", tmp_path / "moved")
+    assert main(["val", "--checkpoint", str(tmp_path / "moved"), "--trainer.accelerator=cpu"]) == 0
+
+
 def test_a_folder_of_the_run_is_not_taken_for_a_run(run, capsys):
     line = error_of(capsys, "train", "--resume", run / "checkpoints")
     assert f"{run}/checkpoints/config.yaml: no such file. Give the folder of a run" in line
