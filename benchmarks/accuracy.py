@@ -24,10 +24,10 @@ from pathlib import Path
 import torch
 from environment import describe_environment
 from networks import CHAINS, COMPARISONS
-from result_files import RESULTS, given_command, read, run_main
+from result_files import RESULTS, read, run_main
 from rich.console import Console
 from rich.table import Table
-from rows import put_fields, put_row, read_rows, recipe_of, refuse_missing_data, with_length
+from rows import header_of, put_fields, put_row, read_rows, refuse_missing_data, with_length
 from speed_paths import train_step
 from training import accuracy_scores, run_of, train
 
@@ -64,13 +64,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     base = _base(arguments)
     out = arguments.out or _default_out(arguments)
-    header = {
-        "benchmark": "accuracy",
-        "command": given_command(),
-        "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
-        "recipe": recipe_of(base),
-        "chain": arguments.compare in CHAINS,
-    }
+    header = {**header_of("accuracy", base), "chain": arguments.compare in CHAINS}
     refuse_missing_data(base.data, arguments.root)
     rows = read_rows(out, header["recipe"])
     if arguments.time:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from networks import NETWORKS
-from result_files import RESULTS, given_command, run_main
+from result_files import RESULTS, run_main
 from rich.console import Console
-from rows import put_row, read_rows, recipe_of, refuse_missing_data, with_length
+from rows import header_of, put_row, read_rows, refuse_missing_data, with_length
 from table_scores import recipe_table
 from training import accuracy_scores, run_of, train
 
@@ -67,13 +67,7 @@ def main() -> None:
     base = with_length(load_config(arguments.config), arguments.epochs, arguments.precision)
     base = replace(base, trainer=replace(base.trainer, check_val_every_n_epoch=base.trainer.max_epochs))
     out = arguments.out or RESULTS / f"{Path(arguments.config).stem}-recipe.json"
-    header = {
-        "benchmark": "recipe",
-        "command": given_command(),
-        "data": f"card '{base.data.card}', trained on '{base.data.train_split}', scored on '{base.data.val_split}'",
-        "network": arguments.network,
-        "recipe": recipe_of(base),
-    }
+    header = {**header_of("recipe", base), "network": arguments.network}
     refuse_missing_data(base.data, arguments.root)
     rows = read_rows(out, header["recipe"])
     done = {(row["change"], row["seed"]) for row in rows}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from result_files import read, write_result
+from result_files import given_command, read, write_result
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.config import DataConfig
@@ -37,6 +37,17 @@ def refuse_missing_data(data: DataConfig, root: str) -> None:
         UserError: if there is no such folder.
     """
     build_reader(load_card(data.card), root, data.layout)
+
+
+def header_of(benchmark: str, config: TrainConfig) -> dict:
+    """What a result file says above its rows: the command, the data, and all that the rows have in common."""
+    data = config.data
+    return {
+        "benchmark": benchmark,
+        "command": given_command(),
+        "data": f"card '{data.card}', trained on '{data.train_split}', scored on '{data.val_split}'",
+        "recipe": recipe_of(config),
+    }
 
 
 def recipe_of(config: TrainConfig) -> dict:
