@@ -92,32 +92,9 @@ def load_card(name_or_path: str) -> Card:
     Raises:
         UserError: naming the file, the key and what is wrong with it.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        folder, path = path, shipped_folder("datasets") / f"{name_or_path}.yaml"
-        if (folder / FILE).is_file() and not path.is_file():
-            return _parse_card({**card_content(folder), "root": "."}, folder / FILE)
-        if (folder / data_yaml.FILE).is_file() and not path.is_file():
-            return load_card(str(folder / data_yaml.FILE))
-        if not path.is_file():
-            if folder.is_dir():
-                inside = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-                hint = f" Did you mean {inside[0]}?" if inside else ""
-                raise UserError(
-                    f"data.card: {folder} is a folder, expected a card: a shipped one's name or the path of a .yaml "
-                    f"file; or a folder with nnU-Net's {FILE} or Ultralytics' {data_yaml.FILE}, which are not in it."
-                    f"{hint or ' Give the folder with --data.root, or write a card for it (docs/your-data.md).'}"
-                )
-            raise UserError(
-                f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
-                f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file, "
-                f"or of a data.yaml of Ultralytics, or the folder of a data set of nnU-Net."
-            )
-    elif not path.is_file():
-        raise UserError(
-            f"data.card: {path}: no such card, looked for from {Path.cwd()}. Give its path with --data.card, or a "
-            f"shipped one's name: {', '.join(shipped_cards())}."
-        )
+    path = _find_card(name_or_path)
+    if path.name == FILE:
+        return _parse_card({**card_content(path.parent), "root": "."}, path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -125,6 +102,45 @@ def load_card(name_or_path: str) -> Card:
     if data_yaml.is_data_yaml(content):
         return _parse_card(data_yaml.card_content(content, path), path)
     return _parse_card(_with_dataset_json(content, path), path)
+
+
+def shipped_card(name: str) -> Path | None:
+    """The file of the card that comes with the package under this name; None where there is none."""
+    path = shipped_folder("datasets") / f"{name}.yaml"
+    return path if not is_yaml(name) and path.is_file() else None
+
+
+def is_yaml(path: str | Path) -> bool:
+    """Whether it is called as a YAML file is."""
+    return Path(path).suffix in (".yaml", ".yml")
+
+
+def _find_card(name_or_path: str) -> Path:
+    """The file that a card's name or path means: a YAML file, or nnU-Net's ``dataset.json``."""
+    path = Path(name_or_path)
+    inside = [path / FILE, path / data_yaml.FILE]
+    candidates = [path] if is_yaml(path) else [shipped_card(name_or_path), *inside]
+    found = next((file for file in candidates if file is not None and file.is_file()), None)
+    if found is not None:
+        return found
+    if is_yaml(path):
+        raise UserError(
+            f"data.card: {path}: no such card, looked for from {Path.cwd()}. Give its path with --data.card, or a "
+            f"shipped one's name: {', '.join(shipped_cards())}."
+        )
+    if path.is_dir():
+        cards = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+        hint = f"Did you mean {cards[0]}?" if cards else ""
+        raise UserError(
+            f"data.card: {path} is a folder, expected a card: a shipped one's name or the path of a .yaml file; or a "
+            f"folder with nnU-Net's {FILE} or Ultralytics' {data_yaml.FILE}, which are not in it. "
+            f"{hint or 'Give the folder with --data.root, or write a card for it (docs/your-data.md).'}"
+        )
+    raise UserError(
+        f"data.card: no card is called '{name_or_path}'.{nearest(name_or_path, shipped_cards())} "
+        f"Shipped: {', '.join(shipped_cards())}; for your own give the path of a .yaml file, or of a data.yaml of "
+        f"Ultralytics, or the folder of a data set of nnU-Net."
+    )
 
 
 def _with_dataset_json(content: Any, path: Path) -> Any:

@@ -134,8 +134,9 @@ def find_inputs(
     found = find_images(str(pattern), suffixes)
     if not keep_folders:
         return _by_name(found, [path.stem for path in found], " or keep their folders with --keep_folders true,")
-    shared = Path(os.path.commonpath([path.absolute().parent for path in found]))
-    return _by_name(found, [path.absolute().relative_to(shared).with_suffix("").as_posix() for path in found])
+    places = [Path(os.path.abspath(path)) for path in found]  # without .., which would lead out of the output's folder
+    shared = os.path.commonpath([place.parent for place in places])
+    return _by_name(found, [place.relative_to(shared).with_suffix("").as_posix() for place in places])
 
 
 def image_format(preprocessing: Preprocessing) -> ImageFormat:

@@ -11,12 +11,12 @@ import lightning as L
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from segnext_pafpn.data.card import load_card
+from segnext_pafpn.data.card import is_yaml, load_card, shipped_card
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder, shipped_folder
+from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder
 from segnext_pafpn.training.checkpoints import read_checkpoint
 from segnext_pafpn.training.config import RunConfig, read_config, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
@@ -27,10 +27,8 @@ log = logging.getLogger(__name__)
 
 def absolute_card(name_or_path: str) -> str:
     """The absolute path of a card or a data set's folder, which means the same everywhere; a shipped name as it is."""
-    path = Path(name_or_path)
-    yaml_file = path.suffix in (".yaml", ".yml")
-    shipped = not yaml_file and (shipped_folder("datasets") / f"{name_or_path}.yaml").is_file()
-    return name_or_path if shipped or not (yaml_file or path.exists()) else os.path.abspath(path)
+    means_path = is_yaml(name_or_path) or (shipped_card(name_or_path) is None and os.path.exists(name_or_path))
+    return os.path.abspath(name_or_path) if means_path else name_or_path
 
 
 def absolute_root(root: str | Path | None) -> str | None:

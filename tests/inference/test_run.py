@@ -74,6 +74,9 @@ def test_masks_lie_in_folders_as_their_images_do_on_request(folder, checkpoint, 
     names = ["a.png", "b.png", "deep/er/a.png", "deep/er/c.png"]
     assert sorted(report.written) == [tmp_path / "out" / name for name in names]
     assert all((tmp_path / "out" / "color" / name).is_file() for name in names)
+    (folder / "wanted.txt").write_text("../photos/a.png\ndeep/er/../er/c.png\n")
+    wanted = config(checkpoint, folder / "wanted.txt", tmp_path / "few", keep_folders=True)
+    assert predict_files(wanted).written == [tmp_path / "few/a.png", tmp_path / "few/deep/er/c.png"]
     with pytest.raises(UserError, match=r"of an earlier prediction would stay .*--color true"):
         predict_files(config(checkpoint, folder / "**" / "*", tmp_path / "out", keep_folders=True, overwrite=True))
 

@@ -13,6 +13,7 @@ from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.outlines import Pixels, paint_largest_first
 from segnext_pafpn.data.readers.pattern_images import PatternImages
 from segnext_pafpn.data.readers.patterns import scan
+from segnext_pafpn.data.readers.refusals import MissingPackageError
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.ids import IGNORED_ID
 
@@ -225,13 +226,10 @@ def _mask_api() -> Any:
     """pycocotools' drawing.
 
     Raises:
-        UserError: if it is not installed.
+        MissingPackageError: if it is not installed.
     """
     try:
         from pycocotools import mask
     except ImportError as error:
-        raise UserError(
-            "layout.reader: coco needs pycocotools, which is not installed. Install it with "
-            "pip install 'segnext-pafpn[coco]'."
-        ) from error
+        raise MissingPackageError("layout.reader: coco", "pycocotools", "coco") from error
     return mask

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segnext_pafpn.data.readers.arrays import load_array, refuse_inexact
 from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, is_deep_grey, read_size
-from segnext_pafpn.data.readers.refusals import unreadable
+from segnext_pafpn.data.readers.refusals import MissingPackageError, unreadable
 from segnext_pafpn.errors import UserError
 
 PIXEL_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
@@ -152,10 +152,7 @@ def _tifffile(path: Path) -> ModuleType:
     try:
         import tifffile
     except ImportError as error:
-        raise UserError(
-            f"{path}: a TIFF of this kind needs tifffile, which is not installed. Install it with "
-            f"pip install 'segnext-pafpn[medical]'."
-        ) from error
+        raise MissingPackageError(path, "tifffile") from error
     return tifffile
 
 

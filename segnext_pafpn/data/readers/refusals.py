@@ -9,6 +9,16 @@ _BEGINNING = 132  # bytes; DICOM's mark stands at 128
 _REASON = 160  # letters of a decoder's own words
 
 
+class MissingPackageError(UserError):
+    """A package is not installed, so that no file of a format can be read."""
+
+    def __init__(self, what: Path | str, package: str, extra: str = "medical"):
+        super().__init__(
+            f"{what}: reading it needs {package}, which is not installed. Install it with pip install "
+            f'"segnext-pafpn[{extra}]".'
+        )
+
+
 def unreadable(path: Path, error: Exception, advice: str = "Replace the file or leave it out.") -> UserError:
     """What to raise for a file that a decoder has refused.
 

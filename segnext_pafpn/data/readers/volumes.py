@@ -13,10 +13,11 @@ from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.folder import FolderReader
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.patterns import below_common_folder
+from segnext_pafpn.data.readers.refusals import MissingPackageError
 from segnext_pafpn.data.readers.volume.axes import choose_cut, usual_orientation
 from segnext_pafpn.data.readers.volume.cache import VolumeCache
 from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, as_ids, read_header
-from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader, describe_grid_difference
+from segnext_pafpn.data.readers.volume.header import VolumeHeader, describe_grid_difference
 from segnext_pafpn.data.readers.volume.options import check_options
 from segnext_pafpn.data.readers.volume.voxels import Voxels
 from segnext_pafpn.data.readers.volume.warnings import warnings_of_memory, warnings_of_orientation

@@ -71,12 +71,5 @@ def unreadable(path: Path, error: Exception) -> UserError:
     return refusal(path, error, "Is it cut short? Copy the file again or leave it out.")
 
 
-class MissingPackageError(UserError):
-    """A package is not installed, so that no file of a format can be read."""
-
-    def __init__(self, path: Path, package: str):
-        super().__init__(f'{path}: reading it needs {package}: pip install "segnext-pafpn[medical]".')
-
-
 def _sides(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from segnext_pafpn.data.readers.refusals import MissingPackageError
 from segnext_pafpn.data.readers.volume.header import (
     DECODE_ERRORS,
-    MissingPackageError,
     VolumeHeader,
     copied_bytes,
     unreadable,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
+from segnext_pafpn.data.readers.refusals import MissingPackageError
 from segnext_pafpn.data.readers.volume.header import (
     DECODE_ERRORS,
-    MissingPackageError,
     VolumeHeader,
     copied_bytes,
     unreadable,

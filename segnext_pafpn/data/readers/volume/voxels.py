@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from segnext_pafpn.data.readers.base import Sample
+from segnext_pafpn.data.readers.refusals import MissingPackageError
 from segnext_pafpn.data.readers.volume.axes import turn_to, turned_header
 from segnext_pafpn.data.readers.volume.cache import VolumeCache, read_slice
-from segnext_pafpn.data.readers.volume.header import MissingPackageError, VolumeHeader
+from segnext_pafpn.data.readers.volume.header import VolumeHeader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.slicing import Slicing, Turn, sliced, take_slice
 
