@@ -9,6 +9,7 @@ from segnext_pafpn.arguments import parse
 from segnext_pafpn.commands.common import build_parser, say, track
 from segnext_pafpn.data.card import Card, load_card
 from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.pairs import read_raw
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
 from segnext_pafpn.data.readers.volume.files import stem_of, suffix_of
 from segnext_pafpn.errors import UserError, counted
@@ -62,10 +63,11 @@ def samples(argv: list[str]) -> int:
     labels = LabelMap(card)
     for sample, stem in track(list(zip(chosen, _stems(chosen), strict=True)), len(chosen), "write"):
         _write_image(sample, stem, card, reader, folder / "images")
+        truth = labels(read_raw(reader, sample, labels))
         if card.multi_label:
-            save_layers(reader.read_layers(sample), class_paths(folder / "masks", card.class_names, stem))
+            save_layers(truth, class_paths(folder / "masks", card.class_names, stem))
         else:
-            save_mask(labels(reader.read_mask(sample)), folder / "masks" / f"{stem}.png")
+            save_mask(truth, folder / "masks" / f"{stem}.png")
     masks = "its mask" if len(chosen) == 1 else "their masks"
     say(f"{counted(len(chosen), 'picture')} of split '{split}' and {masks} are in {folder}.")
     if any(sample.slice is not None for sample in chosen):

@@ -29,8 +29,8 @@ class LabelMap:
         self.known = _ranges(self.ids)
 
     def __call__(self, mask: np.ndarray) -> np.ndarray:
-        """Raw ids ``(H, W)``, an unsigned integer type, to training ids ``(H, W)`` uint8."""
-        return self.table[mask]
+        """Raw ids ``(H, W)``, an unsigned integer type, to training ids ``(H, W)`` uint8; layers stay as they are."""
+        return mask if self.multi_label else self.table[mask]
 
     def unknown_ids(self, mask: np.ndarray) -> list[int]:
         """The raw ids in ``mask`` ``(H, W)`` that the card does not name."""

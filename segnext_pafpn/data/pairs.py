@@ -49,18 +49,25 @@ class FilePairs:
         return read_truth(self.reader, sample, self.labels, image)
 
 
+def read_raw(reader: Reader, sample: Sample, labels: LabelMap) -> np.ndarray:
+    """Ids (H, W) as the sample's mask has them, or its layers (K, H, W); neither is compared with the card.
+
+    Raises:
+        UserError: naming a file that cannot be read.
+    """
+    return reader.read_layers(sample) if labels.multi_label else reader.read_mask(sample)
+
+
 def read_truth(reader: Reader, sample: Sample, labels: LabelMap, image: np.ndarray) -> np.ndarray:
     """Training ids (H, W) uint8 of a sample, or layers (K, H, W) uint8 where a pixel may be of several classes.
 
     Raises:
         UserError: naming a mask that cannot be read, is of another size than ``image``, or has unknown ids.
     """
-    raw = reader.read_layers(sample) if labels.multi_label else reader.read_mask(sample)
+    raw = read_raw(reader, sample, labels)
     if raw.shape[-2:] != image.shape[:2]:
         raise UserError(f"{sample.mask_label}: {describe_sizes(image, raw)}")
-    if labels.multi_label:
-        return raw
-    unknown = labels.unknown_ids(raw)
+    unknown = [] if labels.multi_label else labels.unknown_ids(raw)
     if unknown:
         raise UserError(f"{sample.mask_label}: {describe_unknown(unknown, labels)}")
     return labels(raw)

@@ -9,6 +9,7 @@ from segnext_pafpn.data.card import Card, load_card
 from segnext_pafpn.data.config import AugmentConfig, CacheKind, DataConfig
 from segnext_pafpn.data.focus import check_focus
 from segnext_pafpn.data.labels import LabelMap
+from segnext_pafpn.data.pairs import read_raw
 from segnext_pafpn.data.readers import Reader, Sample, build_reader
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.intensity import Intensity
@@ -53,9 +54,7 @@ class DataSource:
 
     def read_truth(self, sample: Sample) -> np.ndarray:
         """Truth of a sample in its own size, (H, W) or (K, H, W) uint8; it is taken to have passed the check."""
-        if self.card.multi_label:
-            return self.reader.read_layers(sample)
-        return self.labels(self.reader.read_mask(sample))
+        return self.labels(read_raw(self.reader, sample, self.labels))
 
 
 def _check_intensity(card: Card, intensity: Intensity | None) -> None:

@@ -18,6 +18,7 @@ from segnext_pafpn.data.check.table import (
     volume_rows,
 )
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
+from segnext_pafpn.data.pairs import read_raw
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.ids import IGNORE_INDEX, IGNORED_ID
 from segnext_pafpn.intensity import viewable
@@ -130,7 +131,8 @@ def _thumbnails(split: SplitReport, card: Card, reader: Reader) -> list[str]:
         return []
     holds = np.array(split.holds) if len(split.holds) == len(split.details) else np.zeros((len(split.details), 0))
     chosen = [split.details[i][0] for i in spread_over(holds, _THUMBS)]
-    images = [picture for sample in chosen for picture in _pair(sample, card, reader)]
+    labels = LabelMap(card)
+    images = [picture for sample in chosen for picture in _pair(sample, card, labels, reader)]
     return [page.heading(split.name, 3), page.pictures(images, columns=4)]
 
 
@@ -156,9 +158,9 @@ def _seen(sample: Sample, card: Card, reader: Reader) -> np.ndarray:
     return viewable(reader.read_image(sample), neighbours=card.image.neighbours)
 
 
-def _pair(sample: Sample, card: Card, reader: Reader) -> list[str]:
+def _pair(sample: Sample, card: Card, labels: LabelMap, reader: Reader) -> list[str]:
     image = _seen(sample, card, reader)
-    truth = reader.read_layers(sample) if card.multi_label else LabelMap(card)(reader.read_mask(sample))
+    truth = labels(read_raw(reader, sample, labels))
     return [page.picture(image, _WIDTH, photo=True), page.picture(_painted(truth, card), _WIDTH, photo=False)]
 
 

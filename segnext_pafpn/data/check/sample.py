@@ -10,7 +10,7 @@ from PIL import Image, ImageMode
 
 from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.labels import UNKNOWN, LabelMap
-from segnext_pafpn.data.pairs import describe_sizes, describe_unknown
+from segnext_pafpn.data.pairs import describe_sizes, describe_unknown, read_raw
 from segnext_pafpn.data.readers import Reader, Sample
 from segnext_pafpn.data.readers.files import DECODE_ERRORS
 from segnext_pafpn.data.readers.volume.files import suffix_of
@@ -80,7 +80,7 @@ def look_at(
     try:
         image = reader.read_image(sample)
         size = image.shape[:2]
-        raw = reader.read_layers(sample) if labels.multi_label else reader.read_mask(sample)
+        raw = read_raw(reader, sample, labels)
     except UserError as error:
         return Finding(sample, str(error), readable=False, size=size)
     try:
@@ -97,7 +97,7 @@ def look_at(
         problem = f"{where}: {describe_unknown(unknown.tolist(), labels)}"
     measured = None
     if most and not problem:
-        truth = raw if labels.multi_label else labels(raw)
+        truth = labels(raw)
         measured = measure_image(image, truth, labels.num_classes, form, most)
     return Finding(sample, problem, True, size, ids, counts, seen, measured)
 
