@@ -32,7 +32,8 @@ from speed_paths import train_step
 from training import accuracy_scores, run_of, train
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.load_config import load_config
 

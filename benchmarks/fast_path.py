@@ -24,7 +24,8 @@ from rich.table import Table
 from torch import nn
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix
 from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.inference.predictor import Predictor

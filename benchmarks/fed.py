@@ -25,11 +25,13 @@ from torch.utils.data import DataLoader
 from segnext_pafpn.data.config import AugmentConfig, DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.dataset import Batch
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from segnext_pafpn.training.config import OptimConfig
 from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
-from segnext_pafpn.training.optim import OptimConfig, build_optimizer
+from segnext_pafpn.training.optim import build_optimizer
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 READ_AHEAD = 2  # batches of each worker, torch's default

@@ -30,7 +30,8 @@ from table_scores import isbi_table
 from training import by_class, percent, run_of, train
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.evaluation.segments import SegmentScores, segment_scores, segments_from_boundaries
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.training.config import TrainConfig

@@ -30,7 +30,8 @@ from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.transforms import AugmentConfig
 

@@ -19,8 +19,9 @@ from sides import ratios, spread, take_turns
 from table_sides import metric_share_table
 
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.decision import Decision
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 

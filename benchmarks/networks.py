@@ -1,6 +1,6 @@
 """The networks of the benchmarks by the names that stand in their results; each benchmark picks among them."""
 
-from segnext_pafpn.models.factory import ModelConfig
+from segnext_pafpn.model_config import ModelConfig
 
 AS_PUBLISHED = "article network, quarter width, as published"
 

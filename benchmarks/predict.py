@@ -29,8 +29,9 @@ from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.synthetic.streets import street_scene
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.inference.run import PredictConfig, predict_files
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import save_bundle
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 

@@ -23,7 +23,8 @@ def network_point(encoder: str, device: str, seconds: float, options: dict) -> d
     """Median milliseconds and peak of memory of one job (``train`` or ``evaluate``) on random images."""
     import torch
 
-    from segnext_pafpn.models.factory import ModelConfig, build_model
+    from segnext_pafpn.model_config import ModelConfig
+    from segnext_pafpn.models.factory import build_model
 
     start = resident_mib()
     torch.manual_seed(0)
@@ -49,8 +50,10 @@ def network_point(encoder: str, device: str, seconds: float, options: dict) -> d
 
 
 def _train(network, image, target, classes: int) -> Callable[[], object]:
-    from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
-    from segnext_pafpn.training.optim import OptimConfig, build_optimizer
+    from segnext_pafpn.training.config import OptimConfig
+    from segnext_pafpn.training.loss_config import LossConfig
+    from segnext_pafpn.training.losses import SegmentationLoss
+    from segnext_pafpn.training.optim import build_optimizer
 
     network.train()
     loss = SegmentationLoss(LossConfig(), classes).to(image.device)
@@ -102,7 +105,8 @@ def data_point(pictures: int) -> dict:
 
     from segnext_pafpn.data.card import load_card
     from segnext_pafpn.data.check import check_split
-    from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+    from segnext_pafpn.data.config import DataConfig
+    from segnext_pafpn.data.datamodule import SegmentationDataModule
     from segnext_pafpn.data.readers import build_reader
 
     with tempfile.TemporaryDirectory() as folder:

@@ -15,13 +15,13 @@ from lightning.pytorch.callbacks import Callback
 from scaling_points import peak_mib
 from torch.utils.data import DataLoader, IterableDataset
 
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
-from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
 from segnext_pafpn.training.engine import build_trainer
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
-from segnext_pafpn.training.optim import OptimConfig
 
 CLASSES, SIDE = 11, 128
 

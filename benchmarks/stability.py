@@ -32,7 +32,8 @@ from rich.console import Console
 from table_kinds import stability_table
 
 from segnext_pafpn.data.datamodule import SegmentationDataModule
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from segnext_pafpn.training.callbacks import EpochSeed, NonFiniteLossError, NonFiniteLossGuard
 from segnext_pafpn.training.config import TrainConfig

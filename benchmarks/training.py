@@ -15,7 +15,8 @@ from lightning.pytorch.callbacks import Callback
 from result_files import given_command
 
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.training.callbacks import NonFiniteLossError
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.evaluate import Result

@@ -60,8 +60,9 @@ def _predictor(device: str, options: dict, settings: dict):
     import torch
 
     from segnext_pafpn.inference.predictor import Predictor
+    from segnext_pafpn.model_config import ModelConfig
     from segnext_pafpn.models.bundle import load_bundle
-    from segnext_pafpn.models.factory import ModelConfig, build_model
+    from segnext_pafpn.models.factory import build_model
     from segnext_pafpn.models.preprocessing import Preprocessing
 
     if options["checkpoint"] is not None:

@@ -12,7 +12,8 @@ import yaml
 
 from segnext_pafpn.arguments import shipped_configs
 from segnext_pafpn.cli import main
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from tests.conftest import SMALL_RUN
 from tests.data.layouts import make_camvid
 

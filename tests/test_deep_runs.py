@@ -10,12 +10,13 @@ from PIL import Image
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import load_bundle, save_bundle
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.evaluate import evaluate

@@ -13,8 +13,9 @@ import torch
 from segnext_pafpn import cli
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.export import export_model
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import save_bundle
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.pretrained import save_encoder
 from segnext_pafpn.training.checkpoints import WholeCheckpoints

@@ -17,7 +17,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.factory import ModelConfig, build_model, check_encoder_name
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model, check_encoder_name
 
 FLOPS = "2 x multiply-add, of convolutions and matrix products"
 _STRIDE = 32

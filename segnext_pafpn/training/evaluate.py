@@ -9,7 +9,8 @@ import lightning as L
 from torch import nn
 from torch.utils.data import DataLoader
 
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import scores_stem, scores_title
 from segnext_pafpn.evaluation.score_table import ScoreTable
@@ -17,13 +18,12 @@ from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.tta import find_views
-from segnext_pafpn.training.config import TrainerConfig, run_folder
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig, run_folder
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
 from segnext_pafpn.training.folder import is_runs_own
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.module import SegmentationModule
-from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.report import Evaluation, image_scores
 
 log = logging.getLogger(__name__)

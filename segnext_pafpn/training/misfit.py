@@ -5,11 +5,11 @@ from torch import nn
 from torch.func import functional_call
 
 from segnext_pafpn.data.card import Card
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.any_size import required_stride
-from segnext_pafpn.models.factory import ModelConfig
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.loss_config import LossConfig
 
 
 def refuse_misfit(model: nn.Module, config: ModelConfig, data: DataConfig, channels: int) -> None:

@@ -10,8 +10,10 @@ from segnext_pafpn.evaluation.scores import Scores, scores_from_matrix
 from segnext_pafpn.models.any_size import padded_logits, required_stride
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.models.tta import VIEWS, mean_over_views
-from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
-from segnext_pafpn.training.optim import OptimConfig, build_optimizer
+from segnext_pafpn.training.config import OptimConfig
+from segnext_pafpn.training.loss_config import LossConfig
+from segnext_pafpn.training.losses import SegmentationLoss
+from segnext_pafpn.training.optim import build_optimizer
 
 
 class SegmentationModule(L.LightningModule):

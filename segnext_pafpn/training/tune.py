@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning as L
 import torch
 
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
+from segnext_pafpn.training.loss_config import LossConfig
+from segnext_pafpn.training.losses import SegmentationLoss
 from tests.benchmarks.conftest import small_config
 from tests.conftest import write_dataset
 

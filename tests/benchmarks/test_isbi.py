@@ -44,7 +44,7 @@ def test_segments_of_the_true_membranes_score_100_percent(tmp_path):
     """A network that sees the membrane itself, and one that sees none: both cells are one segment."""
     from isbi import segment_row
 
-    from segnext_pafpn.data.datamodule import DataConfig
+    from segnext_pafpn.data.config import DataConfig
 
     class Darkness:
         """Logits of membrane and cell from the grey value."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from segnext_pafpn.data.cache import DiskCache
 from segnext_pafpn.data.card import load_card
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.pairs import FilePairs
 from segnext_pafpn.data.readers import Sample, build_reader

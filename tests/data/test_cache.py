@@ -9,7 +9,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from segnext_pafpn.data.cache import RamCache, build_cache, room
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from tests.conftest import write_card
 from tests.data.caches import Counting, decoded, module, pairs_of

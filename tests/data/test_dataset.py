@@ -9,7 +9,8 @@ from PIL import Image
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split, check_table
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.dataset import EvalBatchSampler, TrainSampler
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.data.transforms import AugmentConfig, apply_transform, eval_transform, train_transform

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.jitter import jitter_values
 from segnext_pafpn.data.transforms import AugmentConfig, apply_transform, train_transform
 from segnext_pafpn.intensity import viewable

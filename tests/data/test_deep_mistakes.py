@@ -9,7 +9,8 @@ import tifffile
 
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_split
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.image_format import parse_image_format
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.focus import CropFocus, class_odds, lay_around, pick_pixel, rare_weights
 from segnext_pafpn.data.transforms import AugmentConfig, apply_transform, train_transform
 from segnext_pafpn.errors import UserError

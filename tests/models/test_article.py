@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.layers import ELAN, SPPCSPC, ConvNeXtBlock, LayerNorm2d, RepConv
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models import ArticleNet, FuseHead
 from segnext_pafpn.models.article import ArticleBackbone, ArticlePAFPN, ArticleRepConv, Elan, One, Sppcspc
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "article_network_tiny.safetensors"
 TINY = (4, 8, 16, 32)

@@ -7,8 +7,9 @@ import torch
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.intensity import Intensity
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import load_bundle, load_preprocessing, save_bundle
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 CLASSES = {"class_names": ("no", "yes"), "class_colors": ((0, 0, 0), (9, 9, 9)), "image_size": None}

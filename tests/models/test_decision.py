@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import load_bundle, save_bundle, save_preprocessing
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.models.describe import describe_masks
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 LOGITS = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(1))

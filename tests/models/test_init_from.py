@@ -10,8 +10,9 @@ from torch import nn
 
 from segnext_pafpn import ELANeXtEncoder, PAFPNeXt, UserError
 from segnext_pafpn.layers import ConvNeXtBlock, LayerNorm2d
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import save_bundle
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.models.init_from import init_from
 from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.layers.random_weights import randomise_vectors

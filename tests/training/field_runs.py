@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.readers import FolderReader, Listing, Sample
 from segnext_pafpn.data.transforms import eval_transform
 from segnext_pafpn.models.bundle import load_bundle
-from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
 from segnext_pafpn.training.evaluate import build_module
-from segnext_pafpn.training.losses import LossConfig
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.loss_config import LossConfig
 
 SPACING = (3.0, 0.5, 0.75)
 

@@ -9,11 +9,10 @@ import pytest
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.config import AugmentConfig, DataConfig
-from segnext_pafpn.models.factory import ModelConfig
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training.callbacks import EpochSeed
-from segnext_pafpn.training.config import TrainConfig, TrainerConfig
+from segnext_pafpn.training.config import OptimConfig, TrainConfig, TrainerConfig
 from segnext_pafpn.training.evaluate import Result
-from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.resume import find_resume_point
 from segnext_pafpn.training.run import fit
 from tests.conftest import SMALL_RUN, single_thread

@@ -7,7 +7,7 @@ from PIL import Image
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.config import TrainerConfig
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.run import fit
 from tests.conftest import write_card
 from tests.training.small_runs import small_config

@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.readers import READERS
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
@@ -25,10 +26,9 @@ from segnext_pafpn.evaluation.segments import segment_scores, segments_from_boun
 from segnext_pafpn.evaluation.streets import BoundaryIoU, merge_classes
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.decision import Decision
-from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
 from segnext_pafpn.training.evaluate import evaluate
 from segnext_pafpn.training.fields import FieldScores, build_metrics
-from segnext_pafpn.training.optim import OptimConfig
 from tests.conftest import write_card, write_pair
 from tests.strict_html import read_page
 from tests.training.field_runs import SPACING, NumberedReader, discs, logits_of, picture_of, score, values_of, write_png

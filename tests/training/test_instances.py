@@ -10,7 +10,7 @@ from PIL import Image
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.evaluation.streets import CITYSCAPES_INSTANCE_SIZES, InstanceIoU
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.config import OptimConfig
 from tests.data.layouts import cityscapes
 from tests.evaluation.city_script import verdict_of
 from tests.training.field_runs import logits_of, score, values_of, write_png

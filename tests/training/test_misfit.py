@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.factory import ModelConfig, build_model
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.factory import build_model
 from segnext_pafpn.training.misfit import refuse_misfit
 
 SMALL = {"decoder_channels": 16, "head_channels": 16}

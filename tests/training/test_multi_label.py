@@ -11,12 +11,13 @@ import yaml
 from PIL import Image
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.evaluation.medical import case_scores
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_bundle
-from segnext_pafpn.training.losses import LossConfig
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.config import OptimConfig
+from segnext_pafpn.training.loss_config import LossConfig
 from tests.strict_html import read_page
 from tests.training.eyes import NAMES, truth_of, write_eyes
 from tests.training.field_runs import logits_of, write_png

@@ -13,11 +13,12 @@ from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_data, check_split
 from segnext_pafpn.data.check.page import write_check_page
 from segnext_pafpn.data.check.table import class_share, ignored_share
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.data.focus import CropFocus
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.losses import LossConfig
+from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.run import fit
 from tests.strict_html import read_page
 from tests.training.eyes import SUFFIXES, truth_of, write_eyes

@@ -8,7 +8,8 @@ from torch import nn
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.layers import ConvNeXtBlock
-from segnext_pafpn.training.optim import EMAWeights, OptimConfig, build_optimizer, parameter_groups, warmup_of
+from segnext_pafpn.training.config import OptimConfig
+from segnext_pafpn.training.optim import EMAWeights, build_optimizer, parameter_groups, warmup_of
 
 
 def test_norms_biases_and_layer_scale_do_not_decay():

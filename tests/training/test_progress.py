@@ -7,10 +7,9 @@ import sys
 import pytest
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.factory import ModelConfig
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training import engine
-from segnext_pafpn.training.config import TrainerConfig
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
 from segnext_pafpn.training.progress import ProgressLines
 from segnext_pafpn.training.run import fit
 from tests.training.small_runs import go_on, small_config

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.data.datamodule import DataConfig
+from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import load_images

@@ -16,11 +16,10 @@ from PIL import Image
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import load_images
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.models.bundle import load_bundle
-from segnext_pafpn.models.factory import ModelConfig
-from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
 from segnext_pafpn.training.evaluate import evaluate
-from segnext_pafpn.training.optim import OptimConfig
 from segnext_pafpn.training.run import fit
 from tests.conftest import SMALL_RUN, run_cli, write_dataset
 from tests.training.small_runs import broken_off, go_on, small_config

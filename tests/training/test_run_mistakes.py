@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.models.factory import ModelConfig
-from segnext_pafpn.training.config import TrainerConfig
-from segnext_pafpn.training.optim import OptimConfig
+from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
 from segnext_pafpn.training.run import fit
 from tests.conftest import error_of
 from tests.training.small_runs import go_on, small_config

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from segnext_pafpn.cli import main
-from segnext_pafpn.data.datamodule import DataConfig, SegmentationDataModule
+from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.medical import case_scores
 from segnext_pafpn.training.fields import build_metrics

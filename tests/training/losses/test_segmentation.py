@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.loss_config import TERMS
-from segnext_pafpn.training.losses import LossConfig, SegmentationLoss, cross_entropy, dice_loss
+from segnext_pafpn.training.loss_config import TERMS, LossConfig
+from segnext_pafpn.training.losses import SegmentationLoss, cross_entropy, dice_loss
 
 NOTHING = dict.fromkeys(TERMS, 0.0)
 

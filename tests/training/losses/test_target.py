@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from segnext_pafpn.training import losses
-from segnext_pafpn.training.losses import LossConfig, SegmentationLoss
+from segnext_pafpn.training.loss_config import LossConfig
+from segnext_pafpn.training.losses import SegmentationLoss
 
 LOSSES = {
     name: getattr(losses, name)
