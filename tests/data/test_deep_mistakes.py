@@ -103,7 +103,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     card = load_card(str(write_deep(tmp_path, "tiff32")))
     monkeypatch.setattr(builtins, "__import__", refuse)
     line = check_split(card, build_reader(card), "train").problems[0]
-    assert "p0.tif: a TIFF of this kind needs tifffile" in line and "segnext-pafpn[medical]" in line
+    assert "p0.tif: reading it needs tifffile" in line and "segnext-pafpn[medical]" in line
 
 
 def test_no_foreground_in_the_train_split_gives_no_statistics(tmp_path):
