@@ -8,27 +8,17 @@ besides the labels. The validation split is scored after the last epoch, the tes
 result file already is not trained again.
 """
 
-import argparse
-import logging
-from dataclasses import replace
-from pathlib import Path
-
 import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
-from networks import NETWORKS
-from result_files import RESULTS, run_main
-from rich.console import Console
-from rows import header_of, put_row, read_rows, refuse_missing_data, with_length
-from table_scores import recipe_table
+from recipe_rows import Change, recipe_parser, run_of_change, train_changes
+from result_files import run_main
 from torch import nn
-from training import accuracy_scores, run_of, train
 
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.training.config import TrainConfig
-from segnext_pafpn.training.load_config import load_config
 from segnext_pafpn.training.module import SegmentationModule
 
 FIRST, SECOND = "as shipped", "soft targets of that run besides"
@@ -75,44 +65,18 @@ class _LossBesideTeacher(nn.Module):
 
 def main() -> None:
     """Train what is missing in the result file, then print all of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="camvid-cpu", help="a shipped configuration, or a path")
-    parser.add_argument("--root", required=True, help="folder of the data set")
-    parser.add_argument("--network", default="PAFPNeXt elanext_nano", choices=list(NETWORKS), metavar="NAME")
+    parser = recipe_parser(__doc__, "distill", network="PAFPNeXt elanext_nano", precision="32-true")
     parser.add_argument("--temperature", type=float, default=2.0)
-    parser.add_argument("--epochs", type=int, default=13)
-    parser.add_argument("--precision", default="32-true")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
-    parser.add_argument("--out", type=Path, help="result file; default results/CONFIG-distill.json")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    base = with_length(load_config(arguments.config), arguments.epochs, arguments.precision)
-    base = replace(base, trainer=replace(base.trainer, check_val_every_n_epoch=base.trainer.max_epochs))
-    out = arguments.out or RESULTS / f"{Path(arguments.config).stem}-distill.json"
-    header = {**header_of("recipe", base), "network": arguments.network}
-    refuse_missing_data(base.data, arguments.root)
-    rows = read_rows(out, header["recipe"])
-    done = {(row["change"], row["seed"]) for row in rows}
-    for seed in arguments.seeds:
-        runs = {change: _run(base, change, seed, arguments) for change in (FIRST, SECOND)}
-        for change, config in runs.items():
-            if (change, seed) in done:
-                continue
-            logging.info(f"{change}, seed {seed}")
-            settings, callbacks = {}, []
-            if change == SECOND:
-                settings = {"temperature": arguments.temperature}
-                callbacks = [SoftTargets(load_bundle(runs[FIRST].run_dir)[0], arguments.temperature)]
-            keys = {"change": change, "settings": settings, "seed": seed}
-            row = train(config, keys, accuracy_scores, callbacks=callbacks)
-            rows = put_row(out, header, row, keys=("change", "seed"))
-    Console(width=120).print(recipe_table({**header, "rows": rows}), highlight=False)
 
+    def make(base: TrainConfig, change: str, seed: int) -> Change:
+        config = run_of_change(arguments, base, change, seed)
+        if change == FIRST:
+            return config, {}, []
+        teacher = load_bundle(run_of_change(arguments, base, FIRST, seed).run_dir)[0]
+        return config, {"temperature": arguments.temperature}, [SoftTargets(teacher, arguments.temperature)]
 
-def _run(base: TrainConfig, change: str, seed: int, arguments: argparse.Namespace) -> TrainConfig:
-    name, model = f"{arguments.network}-{change}", NETWORKS[arguments.network]
-    return replace(run_of(base, name, model, seed, arguments.runs, arguments.root), overwrite=True, seed=seed)
+    train_changes(arguments, (FIRST, SECOND), make)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,13 @@ Everything else is as in accuracy.py: the package's own ``fit``, one order of th
 after the last epoch, the test split never read. What is in the result file already is not trained again.
 """
 
-import argparse
-import logging
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from networks import NETWORKS
-from result_files import RESULTS, run_main
-from rich.console import Console
-from rows import header_of, put_row, read_rows, refuse_missing_data, with_length
-from table_scores import recipe_table
-from training import accuracy_scores, run_of, train
+from recipe_rows import Change, recipe_parser, run_of_change, train_changes
+from result_files import run_main
 
 from segnext_pafpn.training.config import TrainConfig
-from segnext_pafpn.training.load_config import load_config
 
 RECIPES: dict[str, dict[str, Any]] = {  # settings by their names on the command line
     "as shipped": {},
@@ -52,37 +44,15 @@ RECIPES: dict[str, dict[str, Any]] = {  # settings by their names on the command
 
 def main() -> None:
     """Train what is missing in the result file, then print all of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="camvid-cpu", help="a shipped configuration, or a path")
-    parser.add_argument("--root", required=True, help="folder of the data set")
-    parser.add_argument("--network", default="PAFPNeXt elanext_tiny", choices=list(NETWORKS), metavar="NAME")
+    parser = recipe_parser(__doc__, "recipe", network="PAFPNeXt elanext_tiny", precision="bf16-mixed")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(RECIPES), help="the named recipes")
-    parser.add_argument("--epochs", type=int, default=13)
-    parser.add_argument("--precision", default="bf16-mixed")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--runs", default="runs/benchmark", help="where the runs lie")
-    parser.add_argument("--out", type=Path, help="result file; default results/CONFIG-recipe.json")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    base = with_length(load_config(arguments.config), arguments.epochs, arguments.precision)
-    base = replace(base, trainer=replace(base.trainer, check_val_every_n_epoch=base.trainer.max_epochs))
-    out = arguments.out or RESULTS / f"{Path(arguments.config).stem}-recipe.json"
-    header = {**header_of("recipe", base), "network": arguments.network}
-    refuse_missing_data(base.data, arguments.root)
-    rows = read_rows(out, header["recipe"])
-    done = {(row["change"], row["seed"]) for row in rows}
-    for seed in arguments.seeds:
-        for change in arguments.only or RECIPES:
-            if (change, seed) in done:
-                continue
-            logging.info(f"{change}, seed {seed}")
-            changed = with_settings(base, RECIPES[change])
-            model = NETWORKS[arguments.network]
-            config = run_of(changed, f"{arguments.network}-{change}", model, seed, arguments.runs, arguments.root)
-            keys = {"change": change, "settings": RECIPES[change], "seed": seed}
-            row = train(replace(config, overwrite=True, seed=seed), keys, accuracy_scores)
-            rows = put_row(out, header, row, keys=("change", "seed"))
-    Console(width=120).print(recipe_table({**header, "rows": rows}), highlight=False)
+
+    def make(base: TrainConfig, change: str, seed: int) -> Change:
+        settings = RECIPES[change]
+        return run_of_change(arguments, with_settings(base, settings), change, seed), settings, []
+
+    train_changes(arguments, arguments.only or RECIPES, make)
 
 
 def with_settings(config: TrainConfig, settings: dict[str, Any]) -> TrainConfig:

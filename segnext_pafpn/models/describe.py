@@ -1,6 +1,4 @@
-"""What an image must go through before a network, and its logits behind it, in words for those who do without this
-package.
-"""
+"""What an image goes through before a network, and its logits behind it, for those who do without this package."""
 
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
