@@ -31,7 +31,12 @@ def describe_environment(device: str = "auto") -> dict:
 
 
 def _commit() -> str:
-    """The commit; with a + where files differ from it, other than results, which a benchmark itself writes."""
+    """The commit; with a + where files differ from it, other than results, which a benchmark itself writes.
+
+    For a copy of the files without their history, such as on a lent machine, BENCHMARK_COMMIT says it.
+    """
+    if given := os.environ.get("BENCHMARK_COMMIT"):
+        return given
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)benchmarks/results")
     return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 

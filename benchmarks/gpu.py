@@ -10,12 +10,13 @@ Nothing is fetched from the network. Each part writes JSON into the folder ``--o
 
 ``accuracy`` trains from scratch by ``camvid-gpu.yaml``; every choice is made on val. ``--minutes`` are counted from the
 start; then what is under way is stopped as by Ctrl-C, and the next call goes on from its last whole epoch. Networks run
-one after another, or ``--parallel`` so many at a time on the one GPU. ``--test`` scores the test split of the rows that
-are complete, no row twice.
+one after another, or ``--parallel`` so many at a time on the one GPU, which share the cores for reading. ``--test``
+scores the test split of the rows that are complete, no row twice.
 """
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -135,7 +136,7 @@ def _start(job: tuple[str, int], arguments: argparse.Namespace, out: Path) -> su
     name, seed = job
     words = [sys.executable, FOLDER / "gpu_train.py", "--network", name, "--seed", seed, "--config", arguments.config]
     words += ["--root", arguments.root, "--runs", arguments.runs, "--out", out]
-    words += ["--command", given_command()]
+    words += ["--command", given_command(), "--workers", max(1, os.cpu_count() // arguments.parallel - 1)]
     words += ["--epochs", arguments.epochs] if arguments.epochs is not None else []
     words += ["--test"] if arguments.test else []
     with _log(job, arguments).open("a") as log:

@@ -26,8 +26,10 @@ from segnext_pafpn.training.load_config import load_config
 
 NETWORKS = named(
     "PAFPNeXt elanext_tiny",
+    "PAFPNeXt elanext_nano",
     "PAFPNeXt elanext_small",
     "DeepLabV3Plus resnet18",
+    "FPN resnet18",
     "DeepLabV3Plus resnet50",
     "FPN resnet34",
     "Unet resnet34",
@@ -48,6 +50,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--workers", type=int, help="processes that read and augment; default the configuration's")
     parser.add_argument("--test", action="store_true", help="score the test split in place of training")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--command", default=given_command(), help="to be filed; default this one")
@@ -57,6 +60,8 @@ def main() -> int:
     base = base_config(arguments.config, arguments.epochs)
     name, seed = arguments.network, arguments.seed
     config = replace(run_of(base, name, NETWORKS[name], seed, arguments.runs, arguments.root), seed=seed)
+    if arguments.workers is not None:
+        config = replace(config, data=replace(config.data, num_workers=arguments.workers))
     keys = {"network": name, "seed": seed}
     try:
         if arguments.test:

@@ -22,7 +22,7 @@ from networks import named
 from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
-from roofline import H100_GBPS, H100_TFLOPS, measure_floor
+from roofline import H100_GBPS, H100_TFLOPS, Floor, measure_floor
 from speed_paths import CLASSES, INFERENCE, TRAINING, Unavailable
 
 from segnext_pafpn.models.factory import build_model
@@ -74,6 +74,7 @@ def _measure(arguments: argparse.Namespace, batch: int, threads: int) -> list[di
     width, height = arguments.size
     device = torch.device(arguments.device)
     cases: list[tuple[dict, Callable[[], object] | None]] = []
+    floors: dict[tuple[str, str], Floor] = {}
     for name, job, path, prepare in _cases(arguments):
         row = {"network": name, "job": job, "path": path, "batch": batch, "threads": threads, "size": arguments.size}
         torch.manual_seed(0)
@@ -81,7 +82,9 @@ def _measure(arguments: argparse.Namespace, batch: int, threads: int) -> list[di
         image = torch.randn(batch, 3, height, width, device=device)
         row["million_parameters"] = round(sum(p.numel() for p in network.parameters()) / 1e6, 2)
         try:
-            floor = measure_floor(network, image, job == "train", arguments.tflops, arguments.gbps)
+            if (name, job) not in floors:
+                floors[name, job] = measure_floor(network, image, job == "train", arguments.tflops, arguments.gbps)
+            floor = floors[name, job]
             row["gflop"] = round(floor.gflop, 2)
             run = prepare(network, image)
             run()  # compiles, chooses algorithms

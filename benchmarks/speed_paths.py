@@ -147,7 +147,7 @@ def _compile(network: nn.Module) -> nn.Module:
         raise Unavailable("torch.compile needs a C++ compiler here")
     # All networks of smp share one forward(), which dynamo would compile for eight of them, and run the rest eagerly.
     torch._dynamo.config.cache_size_limit = 1000
-    return torch.compile(network, mode="max-autotune-no-cudagraphs" if torch.cuda.is_available() else None)
+    return torch.compile(network)
 
 
 TRAINING = {

@@ -102,6 +102,32 @@ def layers_table(result: dict) -> str:
     return f"{caption}\n\n" + markdown(["layer or network", *columns], lines)
 
 
+def profile_table(result: dict) -> str:
+    """Milliseconds of a step, and what share of the device's time each kind of operation takes."""
+    parts = [
+        f"Batch of {result['batch']} at {_size(result)}, mean of {result['steps']} steps. "
+        f"{measured_on(result['environment'])}"
+    ]
+    for path, rows in grouped(result["rows"], "path").items():
+        rows = [row for row in rows if "ms" in row]
+        kinds = sorted({kind for row in rows for kind in row["kinds_ms"]}, key=lambda k: -_most(rows, k))
+        head = ["network", "ms / step", "device busy: ms", *(kind for kind in kinds if _most(rows, kind) >= 0.02)]
+        lines = [
+            [row["network"], f"{row['ms']:.1f}", f"{row['busy_ms']:.1f}", *(_share(row, kind) for kind in head[3:])]
+            for row in rows
+        ]
+        parts += [f"{path}; share of the device's busy time:", markdown(head, lines)]
+    return "\n\n".join(parts)
+
+
+def _most(rows: list[dict], kind: str) -> float:
+    return max(row["kinds_ms"].get(kind, 0) / row["busy_ms"] for row in rows)
+
+
+def _share(row: dict, kind: str) -> str:
+    return f"{100 * row['kinds_ms'].get(kind, 0) / row['busy_ms']:.0f} %"
+
+
 def check_table(result: dict) -> str:
     """Seconds and pairs a second."""
     lines = [[row["way"], f"{row['seconds']:.2f}", f"{row['pairs_per_second']:.0f}"] for row in result["rows"]]
@@ -169,6 +195,7 @@ RATES: dict[str, Callable[[dict], str]] = {
     "loader": loader_table,
     "metric": metric_table,
     "layers": layers_table,
+    "profile": profile_table,
     "check": check_table,
     "volumes": volumes_table,
     "fast-path": fast_path_table,
