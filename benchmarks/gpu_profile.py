@@ -19,7 +19,7 @@ from environment import describe_environment
 from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from speed import NETWORKS
-from speed_paths import CLASSES, INFERENCE, TRAINING
+from speed_paths import CLASSES, INFERENCE, TRAINING, Unavailable
 from table_rates import profile_table
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
@@ -58,7 +58,7 @@ def main() -> None:
             image = torch.randn(arguments.batch, 3, height, width, device=arguments.device)
             try:
                 run = {**TRAINING, **INFERENCE}[path](network, image)
-            except RuntimeError as reason:
+            except Unavailable as reason:
                 rows.append({"network": name, "path": path, "not_measured": str(reason)})
                 continue
             rows.append({"network": name, "path": path, **measure(run, arguments.device, arguments.steps)})

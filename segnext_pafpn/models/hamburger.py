@@ -39,9 +39,8 @@ class NMF2D(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` of values >= 0 to its approximation of the same shape; float32 inside, or finer."""
-        device = x.device.type
         # meta tensors, on which sizes and operations are counted, know no autocast
-        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             matrix = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))
             return self._approximate(matrix).to(x.dtype).view(x.shape)
 

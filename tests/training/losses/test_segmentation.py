@@ -186,7 +186,7 @@ def test_every_loss_and_gradient_on_cuda_is_that_of_the_cpu_and_the_same_each_ti
     torch.use_deterministic_algorithms(True)
     try:
         for device in ("cpu", "cuda", "cuda"):
-            given = logits.to(device).requires_grad_()
+            given = logits.to(device, copy=True).requires_grad_()
             loss.to(device)(given, target.to(device)).backward()
             gradients.append(given.grad.cpu())
     finally:
