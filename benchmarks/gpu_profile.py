@@ -28,11 +28,12 @@ from segnext_pafpn.models.factory import build_model
 
 KINDS = {  # by the name of the operation; the first that is found in it
     "optimizer": r"_fused_adam|_foreach|optimizer",
-    "batch norm": r"batch_norm|bn_",
-    "attention and matrix products": r"::(add)?mm|bmm|matmul|linear|attention",
+    "norms": r"batch_norm|group_norm|layer_norm",
+    "matrix products": r"::(add)?mm|bmm|matmul|::linear|attention",
     "activations": r"gelu|relu|silu|sigmoid|softmax",
     "resizing": r"upsample|interpolate|avg_pool|max_pool",
     "loss": r"nll_loss|cross_entropy",
+    "biases and sums": r"::add|::sum",
     "copies and casts": r"copy_|::cat|::to|clone|contiguous",
     "compiled": r"triton",
 }

@@ -15,7 +15,7 @@ from segnext_pafpn.data.focus import class_odds
 from segnext_pafpn.data.pairs import FilePairs, Pairs
 from segnext_pafpn.data.readers import Sample
 from segnext_pafpn.data.source import DataSource
-from segnext_pafpn.data.transforms import Transform, eval_transform, train_transform, use_one_thread
+from segnext_pafpn.data.transforms import Transform, eval_transform, train_transform
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.track import Track, untracked
 
@@ -147,7 +147,6 @@ def build_loader(
         dataset,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        worker_init_fn=use_one_thread,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else each epoch would draw from the generator that training draws from
         sampler=sampler,

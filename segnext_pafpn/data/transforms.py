@@ -113,11 +113,6 @@ def _color_jitter(strength: float) -> A.ColorJitter:
     return A.ColorJitter(brightness=around_one, contrast=around_one, saturation=around_one, hue=(-hue, hue), p=0.8)
 
 
-def use_one_thread(worker: int) -> None:
-    """OpenCV would start as many threads in each worker of a loader as there are cores; a worker has one."""
-    cv2.setNumThreads(1)
-
-
 def eval_transform(image_size: tuple[int, int] | None = None) -> A.Compose:
     """Resize (optional) and nothing else."""
     return A.Compose(_resize(image_size))

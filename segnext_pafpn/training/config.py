@@ -34,7 +34,11 @@ class TrainerConfig:
         sync_batchnorm: share BatchNorm's statistics between GPUs.
         deterministic: refuse operations that are not reproducible.
         channels_last: memory layout of images and weights; faster on GPUs and often on CPUs.
+        benchmark: try cuDNN's algorithms at the first batch of each size and take the fastest, which takes networks of
+            many different convolutions a minute; else it takes those that it expects to be fast.
         compile: compile the network with torch.compile.
+        cuda_graphs: record the first training step and replay it: on one GPU a small network, or a small batch, trains
+            faster, since its kernels need not be launched one by one.
     """
 
     accelerator: str = "auto"
@@ -53,7 +57,9 @@ class TrainerConfig:
     sync_batchnorm: bool = True
     deterministic: bool = False
     channels_last: bool = False
+    benchmark: bool = False
     compile: bool = False
+    cuda_graphs: bool = False
 
 
 def check_seed(seed: int) -> None:
@@ -92,6 +98,16 @@ def check_trainer(config: TrainerConfig) -> None:
     clip = config.gradient_clip_val
     if clip is not None and not 0 < clip < float("inf"):
         raise UserError(f"trainer.gradient_clip_val: found {clip}, expected more than 0, or null for no clipping.")
+    if config.deterministic and config.benchmark:
+        raise UserError("trainer: deterministic and benchmark exclude each other. Set one of them to false.")
+    if config.cuda_graphs:
+        for key, value in (("compile", False), ("accumulate_grad_batches", 1), ("devices", 1), ("num_nodes", 1)):
+            if getattr(config, key) != value:
+                found = str(getattr(config, key)).lower()
+                raise UserError(
+                    f"trainer.cuda_graphs: does not go with trainer.{key}: {found}. Set it to false, or {key} to "
+                    f"{str(value).lower()}."
+                )
     if config.max_epochs == config.max_steps == -1:
         raise UserError("trainer: max_epochs and max_steps are both -1, so the run would never end. Set one of them.")
 

@@ -24,6 +24,7 @@ from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochLine, EpochSeed, NonFiniteLossGuard
 from segnext_pafpn.training.checkpoints import WholeCheckpoints
 from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_trainer
+from segnext_pafpn.training.graphs import CudaGraphs
 from segnext_pafpn.training.optim import EMAWeights
 from segnext_pafpn.training.progress import EpochBar, ProgressLines
 
@@ -70,7 +71,7 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
             log_every_n_steps=config.log_every_n_steps,
             sync_batchnorm=config.sync_batchnorm and on_gpu and (config.devices, config.num_nodes) != (1, 1),
             deterministic=config.deterministic,
-            benchmark=not config.deterministic,
+            benchmark=config.benchmark,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             enable_model_summary=False,
@@ -126,6 +127,8 @@ def build_callbacks(
     terminal = sys.stdout.isatty()
     if terminal:
         callbacks.append(EpochBar(refresh_rate=5, leave=False))
+    if config.trainer.cuda_graphs:
+        callbacks.append(CudaGraphs())
     if config.optim.ema_decay is not None:
         callbacks.append(EMAWeights(config.optim.ema_decay))
     best = ModelCheckpoint(

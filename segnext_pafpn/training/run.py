@@ -24,6 +24,7 @@ from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.evaluate import Result, build_module, score
 from segnext_pafpn.training.folder import fit_to_best, found_from_anywhere, prepare_folder, remove_stale_scores
+from segnext_pafpn.training.graphs import refuse_unrecordable
 from segnext_pafpn.training.measure import balance_classes, settle_intensity, train_split
 from segnext_pafpn.training.misfit import refuse_misfit, refuse_other_mode
 from segnext_pafpn.training.module import SegmentationModule
@@ -77,6 +78,7 @@ def fit(
         refuse_other_network(start, module)
     own = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing)]
     trainer = build_trainer(config.trainer, [*own, *callbacks], root=config.run_dir)
+    refuse_unrecordable(config.trainer, trainer, model)
     data.trainer = trainer
     per_epoch, steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))
     warmup = warmup_of(config.optim, steps)  # refuses, too

@@ -16,6 +16,7 @@ from segnext_pafpn.models.classifier import build_classifier
 from segnext_pafpn.models.pretrained import ENCODER_FILE, find_encoder, load_encoder, save_encoder
 from segnext_pafpn.training.engine import build_callbacks, build_trainer, is_first_process, planned_steps
 from segnext_pafpn.training.folder import fit_to_best, prepare_folder
+from segnext_pafpn.training.graphs import refuse_unrecordable
 from segnext_pafpn.training.optim import warmup_line
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from segnext_pafpn.training.pretrain.images import ImageFolderDataModule
@@ -57,6 +58,7 @@ def pretrain(config: PretrainConfig, start: ResumePoint | None = None) -> Pretra
     per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
     warmup, asked = warmup_of(config.optim, per_epoch, total), config.optim.warmup_epochs * per_epoch
     module = _build_module(config, data, trainer, per_epoch, warmup, from_weights=start is None)
+    refuse_unrecordable(config.trainer, trainer, module.model)
     if start is not None:
         refuse_other_network(start, module)
     prepare_folder(config, resume=start is not None)

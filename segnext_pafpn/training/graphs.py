@@ -1,0 +1,64 @@
+"""Training steps recorded once and replayed: for networks whose kernels a GPU runs faster than it gets them."""
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from segnext_pafpn.errors import UserError
+from segnext_pafpn.training.config import TrainerConfig
+
+
+def refuse_unrecordable(config: TrainerConfig, trainer: L.Trainer, network: nn.Module) -> None:
+    """Refuse a device without graphs, and a network of which training runs more than ``forward``.
+
+    Raises:
+        UserError: if ``config`` asks for a recorded step.
+    """
+    device = trainer.strategy.root_device.type
+    if config.cuda_graphs and device != "cuda":
+        raise UserError(f"trainer.cuda_graphs: is for a CUDA device, and the run trains on {device}. Set it to false.")
+    if config.cuda_graphs and len(getattr(network, "auxiliary_heads", ())):
+        raise UserError("trainer.cuda_graphs: a network with auxiliary heads cannot be recorded. Set it to false.")
+
+
+class CudaGraphs(Callback):
+    """Records the network's forward and backward pass at the first batch, and replays them at the others.
+
+    A pass of a small network is some thousand short kernels, and launching them takes the host longer than running them
+    takes the GPU. A recorded pass is one launch. It takes batches of one size, which those of training are; whatever is
+    evaluated goes the usual way.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        network = pl_module.model
+        plain = network.forward
+
+        def forward(x: torch.Tensor) -> torch.Tensor:
+            if not (network.training and torch.is_grad_enabled()):
+                return plain(x)
+            del network.forward
+            _record(network, x)
+            return network(x)
+
+        network.forward = forward
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.model.__dict__.pop("forward", None)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self.on_train_end(trainer, pl_module)
+
+
+def _record(network: nn.Module, x: torch.Tensor) -> None:
+    """Put a ``forward`` into the network that replays, for training mode and batches like ``x``; no state changes."""
+    buffers = [buffer.clone() for buffer in network.buffers()]  # statistics, which the passes before it move
+    on = torch.is_autocast_enabled("cuda")
+    try:
+        with torch.autocast("cuda", dtype=torch.get_autocast_dtype("cuda"), enabled=on, cache_enabled=False):
+            torch.cuda.make_graphed_callables(network, (torch.zeros_like(x),), allow_unused_input=True)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"trainer.cuda_graphs: the network cannot be recorded ({reason}). Set it to false.") from error
+    for buffer, before in zip(network.buffers(), buffers, strict=True):
+        buffer.copy_(before)
