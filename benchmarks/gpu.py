@@ -191,7 +191,7 @@ def cuda(arguments: argparse.Namespace, deadline: Deadline) -> None:
 
 
 def _cuda_tests() -> dict:
-    """How many tests that name a CUDA device as their need passed, failed and were skipped, and the failed ones."""
+    """How many tests that name a CUDA device as their need passed, failed and were skipped, and why those failed."""
     root = FOLDER.parent
     files = sorted(path for path in (root / "tests").rglob("test_*.py") if '"needs a CUDA device"' in path.read_text())
     with tempfile.TemporaryDirectory() as folder:
@@ -201,12 +201,14 @@ def _cuda_tests() -> dict:
         if not report.is_file():
             raise SystemExit(f"pytest: {(result.stderr or result.stdout).strip().splitlines()[-1]}")
         cases = list(ElementTree.parse(report).iter("testcase"))
-    outcomes = {"passed": [], "failed": [], "skipped": []}
+    counts, failed = {"passed": 0, "failed": 0, "skipped": 0}, {}
     for case in cases:
-        tags = {child.tag for child in case}
-        kind = "failed" if tags & {"failure", "error"} else "skipped" if "skipped" in tags else "passed"
-        outcomes[kind].append(f"{case.get('classname')}.{case.get('name')}")
-    return {"counts": {kind: len(names) for kind, names in outcomes.items()}, "failed": outcomes["failed"]}
+        said = {child.tag: child.get("message", "") for child in case}
+        kind = "failed" if said.keys() & {"failure", "error"} else "skipped" if "skipped" in said else "passed"
+        counts[kind] += 1
+        if kind == "failed":
+            failed[f"{case.get('classname')}.{case.get('name')}"] = said.get("failure", said.get("error"))
+    return {"counts": counts, "failed": failed}
 
 
 def _script(name: str, words: list[str], deadline: Deadline) -> dict | str:

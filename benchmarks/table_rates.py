@@ -1,5 +1,6 @@
 """Markdown tables of what was timed: speed, floor, loader, metric, check, volumes, quickstart."""
 
+import re
 from collections.abc import Callable
 
 from table_parts import grouped, markdown, measured_on
@@ -103,29 +104,33 @@ def layers_table(result: dict) -> str:
 
 
 def profile_table(result: dict) -> str:
-    """Milliseconds of a step, and what share of the device's time each kind of operation takes."""
+    """Milliseconds of a step and of the device's work in it, and the operations that take most of that."""
     parts = [
         f"Batch of {result['batch']} at {_size(result)}, mean of {result['steps']} steps. "
         f"{measured_on(result['environment'])}"
     ]
     for path, rows in grouped(result["rows"], "path").items():
-        rows = [row for row in rows if "ms" in row]
-        kinds = sorted({kind for row in rows for kind in row["kinds_ms"]}, key=lambda k: -_most(rows, k))
-        head = ["network", "ms / step", "device busy: ms", *(kind for kind in kinds if _most(rows, kind) >= 0.02)]
-        lines = [
-            [row["network"], f"{row['ms']:.1f}", f"{row['busy_ms']:.1f}", *(_share(row, kind) for kind in head[3:])]
-            for row in rows
-        ]
-        parts += [f"{path}; share of the device's busy time:", markdown(head, lines)]
+        steps, operations = [], []
+        for row in rows:
+            if "not_measured" in row:
+                steps.append([row["network"], row["not_measured"], "-", "-", "-"])
+                continue
+            kinds = [f"{kind} {100 * ms / row['busy_ms']:.0f} %" for kind, ms in row["kinds_ms"].items()]
+            times = [f"{row['ms']:.1f}", f"{row['busy_ms']:.1f}"]
+            steps.append([row["network"], *times, row["kernels"], "; ".join(kinds[:9])])
+            for event in row["longest"][:5]:
+                share = f"{100 * event['ms'] / row['busy_ms']:.1f} %"
+                name, calls = event["operation"].removeprefix("aten::"), f"{event['calls']:g}"
+                operations.append([row["network"], name, _shapes(event), calls, f"{event['ms']:.2f}", share])
+        head = ["network", "ms / step", "device busy: ms", "kernels", "of the busy time"]
+        parts += [f"{path}:", markdown(head, steps)]
+        parts.append(markdown(["network", "operation", "tensors", "calls", "ms", "of the busy time"], operations))
     return "\n\n".join(parts)
 
 
-def _most(rows: list[dict], kind: str) -> float:
-    return max(row["kinds_ms"].get(kind, 0) / row["busy_ms"] for row in rows)
-
-
-def _share(row: dict, kind: str) -> str:
-    return f"{100 * row['kinds_ms'].get(kind, 0) / row['busy_ms']:.0f} %"
+def _shapes(event: dict) -> str:
+    """Of the tensors, without empty ones, which are scalars and options."""
+    return ", ".join("x".join(shape.split(", ")) for shape in re.findall(r"\[(\d[\d, ]+)\]", event["shapes"])[:3])
 
 
 def check_table(result: dict) -> str:

@@ -1,5 +1,7 @@
 """Speed beside the floor, which is counted right."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -82,3 +84,41 @@ def test_layers_of_ours_are_timed_beside_pytorchs(run, monkeypatch):
         "inference, PAFPNeXt elanext_nano",
     ] * 4
     assert all(row["ours_ms"] > 0 and row["pytorch_ms"] > 0 for row in rows)
+
+
+def test_a_profile_tells_kinds_of_operations_apart(run):
+    from table_kinds import KINDS
+
+    options = ["--device", "cpu", "--size", 64, 32, "--batch", 1, "--steps", 1]
+    paths = ["--paths", "eager float32", "fused channels_last float32"]
+    result = run("gpu_profile", *options, "--only", "PAFPNeXt elanext_nano", "FPN resnet18", *paths)
+    ours, peer, fused, unfused = result["rows"]
+    assert unfused["not_measured"] == "has no fuse()" and "not_measured" not in fused
+    kinds = ours["kinds_ms"]
+    assert sum(kinds.values()) == pytest.approx(ours["busy_ms"], abs=0.02)
+    assert {"dense convolutions, forward", "depthwise convolutions, forward", "norms", "resizing"} <= kinds.keys()
+    assert not any("depthwise" in kind or "matrix" in kind for kind in peer["kinds_ms"])
+    table = KINDS["profile"](result)
+    assert "| PAFPNeXt elanext_nano | " in table and "| FPN resnet18 | has no fuse() | - | - | - |" in table
+    assert re.search(r"\| PAFPNeXt elanext_nano \| \w+ \| \d+x\d+", table)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "kind"),
+    [
+        ("aten::cudnn_convolution", [[2, 8, 9, 9], [8, 1, 7, 7], []], "depthwise convolutions, forward"),
+        ("aten::cudnn_convolution", [[2, 8, 9, 9], [16, 8, 1, 1], []], "1x1 convolutions, forward"),
+        ("aten::convolution_backward", [[2, 8, 9, 9], [2, 8, 9, 9], [8, 1, 7, 7]], "depthwise convolutions, backward"),
+        ("aten::convolution_backward", [[2, 8, 9, 9], [2, 3, 18, 18], [8, 3, 3, 3]], "dense convolutions, backward"),
+        ("aten::upsample_bilinear2d_backward", [], "resizing"),
+        ("aten::addmm", [], "matrix products"),
+        ("aten::native_group_norm", [], "norms"),
+        ("aten::add_", [], "biases and sums"),
+        ("aten::_fused_adamw_", [], "optimizer"),
+        ("aten::abs", [], "others"),
+    ],
+)
+def test_operations_are_counted_by_kind(name, shapes, kind):
+    from gpu_profile import kind_of
+
+    assert kind_of(name, shapes) == kind

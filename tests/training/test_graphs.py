@@ -66,7 +66,9 @@ def test_a_training_that_ends_leaves_the_network_as_it_was():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", [None, torch.bfloat16])
-def test_recorded_steps_on_cuda_are_those_that_are_launched(precision):
+def test_recorded_steps_on_cuda_are_those_that_are_launched(precision, monkeypatch):
+    """Rounding moves the fourth loss by a hundredth in TF32, which is off here; another batch moves it by a tenth."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     torch.manual_seed(0)
     config = ModelConfig(encoder_name="elanext_nano", options={"head_dropout": 0.0})
     plain = build_model(config, 3).cuda().train()
@@ -86,7 +88,7 @@ def test_recorded_steps_on_cuda_are_those_that_are_launched(precision):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             losses[network].append(loss.item())
-    tolerance = {"atol": 1e-3, "rtol": 1e-3} if precision is None else {"atol": 3e-2, "rtol": 3e-2}
+    tolerance = {"atol": 5e-3, "rtol": 5e-3} if precision is None else {"atol": 3e-2, "rtol": 3e-2}
     torch.testing.assert_close(losses[recorded], losses[plain], **tolerance)
     torch.testing.assert_close(list(recorded.buffers()), list(plain.buffers()), **tolerance)
     image = torch.randn(1, 3, 32, 40, device="cuda")  # of another size, in evaluation
