@@ -25,9 +25,14 @@ def padded_logits(run: Callable[[torch.Tensor], Logits], x: torch.Tensor, stride
     """
     height, width = x.shape[-2:]
     if stride > 1:
-        x = F.pad(x, [0, -width % stride, 0, -height % stride], mode="replicate")
+        x = F.pad(x, [0, _missing(width, stride), 0, _missing(height, stride)], mode="replicate")
     logits = run(x)
     return (logits[0] if isinstance(logits, tuple) else logits)[..., :height, :width]
+
+
+def _missing(side: int, stride: int) -> int:
+    """To the next multiple. Python's ``-side % stride`` is none of what torch.compile takes for sizes that change."""
+    return (side + stride - 1) // stride * stride - side
 
 
 class AnySizeModel(SegmentationModel):
@@ -59,7 +64,7 @@ class AnySizeModel(SegmentationModel):
     def _margin(self, x: torch.Tensor) -> tuple[int, int]:
         """Rows and columns missing to multiples of the encoder's stride."""
         stride = int(self.encoder.output_stride)  # TorchScript makes a float of smp's property
-        return -x.shape[-2] % stride, -x.shape[-1] % stride
+        return _missing(x.shape[-2], stride), _missing(x.shape[-1], stride)
 
     def _pad(self, x: torch.Tensor) -> torch.Tensor:
         bottom, right = self._margin(x)
