@@ -31,6 +31,13 @@ def _stability(run: dict) -> str:
     return f"{run['last_loss']:.2f}{left_out}"
 
 
+def cuda_tests_table(result: dict) -> str:
+    """How many tests passed on the device, and which did not."""
+    counts = ", ".join(f"{number} {kind}" for kind, number in result["counts"].items())
+    names = "".join(f"\n- `{name}`" for name in result["failed"])
+    return f"Tests that need a CUDA device: {counts}. {measured_on(result['environment'])}" + (names and f"\n{names}")
+
+
 def scaling_table(result: dict) -> str:
     """A small table for each axis, in the order of measuring."""
     tables = {"pictures": _pictures_table, "processes": _processes_table}
@@ -85,5 +92,6 @@ KINDS: dict[str, Callable[[dict], str]] = {
     **SIDES,
     **RATES,
     "stability": stability_table,
+    "cuda-tests": cuda_tests_table,
     "scaling": scaling_table,
 }

@@ -113,17 +113,14 @@ def profile_table(result: dict) -> str:
         steps, operations = [], []
         for row in rows:
             if "not_measured" in row:
-                steps.append([row["network"], row["not_measured"], "-", "-", "-"])
+                steps.append([row["network"], row["not_measured"], "-", "-"])
                 continue
-            kinds = [f"{kind} {100 * ms / row['busy_ms']:.0f} %" for kind, ms in row["kinds_ms"].items()]
-            times = [f"{row['ms']:.1f}", f"{row['busy_ms']:.1f}"]
-            steps.append([row["network"], *times, row["kernels"], "; ".join(kinds[:9])])
+            steps.append([row["network"], f"{row['ms']:.1f}", f"{row['busy_ms']:.1f}", row["kernels"]])
             for event in row["longest"][:5]:
                 share = f"{100 * event['ms'] / row['busy_ms']:.1f} %"
                 name, calls = event["operation"].removeprefix("aten::"), f"{event['calls']:g}"
                 operations.append([row["network"], name, _shapes(event), calls, f"{event['ms']:.2f}", share])
-        head = ["network", "ms / step", "device busy: ms", "kernels", "of the busy time"]
-        parts += [f"{path}:", markdown(head, steps)]
+        parts += [f"{path}:", markdown(["network", "ms / step", "device busy: ms", "kernels"], steps)]
         parts.append(markdown(["network", "operation", "tensors", "calls", "ms", "of the busy time"], operations))
     return "\n\n".join(parts)
 

@@ -14,7 +14,7 @@ from rich.progress import track as rich_track
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import near_folder
-from segnext_pafpn.training.config import run_folder
+from segnext_pafpn.training.config_file import run_folder
 
 if TYPE_CHECKING:  # it would import torch, which not every command needs
     from segnext_pafpn.data.check import Cause

@@ -8,7 +8,8 @@ from typing import TypeVar
 from segnext_pafpn.arguments import as_config, parse
 from segnext_pafpn.commands.common import build_parser, config_of, say, value_of
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.training.config import RunConfig, check_trainer, read_config, run_folder, run_kind
+from segnext_pafpn.training.config import RunConfig, check_trainer
+from segnext_pafpn.training.config_file import read_config, run_folder, run_kind
 
 _Config = TypeVar("_Config", bound=RunConfig)
 _RESUME = (

@@ -31,7 +31,7 @@ def padded_logits(run: Callable[[torch.Tensor], Logits], x: torch.Tensor, stride
 
 
 def _missing(side: int, stride: int) -> int:
-    """To the next multiple. Python's ``-side % stride`` is none of what torch.compile takes for sizes that change."""
+    """To the next multiple. torch.compile cannot generate code for ``-side % stride`` where sizes change."""
     return (side + stride - 1) // stride * stride - side
 
 

@@ -1,13 +1,10 @@
 """Everything a run is made from. The YAML files of ``configs/`` hold these fields."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-
-import yaml
 
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.files import write_atomic
 from segnext_pafpn.inference.config import PRECISIONS
 from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training.loss_config import LossConfig
@@ -37,8 +34,8 @@ class TrainerConfig:
         benchmark: try cuDNN's algorithms at the first batch of each size and take the fastest, which takes networks of
             many different convolutions a minute; else it takes those that it expects to be fast.
         compile: compile the network with torch.compile.
-        cuda_graphs: record the first training step and replay it: on one GPU a small network, or a small batch, trains
-            faster, since its kernels need not be launched one by one.
+        cuda_graphs: record the first step of the network and replay it, so that its kernels need not be launched one
+            by one; for small networks, or batches, on one GPU. Experimental: its speed has not been measured yet.
     """
 
     accelerator: str = "auto"
@@ -99,14 +96,14 @@ def check_trainer(config: TrainerConfig) -> None:
     if clip is not None and not 0 < clip < float("inf"):
         raise UserError(f"trainer.gradient_clip_val: found {clip}, expected more than 0, or null for no clipping.")
     if config.deterministic and config.benchmark:
-        raise UserError("trainer: deterministic and benchmark exclude each other. Set one of them to false.")
+        raise UserError("trainer.benchmark: does not go with trainer.deterministic: true. Set one of the two to false.")
     if config.cuda_graphs:
         for key, value in (("compile", False), ("accumulate_grad_batches", 1), ("devices", 1), ("num_nodes", 1)):
             if getattr(config, key) != value:
-                found = str(getattr(config, key)).lower()
+                found, needed = str(getattr(config, key)).lower(), str(value).lower()
                 raise UserError(
-                    f"trainer.cuda_graphs: does not go with trainer.{key}: {found}. Set it to false, or {key} to "
-                    f"{str(value).lower()}."
+                    f"trainer.cuda_graphs: does not go with trainer.{key}: {found}. Set trainer.cuda_graphs to false, "
+                    f"or trainer.{key} to {needed}."
                 )
     if config.max_epochs == config.max_steps == -1:
         raise UserError("trainer: max_epochs and max_steps are both -1, so the run would never end. Set one of them.")
@@ -215,55 +212,3 @@ class TrainConfig(RunConfig):
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-
-
-def save_config(config: RunConfig, path: Path) -> None:
-    """Write the resolved configuration as a YAML that ``--config`` reads again."""
-    with write_atomic(path) as temporary:
-        temporary.write_text(
-            yaml.safe_dump(plain_values(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-
-
-def read_config(path: Path) -> dict:
-    """What :func:`save_config` wrote into a run's folder.
-
-    Raises:
-        UserError: naming the file, if it is missing or damaged.
-    """
-    restore = "Restore it from a copy, or write it anew from the settings that the run was started with."
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise UserError(f"{path}: is not a readable configuration ({reason}). {restore}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
-        found = "nothing" if content is None else repr(content)[:40]
-        raise UserError(f"{path}: expected the settings of a run, data among them, found {found}. {restore}")
-    return content
-
-
-def run_kind(config: dict) -> str:
-    """The command that made the run of this ``config.yaml``: train or pretrain."""
-    return "train" if "card" in config["data"] else "pretrain"
-
-
-def plain_values(config: RunConfig) -> dict:
-    """The configuration as YAML holds it."""
-    return _plain(asdict(config))
-
-
-def _plain(value: object) -> object:
-    """Tuples to lists, all the way down: YAML's safe form has no tuples."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def run_folder(path: str | Path) -> Path:
-    """The folder of the run whose folder, or whose ``model/``, is ``path``; a run may be called ``model``, too."""
-    path = Path(path)
-    is_bundle = path.name == "model" and not (path / "config.yaml").is_file()
-    return path.parent if is_bundle else path

@@ -18,7 +18,8 @@ from segnext_pafpn.evaluation.scores import Scores
 from segnext_pafpn.models.bundle import load_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.models.tta import find_views
-from segnext_pafpn.training.config import OptimConfig, TrainerConfig, run_folder
+from segnext_pafpn.training.config import OptimConfig, TrainerConfig
+from segnext_pafpn.training.config_file import run_folder
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.fields import FieldScores, build_metrics, write_fields
 from segnext_pafpn.training.folder import is_runs_own

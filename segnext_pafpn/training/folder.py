@@ -18,7 +18,8 @@ from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder
 from segnext_pafpn.training.checkpoints import read_checkpoint
-from segnext_pafpn.training.config import RunConfig, read_config, save_config
+from segnext_pafpn.training.config import RunConfig
+from segnext_pafpn.training.config_file import read_config, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 from segnext_pafpn.training.resume import ResumePoint
 

@@ -1,5 +1,7 @@
 """Training steps recorded once and replayed: for networks whose kernels a GPU runs faster than it gets them."""
 
+import inspect
+
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -25,9 +27,10 @@ def refuse_unrecordable(config: TrainerConfig, trainer: L.Trainer, network: nn.M
 class CudaGraphs(Callback):
     """Records the network's forward and backward pass at the first batch, and replays them at the others.
 
-    A pass of a small network is some thousand short kernels, and launching them takes the host longer than running them
-    takes the GPU. A recorded pass is one launch. It takes batches of one size, which those of training are; whatever is
-    evaluated goes the usual way.
+    A pass of a small network is some thousand short kernels, and launching them can take the host longer than running
+    them takes the GPU. A recorded pass is one launch. It takes batches of one size, which those of training are;
+    whatever is evaluated goes the usual way. A copy of the network that is made meanwhile replays the passes of the
+    original.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -51,14 +54,30 @@ class CudaGraphs(Callback):
 
 
 def _record(network: nn.Module, x: torch.Tensor) -> None:
-    """Put a ``forward`` into the network that replays, for training mode and batches like ``x``; no state changes."""
-    buffers = [buffer.clone() for buffer in network.buffers()]  # statistics, which the passes before it move
+    """Put a ``forward`` into the network that replays, for training mode and batches like ``x``.
+
+    The passes that this takes leave no trace in statistics and random generators.
+    """
+    buffers = [buffer.clone() for buffer in network.buffers()]
+    record, options = torch.cuda.make_graphed_callables, {"allow_unused_input": True}
+    if "capture_error_mode" in inspect.signature(record).parameters:  # other threads, which pin batches, go on
+        options["capture_error_mode"] = "thread_local"
     on = torch.is_autocast_enabled("cuda")
+    autocast = torch.autocast("cuda", dtype=torch.get_autocast_dtype("cuda"), enabled=on, cache_enabled=False)
     try:
-        with torch.autocast("cuda", dtype=torch.get_autocast_dtype("cuda"), enabled=on, cache_enabled=False):
-            torch.cuda.make_graphed_callables(network, (torch.zeros_like(x),), allow_unused_input=True)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+        with torch.random.fork_rng(devices=[x.device]), autocast:
+            record(network, (torch.zeros_like(x),), **options)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        reason = str(_first_of(error)).strip().splitlines()[0]
         raise UserError(f"trainer.cuda_graphs: the network cannot be recorded ({reason}). Set it to false.") from error
     for buffer, before in zip(network.buffers(), buffers, strict=True):
         buffer.copy_(before)
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """What went wrong first: the end of a recording that failed fails, too."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error

@@ -16,7 +16,8 @@ from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
 from segnext_pafpn.training.checkpoints import read_checkpoint
-from segnext_pafpn.training.config import RunConfig, TrainConfig, plain_values, read_config
+from segnext_pafpn.training.config import RunConfig, TrainConfig
+from segnext_pafpn.training.config_file import plain_values, read_config
 from segnext_pafpn.training.loss_config import Balance
 
 _NOTE = "segnext_pafpn"  # in a checkpoint: the images and classes that it is for

@@ -18,7 +18,8 @@ from segnext_pafpn.ids import IGNORE_INDEX
 from segnext_pafpn.models.bundle import bundle_folder, save_preprocessing
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.training.callbacks import BatchGatherer
-from segnext_pafpn.training.config import TrainerConfig, run_folder
+from segnext_pafpn.training.config import TrainerConfig
+from segnext_pafpn.training.config_file import run_folder
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.evaluate import EvalLoader, open_run
 

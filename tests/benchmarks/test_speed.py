@@ -99,7 +99,7 @@ def test_a_profile_tells_kinds_of_operations_apart(run):
     assert {"dense convolutions, forward", "depthwise convolutions, forward", "norms", "resizing"} <= kinds.keys()
     assert not any("depthwise" in kind or "matrix" in kind for kind in peer["kinds_ms"])
     table = KINDS["profile"](result)
-    assert "| PAFPNeXt elanext_nano | " in table and "| FPN resnet18 | has no fuse() | - | - | - |" in table
+    assert "| PAFPNeXt elanext_nano | " in table and "| FPN resnet18 | has no fuse() | - | - |" in table
     assert re.search(r"\| PAFPNeXt elanext_nano \| \w+ \| \d+x\d+", table)
 
 

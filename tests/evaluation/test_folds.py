@@ -21,7 +21,7 @@ from segnext_pafpn.evaluation.folds import cross_validate, fold_tables, fold_val
 from segnext_pafpn.evaluation.per_image import ImageMatrices, save_images
 from segnext_pafpn.evaluation.scores import scores_from_matrix
 from segnext_pafpn.files import write_json
-from segnext_pafpn.training.config import save_config
+from segnext_pafpn.training.config_file import save_config
 from segnext_pafpn.training.pretrain.config import PretrainConfig
 from tests.conftest import error_of
 

@@ -7,7 +7,8 @@ import yaml
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.config import DataConfig
-from segnext_pafpn.training.config import TrainConfig, run_folder, save_config
+from segnext_pafpn.training.config import TrainConfig
+from segnext_pafpn.training.config_file import run_folder, save_config
 from segnext_pafpn.training.folder import absolute_card, is_runs_own
 from tests.conftest import error_of, write_dataset
 from tests.training.small_runs import two_steps
