@@ -37,7 +37,13 @@ from table_kinds import KINDS
 FOLDER = Path(__file__).resolve().parent
 GRACE = 60.0  # seconds that a stopped process has to end by itself
 SPEED = {  # cheap paths first: what the time does not suffice for is missing, not spoilt
-    "eager": ["train eager float32", "train channels_last bfloat16", "eager float32", "fused channels_last bfloat16"],
+    "eager": [
+        "train channels_last bfloat16",
+        "channels_last bfloat16",
+        "fused channels_last bfloat16",
+        "train eager float32",
+        "eager float32",
+    ],
     "compiled": [
         "train compiled channels_last bfloat16",
         "compiled channels_last bfloat16",

@@ -159,6 +159,7 @@ TRAINING = {
 INFERENCE = {
     "eager float32": _predict(),
     "channels_last float32": _predict(channels_last=True),
+    "channels_last bfloat16": _predict(torch.bfloat16, channels_last=True),
     "fused channels_last float32": _predict(channels_last=True, fused=True),
     "fused channels_last bfloat16": _predict(torch.bfloat16, channels_last=True, fused=True),
     "compiled channels_last float32": _predict(channels_last=True, fused=True, compiled=True),
