@@ -18,6 +18,7 @@ import torch
 from environment import describe_environment
 from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
+from sides import wait
 from speed import NETWORKS
 from speed_paths import CLASSES, INFERENCE, TRAINING, Unavailable
 from table_rates import profile_table
@@ -114,8 +115,7 @@ def _seconds(run: Callable[[], object], device: str, steps: int) -> float:
     start = time.perf_counter()
     for _ in range(steps):
         run()
-    if device == "cuda":
-        torch.cuda.synchronize()
+    wait(torch.device(device))
     return (time.perf_counter() - start) / steps
 
 

@@ -23,6 +23,7 @@ from result_files import RESULTS, given_command, run_main, write_result
 from rich.console import Console
 from rich.table import Table
 from roofline import H100_GBPS, H100_TFLOPS, Floor, measure_floor
+from sides import wait
 from speed_paths import CLASSES, INFERENCE, TRAINING, Unavailable
 
 from segnext_pafpn.models.factory import build_model
@@ -117,20 +118,15 @@ def _time(run: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call; on a GPU, of as many calls as take 50 ms, so that the clock's grain does not show."""
     calls = 1
     while True:
-        _wait(device)
+        wait(device)
         start = time.perf_counter()
         for _ in range(calls):
             run()
-        _wait(device)
+        wait(device)
         seconds = time.perf_counter() - start
         if device.type == "cpu" or seconds > 0.05:
             return seconds / calls
         calls *= 4
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _peak_memory(run: Callable[[], object], device: torch.device) -> int | None:

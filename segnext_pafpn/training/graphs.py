@@ -62,15 +62,16 @@ def _record(network: nn.Module, x: torch.Tensor) -> None:
     record, options = torch.cuda.make_graphed_callables, {"allow_unused_input": True}
     if "capture_error_mode" in inspect.signature(record).parameters:  # other threads, which pin batches, go on
         options["capture_error_mode"] = "thread_local"
-    on = torch.is_autocast_enabled("cuda")
-    autocast = torch.autocast("cuda", dtype=torch.get_autocast_dtype("cuda"), enabled=on, cache_enabled=False)
+    dtype, enabled = torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda")
+    autocast = torch.autocast("cuda", dtype=dtype, enabled=enabled, cache_enabled=False)  # a cast is part of the pass
     try:
         with torch.random.fork_rng(devices=[x.device]), autocast:
             record(network, (torch.zeros_like(x),), **options)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError) as error:
-        reason = str(_first_of(error)).strip().splitlines()[0]
+        first = _first_of(error)
+        reason = (str(first).strip() or type(first).__name__).splitlines()[0]
         raise UserError(f"trainer.cuda_graphs: the network cannot be recorded ({reason}). Set it to false.") from error
     for buffer, before in zip(network.buffers(), buffers, strict=True):
         buffer.copy_(before)
