@@ -16,6 +16,7 @@ from pathlib import Path
 from segnext_pafpn.errors import UserError, nearest
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}  # to write names of files, which may be in another encoding
 
 
 def cannot_write(path: Path | str, error: OSError) -> UserError:
@@ -153,12 +154,12 @@ def write_json(content: Mapping | Sequence, path: Path) -> None:
     """Write what JSON can hold, NaN excepted, whole or not at all."""
     with write_atomic(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", **UTF8)
 
 
 def write_csv(path: Path, header: Iterable[object], rows: Iterable[Iterable[object]]) -> None:
     """Write a table, whole or not at all; None makes an empty cell."""
-    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with write_atomic(path) as temporary, temporary.open("w", newline="", **UTF8) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -4,7 +4,7 @@ from typing import Any
 
 IGNORE_INDEX = 255  # a pixel that does not count
 MAX_ID = 65535  # in mask files
-IGNORED_ID = MAX_ID  # what readers give to pixels that are not to count; 255 may be a class in mask files
+IGNORED_ID = MAX_ID + 1  # what readers give to pixels that are not to count; in files every id may be a class
 
 
 def is_whole(value: Any, high: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segnext_pafpn.files import write_atomic
+from segnext_pafpn.files import UTF8, write_atomic
 
 Color = tuple[int, int, int]
 
@@ -67,7 +67,7 @@ def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     )
     with write_atomic(path) as temporary:
-        temporary.write_text(head + "\n".join(parts) + "\n</body>\n</html>\n", encoding="utf-8")
+        temporary.write_text(head + "\n".join(parts) + "\n</body>\n</html>\n", **UTF8)
 
 
 def heading(text: str, level: int = 2) -> str:

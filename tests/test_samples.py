@@ -54,6 +54,21 @@ def test_the_data_set_itself_is_not_written_into(dataset, capsys):
     assert {path: path.read_bytes() for path in dataset.rglob("*.png")} == before
 
 
+def test_links_of_a_data_set_are_not_replaced(dataset, tmp_path, capsys):
+    (tmp_path / "store").mkdir()
+    for path in [*dataset.glob("masks/val/*.png"), *dataset.glob("images/val/*.png")]:
+        stored = path.rename(tmp_path / f"store/{path.parts[-3]}-{path.name}")
+        path.symlink_to(stored)
+    for split in ("masks", "images"):
+        (dataset / split / "val").rename(dataset / "val")
+        (dataset / split).rename(dataset / f"old-{split}")
+        (dataset / "val").rename(dataset / split)
+    card = write_card(dataset, layout={"reader": "folder", "images": "images", "masks": "masks"})
+    line = error_of(capsys, "samples", "--data", card, "--split", "train", "-o", dataset)
+    assert f"{dataset}: holds the data set itself" in line
+    assert all(path.is_symlink() for path in dataset.glob("masks/*.png"))
+
+
 def test_slices_of_volumes_are_pictures_for_the_eye_and_called_so(tmp_path, capsys):
     nnunet(tmp_path / "data", cases=5)
     assert main(["samples", "--data", str(tmp_path / "data"), "--count", "2", "-o", str(tmp_path / "s")]) == 0

@@ -110,9 +110,10 @@ def _refuse_own_folder(chosen: Sequence[Sample], folder: Path) -> None:
     """The data set itself must not be written into."""
     taken = [(folder / name).resolve() for name in ("images", "masks")]
     for sample in chosen:
-        masks = (sample.mask, *(path for _, path in sample.class_masks))
+        masks = (sample.mask, sample.valid, *(path for _, path in sample.class_masks))
         for path in (*_files(sample), *(path for path in masks if path is not None)):
-            if any(below in path.resolve().parents for below in taken):
+            places = (*path.resolve().parents, *(path.parent.resolve() / path.name).parents)  # it may be a link
+            if any(below in places for below in taken):
                 raise UserError(f"{folder}: holds the data set itself ({path}). Choose another folder with --output.")
 
 

@@ -18,7 +18,7 @@ class LabelMap:
 
     def __init__(self, card: Card):
         self.multi_label = card.multi_label
-        self.table = np.full(65536, UNKNOWN, dtype=np.uint8)
+        self.table = np.full(IGNORED_ID + 1, UNKNOWN, dtype=np.uint8)
         self.table[[IGNORE_INDEX, IGNORED_ID]] = IGNORE_INDEX
         self.table[list(card.ignore)] = IGNORE_INDEX
         for index, row in enumerate(card.classes):

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from segnext_pafpn.evaluation.score_table import ABSENT, percent, percent_text
 from segnext_pafpn.evaluation.scores import Scores
-from segnext_pafpn.files import write_atomic, write_csv
+from segnext_pafpn.files import UTF8, write_atomic, write_csv
 
 COLUMNS = ("name", "IoU", "Dice", "accuracy", "truth_pixels")
 
@@ -82,7 +82,7 @@ def write_scores(
     text = json.dumps({**extra, **report}, indent=2, ensure_ascii=False, allow_nan=False, default=os.fspath)
 
     with write_atomic(Path(directory) / f"{stem}.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", **UTF8)
     mean_row = ("mean", means["mIoU"], means["mDice"], means["mAcc"], None)
     write_csv(Path(directory) / f"{stem}.csv", COLUMNS, [*(row.values() for row in rows), mean_row])
 

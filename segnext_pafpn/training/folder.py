@@ -14,6 +14,7 @@ from torch import nn
 from segnext_pafpn.data.card import is_yaml, load_card, shipped_card
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
+from segnext_pafpn.data.readers import Sample
 from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder
@@ -71,14 +72,20 @@ def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int
     own = read_config(config)["data"]
     if is_runs_own(folder, data.config) and split == own["val_split"]:
         return 0
-    if absolute_card(own["card"]) != absolute_card(data.config.card):
-        return 0
     try:
-        source = DataSource(DataConfig(card=own["card"], root=data.config.root, layout=own.get("layout", {})))
-        trained = {sample.label for sample in source.samples(own["train_split"])}
+        root = own["root"] if os.path.isdir(own["root"] or "") else data.config.root
+        source = DataSource(DataConfig(card=own["card"], root=root, layout=own.get("layout", {})))
+        trained = {_identity(sample, own["card"]) for sample in source.samples(own["train_split"])}
     except UserError:  # the training pictures need not be where a test split is scored
         return 0
-    return sum(sample.label in trained for sample in data.samples(split))
+    return sum(_identity(sample, data.config.card) in trained for sample in data.samples(split))
+
+
+def _identity(sample: Sample, card: str) -> tuple[str, str | int | None]:
+    """What a sample is, by whatever card and from whatever folder it is read."""
+    if sample.image is None:
+        return absolute_card(card), sample.name
+    return os.path.realpath(sample.image), sample.slice
 
 
 def remove_stale_scores(folder: Path, stem: str) -> None:

@@ -3,12 +3,14 @@
 import json
 import sys
 
+import numpy as np
+import pycocotools.mask
 import pytest
 
 from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
-from tests.data.layouts import build
+from tests.data.layouts import SIZE, build
 from tests.data.problems import only
 
 
@@ -41,6 +43,12 @@ def test_run_lengths_that_do_not_fit(tmp_path, text, words):
     only(rle_problems(tmp_path, text), "train.csv", words)
 
 
+def packed(height, width):
+    """COCO's packed run lengths of a mask of that size."""
+    mask = np.random.default_rng(0).integers(0, 2, (height, width), dtype=np.uint8)
+    return pycocotools.mask.encode(np.asfortranarray(mask))["counts"].decode()
+
+
 def coco_problems(tmp_path, change):
     card = build("coco", tmp_path)
     path = tmp_path / "coco/annotations/train.json"
@@ -66,6 +74,14 @@ def coco_problems(tmp_path, change):
             "run lengths of 11 pixels, expected 2240",
         ),
         (lambda c: c["annotations"][2]["segmentation"].update(size=[9, 9]), "run lengths of 9x9 pixels"),
+        (
+            lambda c: c["annotations"][2]["segmentation"].update(counts=packed(SIZE[0], SIZE[1] - 7)),
+            "run lengths of 1960 pixels, expected 2240",
+        ),
+        (
+            lambda c: c["annotations"][2]["segmentation"].update(counts=packed(*SIZE)[:-1] + "X"),
+            "run lengths that are cut short",
+        ),
         (lambda c: c["annotations"][0].update(image_id=77), "its image 77 is not among the images"),
         (lambda c: c["annotations"][0].update(category_id=77), "its category 77 is not among the categories"),
         (

@@ -43,6 +43,22 @@ def test_a_path_of_windows_tells_folders_apart(folder):
     assert listed(folder, b"b\\1.png\r\n", recursive=True) == (["b/1"], [])
 
 
+def test_a_line_does_not_take_a_picture_of_another_folder_or_another_number(folder):
+    photo(folder / "i/a/1.png", seed=0)
+    save(folder / "m/a/1.png", blocks(0, [0, 1]))
+    for name in ("s_0", "s_0.5"):
+        photo(folder / f"i/{name}.png", seed=0)
+        save(folder / f"m/{name}.png", blocks(0, [0, 1]))
+    names, found = listed(folder, b"c/1\ns_0.7\ns_0.5\na/1.nii.gz\n.\n", recursive=True)
+    assert names == ["s_0.5", "a/1"]
+    assert [line.split("'")[1] for line in found] == ["c/1", "s_0.7", "."]
+
+
+def test_a_share_that_leaves_a_split_empty_is_told(folder):
+    with pytest.raises(UserError, match=r"val_fraction 0.05 and test_fraction 0 of 6 pictures leave 'val' empty"):
+        build_reader(load_card_of(folder), layout={"val_fraction": 0.05}).list_samples("val")
+
+
 def test_names_with_spaces_and_umlauts_are_found(folder):
     for name in ("Bild 1 ä", "Bild 2"):
         photo(folder / f"i/{name}.png", seed=0)

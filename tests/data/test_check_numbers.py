@@ -13,7 +13,8 @@ from segnext_pafpn.data.check.page import write_check_page
 from segnext_pafpn.data.check.table import volume_rows
 from segnext_pafpn.data.readers import build_reader
 from tests.conftest import write_card
-from tests.data.layouts import build
+from tests.data.layouts import SIZE, blocks, build, photo, save
+from tests.data.problems import TWO, checked_card, only
 from tests.data.scans import scans
 from tests.data.volumes import SHAPE, affine, intensities, labels, save_nifti
 from tests.strict_html import read_page
@@ -118,3 +119,46 @@ def test_pictures_have_no_row_of_volumes_and_stacks_without_spacing_say_unknown(
     found, _ = checked(load_card(str(scans(tmp_path / "stacks", ending=".npy"))))
     assert [row[1] for row in volume_rows(found.splits)] == ["2", "12", "unknown"]
     assert check_values(found)["splits"][0]["volumes"]["spacing_mm"] is None
+
+
+def test_a_picture_without_any_of_several_labels_counts_like_the_others(tmp_path):
+    for i in range(4):
+        photo(tmp_path / f"images/{i}.png", seed=i)
+        for k, name in enumerate(("disc", "cup")):
+            save(tmp_path / f"masks/{i}_{name}.png", np.uint8(255) * (blocks(i, [0, 1, 2]) == k + 1) * (i != 1))
+    layout = {"reader": "folder", "images": "images", "masks": "masks", "mask_format": "files"}
+    layout["class_suffixes"] = {"disc": "_disc", "cup": "_cup"}
+    card = write_card(tmp_path, classes=[{"name": "disc"}, {"name": "cup"}], multi_label=True, layout=layout)
+    report = checked_card(card)
+    assert len(report.holds) == report.num_samples == 4 and not report.holds[1].any()
+    assert report.num_labelled == 4 * SIZE[0] * SIZE[1] and report.empty == [f"{tmp_path}/masks/1_disc.png"]
+
+
+def test_the_highest_id_may_be_a_class_beside_pixels_that_do_not_count(tmp_path):
+    for i in range(2):
+        photo(tmp_path / f"images/{i}.png", seed=i)
+        save(tmp_path / f"masks/{i}.png", np.uint16(65535) * blocks(i, [0, 1]).astype(np.uint16))
+        save(tmp_path / f"valid/{i}.png", 100 * blocks(i, [0, 1, 1]))
+    classes = [{"name": "no", "ids": [0]}, {"name": "yes", "ids": [65535]}]
+    layout = {"reader": "folder", "images": "images", "masks": "masks", "valid": "valid"}
+    card = write_card(tmp_path, classes=classes, layout=layout)
+    report = checked_card(card)
+    inside = np.stack([blocks(i, [0, 1, 1]) for i in range(2)]) == 1
+    truth = np.stack([blocks(i, [0, 1]) for i in range(2)])
+    assert report.problems == [] and report.pixels[1] == (inside & (truth == 1)).sum()
+    assert report.pixels[2] == (~inside).sum()
+    only(checked_card(write_card(tmp_path, classes=TWO, layout=layout)).problems[:1], "value 65535 is not in the card")
+
+
+def test_colours_of_a_palette_say_what_two_tones_mean(tmp_path):
+    for i in range(2):
+        photo(tmp_path / f"images/{i}.png", seed=i)
+        tones = blocks(i, [0, 1])
+        mask = Image.fromarray(tones if i else np.uint8(255) * tones, mode="P" if i else "L")
+        if i:
+            mask.putpalette([0, 0, 0, 255, 255, 255])
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / f"masks/{i}.png")
+    layout = {"reader": "folder", "images": "images", "masks": "masks", "mask_format": "binary", "threshold": 127}
+    report = checked_card(write_card(tmp_path, classes=TWO, layout=layout))
+    assert report.pixels[1] == sum((blocks(i, [0, 1]) == 1).sum() for i in range(2)) and not report.empty

@@ -177,5 +177,5 @@ def test_grey_with_alpha_of_16_bits_keeps_two_channels_and_turned_colours_are_re
     content = (tmp_path / "rgb16.png").read_bytes()
     chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
     (tmp_path / "turned.png").write_bytes(content[:33] + chunk + content[33:])
-    with pytest.raises(UserError, match=r"turned.png: colours of 16 bits that are to be turned .*orientation 6"):
+    with pytest.raises(UserError, match=r"turned.png: colours of 16 bits: the picture is to be turned .*orientation 6"):
         read_pixels((tmp_path / "turned.png",))

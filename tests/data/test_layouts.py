@@ -19,7 +19,7 @@ from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from tests.conftest import SMALL_RUN
-from tests.data.layouts import BUILDERS, CARD_OF, NO_CARD, SIZE, blocks, build, isbi2012, make_camvid, shifted
+from tests.data.layouts import BUILDERS, CARD_OF, NO_CARD, SIZE, blocks, build, isbi2012, make_camvid, photo, shifted
 
 COUNTS = {
     "cityscapes": {"train": 4, "val": 2},
@@ -179,6 +179,22 @@ def test_coco_reads_its_packed_run_lengths(tmp_path):
     path.write_text(json.dumps(content))
     sample = reader.list_samples("val").samples[0]
     assert np.array_equal(LabelMap(card)(reader.read_mask(sample)), 2 * expected)
+
+
+def test_coco_finds_the_outlines_of_an_image_by_its_whole_path(tmp_path):
+    card, reader = opened("coco", tmp_path)
+    path = tmp_path / "coco/annotations/val.json"
+    content = json.loads(path.read_text())
+    (tmp_path / "coco/images/val/images").mkdir()
+    photo(tmp_path / "coco/images/val/1.png", seed=0)
+    photo(tmp_path / "coco/images/val/images/1.png", seed=0)
+    for image, name in zip(content["images"], ("./1.png", "images\\1.png"), strict=True):
+        image["file_name"] = name
+    content["annotations"] = [{**content["annotations"][0], "image_id": 1}]
+    path.write_text(json.dumps(content))
+    listing = reader.list_samples("val")
+    assert [sample.name for sample in listing.samples] == ["1", "images/1"] and not listing.problems
+    assert [bool(LabelMap(card)(reader.read_mask(sample)).any()) for sample in listing.samples] == [False, True]
 
 
 def test_run_lengths_go_down_the_columns_from_one(tmp_path):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from segnext_pafpn.data.readers.volume.cache import VolumeCache
 from segnext_pafpn.data.readers.volume.files import read_header, read_volume
+from segnext_pafpn.ids import IGNORED_ID
 from tests.conftest import write_card
 from tests.data.scans import CLASSES, LAYOUT, put_together, reader_of, scans
 from tests.data.volumes import SHAPE, SPACING, intensities, labels, save_nifti, save_stack
@@ -100,7 +101,7 @@ def test_a_file_for_each_class_and_a_valid_region_are_read_from_volumes(tmp_path
     reader = reader_of(card)
     _, masks = put_together(reader, reader.list_samples("val").samples)
     (mask,) = masks.values()
-    assert np.array_equal(mask[:, :20], truth[:, :20]) and (mask[:, 20:] == 65535).all()
+    assert np.array_equal(mask[:, :20], truth[:, :20]) and (mask[:, 20:] == IGNORED_ID).all()
 
 
 def test_what_was_decoded_is_kept_up_to_the_limit_and_the_oldest_goes_first(tmp_path, monkeypatch):

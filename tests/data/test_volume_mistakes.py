@@ -6,8 +6,10 @@ import sys
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 import yaml
 
+from segnext_pafpn.data.readers.volume.files import read_header
 from segnext_pafpn.errors import UserError
 from tests.data.scans import reader_of, scans
 from tests.data.volumes import affine, intensities, labels, save_nifti
@@ -63,6 +65,15 @@ def test_a_file_that_is_cut_short_is_refused_by_name(tmp_path, ending):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     text = problem_of(card)
     assert f"images/p1{ending}: cannot be decoded" in text and "again" in text
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.5, 0.7, 0.9])
+def test_a_compressed_stack_that_is_cut_short_is_not_a_smaller_one(tmp_path, kept):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, intensities(labels(1), 1), photometric="minisblack", compression="zlib")
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(UserError, match=r"a\.tif: cannot be decoded"):
+        read_header(path)
 
 
 def test_a_compressed_file_with_a_damaged_byte_is_refused_by_name(tmp_path):
@@ -169,6 +180,11 @@ def test_volumes_that_do_not_say_how_they_run_are_told_beside_others(tmp_path):
     (warning,) = [line for split in ("train", "val") for line in reader.list_samples(split).warnings]
     assert "1 of 2 volumes do not say how their axes run, others run" in warning
     assert f"{tmp_path}/images/p1.npy. The network may see them" in warning
+
+
+def test_an_affine_that_a_file_does_not_have_gives_no_orientation(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(intensities(labels(1), 1).T, None), tmp_path / "a.nii.gz")
+    assert read_header(tmp_path / "a.nii.gz").orientation == ""
 
 
 def test_an_orientation_that_is_none_is_refused(tmp_path):

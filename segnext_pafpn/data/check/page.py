@@ -95,7 +95,7 @@ def _overview(data: DataReport) -> str:
 def _ids(split: SplitReport, card: Card) -> str:
     ids = ids_in_files(split, card)
     listed = list(map(str, ids[:_IDS])) + ([f"{len(ids) - _IDS} more"] if len(ids) > _IDS else [])
-    if split.raw_ids[IGNORED_ID] and IGNORED_ID not in ids:
+    if split.raw_ids[IGNORED_ID]:
         listed.append("ignored")
     return ", ".join(listed) or "-"
 

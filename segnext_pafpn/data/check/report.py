@@ -41,7 +41,7 @@ class SplitReport:
         pictures: how many pictures hold each class (K,).
         picture_pixels: labelled pixels of the pictures that hold each class (K,).
         holds: which classes each picture that was read holds, (K,) bool, in the order of the listing.
-        raw_ids: pixels of each id as the files have it, (65536,).
+        raw_ids: pixels of each id as the files have it, and last of those that do not count, (65537,).
         sizes: how many pictures have which (height, width).
         slices: how many slices of each volume the split has; empty where pictures are no slices.
         spacings: of the volumes that say it, of slices, rows and columns in millimetres.
@@ -63,7 +63,7 @@ class SplitReport:
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     picture_pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     holds: list[np.ndarray] = field(default_factory=list)
-    raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(65536, dtype=np.int64))
+    raw_ids: np.ndarray = field(default_factory=lambda: np.zeros(IGNORED_ID + 1, dtype=np.int64))
     sizes: Counter = field(default_factory=Counter)
     slices: Counter = field(default_factory=Counter)
     spacings: set[tuple[float, ...]] = field(default_factory=set)
@@ -173,6 +173,4 @@ def ids_in_files(report: SplitReport, card: Card) -> np.ndarray:
     """The ids that were read, ascending, without what readers give to pixels that do not count, and of no layers."""
     if card.multi_label:
         return np.zeros(0, np.int64)
-    ids = np.flatnonzero(report.raw_ids)
-    named = IGNORED_ID in card.ignore or any(IGNORED_ID in row.ids for row in card.classes)
-    return ids if named else ids[ids != IGNORED_ID]
+    return np.flatnonzero(report.raw_ids[:IGNORED_ID])

@@ -1,7 +1,7 @@
 """What can be seen of one pair: its size, its ids, and, where asked for, its pixels' statistics and fingerprints."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -52,7 +52,7 @@ class Details:
 class Finding:
     """One pair.
 
-    ``ids`` are the raw ids in its mask (of layers, the indices of classes) and ``counts`` their pixels; both are empty
+    ``ids`` are the raw ids in its mask (of layers, the indices of classes) and ``counts`` their pixels; both are None
     if it was not read. ``measured`` is of its image's values, where they were asked for.
     """
 
@@ -60,8 +60,8 @@ class Finding:
     problem: str | None = None
     readable: bool = True
     size: tuple[int, int] | None = None
-    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    ids: np.ndarray | None = None
+    counts: np.ndarray | None = None
     details: Details | None = None
     measured: Measured | None = None
 
@@ -103,7 +103,7 @@ def look_at(
 
 
 def count_ids(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different values of a mask (H, W) uint8 or uint16, ascending, and how many pixels have each."""
+    """The different values of a mask (H, W) of an integer type, ascending, and how many pixels have each."""
     if raw.dtype == np.uint8 and raw.size < _EXACT_COUNTS:  # twice as fast as bincount, which widens to int64 first
         bins = cv2.calcHist([raw], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     else:

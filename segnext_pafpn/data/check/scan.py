@@ -90,7 +90,7 @@ def _add(finding: Finding, report: SplitReport, labels: LabelMap) -> None:
             report.unreadable.append(finding.problem)
     if finding.size:
         report.sizes[finding.size] += 1
-    if finding.ids.size:
+    if finding.ids is not None:
         report.raw_ids[finding.ids] += finding.counts
         pixels = np.bincount(labels.table[finding.ids], weights=finding.counts, minlength=256).astype(np.int64)
         held = pixels[: len(report.pictures)] > 0

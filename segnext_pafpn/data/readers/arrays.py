@@ -1,11 +1,10 @@
 """Opening ``.npy`` files."""
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from segnext_pafpn.data.readers.refusals import unreadable
+from segnext_pafpn.data.readers.refusals import DECODE_ERRORS, unreadable
 from segnext_pafpn.errors import UserError
 
 _EXACT_IN_FLOAT32 = 2**24
@@ -36,7 +35,7 @@ def load_array(path: Path, mapped: bool = False) -> np.ndarray:
     """
     try:
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except DECODE_ERRORS as error:
         raise unreadable(path, error, "Is it cut short? Save it again with numpy.save, or leave it out.") from error
     if not isinstance(array, np.ndarray):
         names = ", ".join(array.files[:4])

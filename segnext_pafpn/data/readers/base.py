@@ -144,7 +144,7 @@ class Reader(ABC):
 
     @abstractmethod
     def read_mask(self, sample: Sample) -> np.ndarray:
-        """``(H, W)`` raw ids, uint8 or uint16, as the files have them.
+        """``(H, W)`` raw ids, an integer type, as the files have them; 65536 where a pixel does not count.
 
         Raises:
             UserError: naming a file that cannot be read.

@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,7 @@ class CocoReader(PatternImages):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder. Expected the images of '{split}' there; see the card's layout.")
         path = self.place(self.source_of(split))
-        images: dict[str, str] = {}
-        for file_name in self._outlines(path).sizes:
-            first = images.setdefault(file_name.rsplit(".", 1)[0], str(folder / file_name))
-            if first != str(folder / file_name):
-                raise UserError(f"{path}: the images {Path(first).name} and {file_name} have one name. Rename one.")
-        return dict(sorted(images.items()))
+        return {name: str(folder / file_name) for name, file_name in sorted(self._outlines(path).by_name.items())}
 
     def list_samples(self, split: str) -> Listing:
         images = self.find_images(split)
@@ -94,7 +90,7 @@ class CocoReader(PatternImages):
 
     def read_mask(self, sample: Sample) -> np.ndarray:
         outlines = self._outlines(sample.mask)
-        file_name = next(name for name in _tails(sample.image) if name in outlines.sizes)
+        file_name = outlines.by_name[sample.name]
         height, width = self.size(sample)
         if outlines.sizes[file_name] != (height, width):
             h, w = outlines.sizes[file_name]
@@ -102,7 +98,7 @@ class CocoReader(PatternImages):
                 f"{sample.image}: is {width}x{height}, but {sample.mask} outlines it at {w}x{h} (width x height). "
                 f"They must agree; export one of them again."
             )
-        mask = np.full((height, width), raw_id(self.card, 0), dtype=np.uint16)
+        mask = np.full((height, width), raw_id(self.card, 0), dtype=np.int32)
         paint_largest_first(
             mask,
             (
@@ -151,8 +147,9 @@ class CocoReader(PatternImages):
 
     def _parse(self, content: dict[str, Any], path: Path) -> "_Outlines":
         ids = self._class_ids(content["categories"], path)
-        file_names = {image["id"]: image["file_name"] for image in content["images"]}
-        outlines = _Outlines({image["file_name"]: (image["height"], image["width"]) for image in content["images"]})
+        file_names = {image["id"]: _plain(image["file_name"]) for image in content["images"]}
+        sizes = {_plain(image["file_name"]): (image["height"], image["width"]) for image in content["images"]}
+        outlines = _Outlines(sizes, _by_name(sizes, path))
         for item in content["annotations"]:
             where = f"{path}: annotation {item.get('id')}"
             if item["image_id"] not in file_names:
@@ -188,16 +185,32 @@ class CocoReader(PatternImages):
 
 @dataclass
 class _Outlines:
-    """A COCO file by image: (height, width) and objects by file name; what is wrong with it, by file name."""
+    """A COCO file: sizes (height, width), objects and problems by file name, and file names by picture's name."""
 
     sizes: dict[str, tuple[int, int]]
+    by_name: dict[str, str]
     objects: dict[str, list[dict]] = field(default_factory=lambda: defaultdict(list))
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
+def _plain(file_name: str) -> str:
+    """A JSON's path as the folder's listing writes it: ``./a\\b.png`` is ``a/b.png``."""
+    return PurePosixPath(file_name.replace("\\", "/")).as_posix()
+
+
+def _by_name(file_names: Iterable[str], path: Path) -> dict[str, str]:
+    """File names by what they are without their suffix."""
+    names: dict[str, str] = {}
+    for file_name in file_names:
+        first = names.setdefault(file_name.rsplit(".", 1)[0], file_name)
+        if first != file_name:
+            raise UserError(f"{path}: the images {Path(first).name} and {file_name} have one name. Rename one.")
+    return names
+
+
 def _wrong_shape(shape: Any) -> str | None:
     """What is wrong with an annotation's ``segmentation``."""
-    if isinstance(shape, dict) and {"counts", "size"} <= set(shape):
+    if isinstance(shape, dict) and "size" in shape and isinstance(shape.get("counts"), list | str):
         return None
     if not isinstance(shape, list) or not shape:
         return "its list of polygons is empty. Outline the object, or remove the annotation."
@@ -212,14 +225,32 @@ def _check_runs(shape: dict, size: tuple[int, int]) -> None:
     """Raise ValueError if run lengths are of another picture: pycocotools would read past its end."""
     if tuple(shape["size"]) != size:
         raise ValueError(f"run lengths of {shape['size'][1]}x{shape['size'][0]} pixels")
-    if isinstance(shape["counts"], list) and sum(shape["counts"]) != size[0] * size[1]:
-        raise ValueError(f"run lengths of {sum(shape['counts'])} pixels, expected {size[0] * size[1]}")
+    counts = shape["counts"] if isinstance(shape["counts"], list) else _unpacked(shape["counts"])
+    if sum(counts) != size[0] * size[1] or min(counts) < 0:
+        raise ValueError(f"run lengths of {sum(counts)} pixels, expected {size[0] * size[1]}")
 
 
-def _tails(path: Path) -> list[str]:
-    """The ends of a path, longest first: ``a/b/c``, ``b/c``, ``c``."""
-    parts = path.as_posix().split("/")
-    return ["/".join(parts[i:]) for i in range(len(parts))]
+def _unpacked(text: str) -> list[int]:
+    """COCO's packed run lengths.
+
+    A number is written as characters of five bits each, the lowest first, on top of the character ``0``: bit 32 says
+    that another one follows, bit 16 of the last is the sign. From the fourth on, a number is the difference from the
+    one two before.
+
+    Raises:
+        ValueError: if the text ends inside a number.
+    """
+    codes = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - ord("0")
+    ends = np.flatnonzero(codes & 32 == 0)
+    if not ends.size or ends[-1] + 1 != len(codes):
+        raise ValueError("run lengths that are cut short")
+    starts = np.append(0, ends[:-1] + 1)
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, ends - starts + 1))
+    numbers = np.add.reduceat((codes & 31) << shifts, starts)
+    numbers -= np.where(codes[ends] & 16, np.int64(1) << (shifts[ends] + 5), 0)
+    numbers[1::2] = numbers[1::2].cumsum()
+    numbers[2::2] = numbers[2::2].cumsum()
+    return numbers.tolist()
 
 
 def _mask_api() -> Any:

@@ -1,19 +1,31 @@
 """Decoding image and mask files with Pillow, which refuses truncated files instead of guessing their rest."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from segnext_pafpn.data.readers.arrays import load_array
-from segnext_pafpn.data.readers.refusals import unreadable
+from segnext_pafpn.data.readers.refusals import DECODE_ERRORS, unreadable
 from segnext_pafpn.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
-# struct.error comes from damaged EXIF data.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 _DEEP_RAW_MODES = ("RGB;16", "RGBA;16", "LA;16")
+_WIDTH, _HEIGHT = 256, 257  # TIFF's tags
+
+Image.MAX_IMAGE_PIXELS = 2**31  # Pillow's own limit is below the pictures of slides and of satellites
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Pillow's image, which is not decoded yet."""
+    with Image.open(path) as image:
+        if image.format == "TIFF":
+            image.filename = ""  # else Pillow maps it into memory, and scrambles what an orientation turns on its side
+        yield image
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -30,6 +42,8 @@ def read_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
+            if image.format == "TIFF":  # whose size newer versions of Pillow have turned already
+                width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
             # Pillow decodes a whole PNG before it looks for EXIF data, which may stand behind the pixels.
             headers = image.format == "PNG" and not _has_late_metadata(path)
             exif = Image.Image.getexif(image) if headers else image.getexif()
@@ -49,7 +63,7 @@ def read_rgb(path: Path, source: str = "card") -> np.ndarray:
         UserError: naming a file that is missing, truncated, no image, or deeper than 8 bits.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return as_rgb(image, path, source)
     except UserError:
         raise
@@ -95,21 +109,22 @@ def read_ids(path: Path) -> np.ndarray:
     return _as_ids(mask, path)
 
 
-def read_array(path: Path, mode: str | None = None) -> np.ndarray:
+def read_array(path: Path, mode: str | None = None, palette: bool = True) -> np.ndarray:
     """An image file as Pillow decodes it, upright: ``(H, W)``, or ``(H, W, C)``.
 
     Args:
         mode: Pillow's mode to convert to, such as RGB; None for the file's own.
+        palette: of a file with a palette give the indices, not the colours.
 
     Raises:
         UserError: naming a file that is missing, truncated, no image, or has several pages.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             _refuse_pages(image, path)
             image = ImageOps.exif_transpose(image)
-            if mode is None and image.mode == "1":
-                mode = "L"
+            if mode is None:
+                mode = {"1": "L", "P": None if palette else "RGB"}.get(image.mode)
             return np.asarray(image if mode is None else image.convert(mode))
     except UserError:
         raise

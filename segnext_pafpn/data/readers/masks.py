@@ -12,6 +12,7 @@ from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.ids import IGNORED_ID
 
 MASK_FORMATS = ("index", "rgb", "binary", "files")
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class MaskDecoder:
             _refuse_shared_colors(self.card)
 
     def read(self, sample: Sample) -> np.ndarray:
-        """``(H, W)`` raw ids, uint8 or uint16.
+        """``(H, W)`` raw ids, an integer type.
 
         Raises:
             UserError: naming a file that cannot be read or is not of this format.
@@ -102,7 +103,7 @@ class MaskDecoder:
         if path.suffix.lower() == ".npy":
             values = read_ids(path)
         else:
-            values = read_array(path)
+            values = read_array(path, palette=False)
             if values.ndim == 3 and values.shape[2] == 2:  # grey and alpha
                 values = values[..., 0]
             elif values.ndim == 3:
@@ -133,7 +134,7 @@ class MaskDecoder:
             tones = self._read_tones(path)
             if mask is None:
                 fill = IGNORED_ID if self.background is None else raw_id(self.card, self.background)
-                mask = np.full(tones.shape, fill, dtype=np.uint16)
+                mask = np.full(tones.shape, fill, dtype=np.int32)
             _check_size(path, tones, mask)
             mask[tones] = raw_id(self.card, index)
         return mask
@@ -154,7 +155,7 @@ def raw_id(card: Card, index: int) -> np.uint16:
 
 
 def cut_to_valid(mask: np.ndarray, path: Path) -> np.ndarray:
-    """``mask`` ``(H, W)``, ignored where the file ``path`` is dark.
+    """``mask`` ``(H, W)``, ignored where the file ``path`` is 0; or dark, in a JPEG file, which keeps no sharp edges.
 
     Raises:
         UserError: naming a file that cannot be read or is of another size.
@@ -163,7 +164,8 @@ def cut_to_valid(mask: np.ndarray, path: Path) -> np.ndarray:
     if valid.shape != mask.shape:
         (h, w), (vh, vw) = mask.shape, valid.shape
         raise UserError(f"{path}: the valid region is {vw}x{vh}, its mask {w}x{h} (width x height). They must agree.")
-    return np.where(valid > 127 if valid.max() > 1 else valid > 0, mask.astype(np.uint16), IGNORED_ID)
+    darkest = 127 if path.suffix.lower() in _JPEG_SUFFIXES else 0
+    return np.where(valid > darkest, mask.astype(np.int32), IGNORED_ID)
 
 
 def _pack(rgb: np.ndarray) -> np.ndarray:
@@ -178,7 +180,7 @@ def _color_table(card: Card) -> tuple[np.ndarray, np.ndarray]:
     pairs += [(color, IGNORED_ID) for color in card.ignore_colors]
     codes = _pack(np.array([color for color, _ in pairs], dtype=np.uint8))
     order = np.argsort(codes)
-    return codes[order], np.array([i for _, i in pairs], dtype=np.uint16)[order]
+    return codes[order], np.array([i for _, i in pairs], dtype=np.int32)[order]
 
 
 def _refuse_shared_colors(card: Card) -> None:
@@ -209,4 +211,4 @@ def _describe_color(packed: np.ndarray, strange: np.ndarray, card: Card) -> str:
 def _blame(path: Path) -> str:
     if path.suffix.lower() in (".nii", ".gz", ".npy"):
         return "Was it resampled?"
-    return "JPEG changes values." if path.suffix.lower() in (".jpg", ".jpeg") else "Was it saved as JPEG or resized?"
+    return "JPEG changes values." if path.suffix.lower() in _JPEG_SUFFIXES else "Was it saved as JPEG or resized?"

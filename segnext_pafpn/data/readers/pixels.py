@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segnext_pafpn.data.readers.arrays import load_array, refuse_inexact
-from segnext_pafpn.data.readers.files import DECODE_ERRORS, IMAGE_SUFFIXES, is_deep, is_deep_grey, read_size
-from segnext_pafpn.data.readers.refusals import MissingPackageError, unreadable
+from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, is_deep, is_deep_grey, open_image, read_size
+from segnext_pafpn.data.readers.refusals import DECODE_ERRORS, MissingPackageError, unreadable
 from segnext_pafpn.errors import UserError
 
 PIXEL_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
@@ -70,7 +70,7 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
     if _is_for_tifffile(path):
         return _tiff_pixels(path, channels)
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format in ("GIF", "PNG", "WEBP"):
                 raise UserError(f"{path}: holds {image.n_frames} frames, expected one picture.")
             deep, grey = is_deep(image), is_deep_grey(image)
@@ -90,14 +90,15 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
 def _deep_colors(path: Path, orientation: int) -> np.ndarray:
     """Colours of 16 bits, ``(H, W, 3 or 4)`` RGB or RGBA; OpenCV makes RGBA of grey and alpha, too."""
     if orientation != 1:
-        raise UserError(
-            f"{path}: colours of 16 bits that are to be turned (EXIF orientation {orientation}), expected upright "
-            f"ones. Save it turned."
-        )
+        raise UserError(f"{path}: colours of 16 bits: {_to_be_turned(orientation)}")
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise UserError(f"{path}: cannot be decoded (colours of 16 bits). Save it as TIFF or .npy.")
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def _to_be_turned(orientation: int) -> str:
+    return f"the picture is to be turned (EXIF orientation {orientation}), expected an upright one. Save it turned."
 
 
 def _load_npy(path: Path, mapped: bool = False) -> np.ndarray:
@@ -130,11 +131,14 @@ def _tiff_pixels(path: Path, channels: int | None, header: bool = False) -> np.n
     tifffile = _tifffile(path)
     try:
         with tifffile.TiffFile(path) as file:
+            orientation = file.pages[0].tags.valueof(_ORIENTATION, 1)
             series, *others = file.series
             shape, axes = series.shape, series.axes
             pixels = np.broadcast_to(np.uint8(0), shape) if header else series.asarray()
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, TypeError) as error:
+    except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
+    if orientation != 1:
+        raise UserError(f"{path}: {_to_be_turned(orientation)}")
     if others:
         raise UserError(
             f"{path}: its pages are of {1 + len(others)} sizes or kinds, expected one. Save the right one alone."

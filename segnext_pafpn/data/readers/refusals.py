@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segnext_pafpn.errors import UserError
 
+DECODE_ERRORS = Exception  # for damaged bytes decoders raise anything, TypeError and ZeroDivisionError too
 _BEGINNING = 132  # bytes; DICOM's mark stands at 128
 _REASON = 160  # letters of a decoder's own words
 

@@ -11,6 +11,7 @@ from segnext_pafpn.data.readers.base import Listing, Sample
 from segnext_pafpn.data.readers.masks import raw_id
 from segnext_pafpn.data.readers.pattern_images import PatternImages
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.ids import MAX_ID
 
 _ORDERS = ("column", "row")
 
@@ -129,7 +130,7 @@ class RleReader(PatternImages):
         names = self.card.class_names
         if text in names:
             return int(raw_id(self.card, names.index(text)))
-        if text and text.strip().isdigit() and int(text) < 65536:
+        if text and text.strip().isdigit() and int(text) <= MAX_ID:
             return int(text)
         raise UserError(f"{where}: class '{text}' is neither an id nor a class of the card ({', '.join(names)}).")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from segnext_pafpn.data.readers.volume.files import ANY_SUFFIXES, stem_of, suffix_of
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import read_lines
 
@@ -60,7 +61,7 @@ class Draw:
         """The names of ``split``, sorted.
 
         Raises:
-            UserError: if ``group`` finds no group in a name, or there are fewer groups than folds.
+            UserError: if ``group`` finds no group in a name, there are fewer groups than folds, or the split is empty.
         """
         groups = self.groups(sorted(names))
         order = random.Random(self.seed).sample(sorted(groups), len(groups))
@@ -70,6 +71,11 @@ class Draw:
             val = self._fold(order, groups)
             order = [group for group in order if group not in set(val)]
         chosen = {"train": order, "val": val, "test": test}[split]
+        if names and not chosen:
+            raise UserError(
+                f"layout: val_fraction {self.val_fraction:g} and test_fraction {self.test_fraction:g} of {len(names)} "
+                f"pictures leave '{split}' empty. Change them, or add pictures."
+            )
         return sorted(name for group in chosen for name in groups[group])
 
     def groups(self, names: Sequence[str]) -> dict[str, list[str]]:
@@ -125,7 +131,7 @@ def listed_names(path: Path, files: Mapping[str, str], root: Path) -> tuple[list
     """The names that a list file gives, and a problem for each line that is no picture.
 
     A line is a picture's name, file name or path below the root, with or without its suffix and with or without
-    leading folders; further columns are left out.
+    leading folders; further columns are left out. Where a name has folders, those of the line must not be others.
 
     Args:
         files: the path of every picture by its name.
@@ -166,9 +172,19 @@ def _keys(files: Mapping[str, str], root: Path) -> dict[str, list[str]]:
 
 def _find(line: str, keys: Mapping[str, list[str]]) -> list[str]:
     for text in dict.fromkeys((line, line.split()[0])):
-        base = PurePosixPath(text.replace("\\", "/"))
-        for key in (text, str(base), str(base.with_suffix("")), base.name, base.stem):
+        path = PurePosixPath(text.replace("\\", "/"))
+        stem = path.with_name(stem_of(path)) if path.name and suffix_of(path).lower() in ANY_SUFFIXES else path
+        for key in (text, str(path), str(stem)):
             if key in keys:
                 exact = [name for name in keys[key] if name == key]
                 return exact or keys[key]
+        for key in (path.name, stem.name):
+            if found := [name for name in keys.get(key, ()) if _may_lie_in(stem, name)]:
+                return found
     return []
+
+
+def _may_lie_in(stem: PurePosixPath, name: str) -> bool:
+    """Whether the folders that a line writes down are the last ones of those that a picture's name has."""
+    given, known = reversed(stem.parent.parts), reversed(PurePosixPath(name).parent.parts)
+    return all(a == b for a, b in zip(given, known, strict=False))

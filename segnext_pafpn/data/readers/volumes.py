@@ -249,11 +249,11 @@ class VolumeReader(FolderReader):
         else:
             background = self.decoder.background
             fill = IGNORED_ID if background is None else raw_id(self.card, background)
-            mask = np.full(self.size(sample), fill, np.uint16)
+            mask = np.full(self.size(sample), fill, np.int32)
             for index, path in sample.class_masks:
                 mask[self.decoder.tones(self.voxels.labels(path, sample), path)] = raw_id(self.card, index)
         if sample.valid is not None:
-            return np.where(self.voxels.labels(sample.valid, sample) > 0, mask.astype(np.uint16), IGNORED_ID)
+            return np.where(self.voxels.labels(sample.valid, sample) > 0, mask.astype(np.int32), IGNORED_ID)
         return mask
 
 

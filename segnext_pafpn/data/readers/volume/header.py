@@ -1,8 +1,6 @@
 """What is known of a volume before its voxels are read, and the errors that all formats share."""
 
 import math
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,6 @@ import numpy as np
 from segnext_pafpn.data.readers.refusals import unreadable as refusal
 from segnext_pafpn.errors import UserError
 
-DECODE_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, struct.error)
 KEPT_TYPES = (np.uint8, np.uint16, np.int16, np.float32)  # what values are worked with as; others are copied into one
 _SAME_PLACE = 0.1  # of the smallest side of a voxel: headers are written in single precision and rounded
 

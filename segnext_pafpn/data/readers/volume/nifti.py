@@ -6,13 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from segnext_pafpn.data.readers.refusals import MissingPackageError
-from segnext_pafpn.data.readers.volume.header import (
-    DECODE_ERRORS,
-    VolumeHeader,
-    copied_bytes,
-    unreadable,
-)
+from segnext_pafpn.data.readers.refusals import DECODE_ERRORS, MissingPackageError
+from segnext_pafpn.data.readers.volume.header import VolumeHeader, copied_bytes, unreadable
 from segnext_pafpn.errors import UserError
 
 _MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
@@ -25,6 +20,15 @@ def read_header(path: Path) -> VolumeHeader:
         UserError: naming a file that is no NIfTI file of two or three axes, or nibabel where it is not installed.
     """
     image = load(path)
+    try:
+        return _header(image, path)
+    except UserError:
+        raise
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from error
+
+
+def _header(image: Any, path: Path) -> VolumeHeader:
     i, j, k = _three_axes(image, path)
     header = image.header
     # most programs leave the unit out and mean millimetres
@@ -38,7 +42,7 @@ def read_header(path: Path) -> VolumeHeader:
         (k, j, i),
         spacing=tuple(reversed(zooms)) if known else None,
         affine=np.asarray(image.affine),
-        orientation=_orientation(image.affine),
+        orientation=_orientation(image),
         unpacked_bytes=i * j * k * dtype.itemsize if packed else copied_bytes((i, j, k), dtype),
     )
 
@@ -50,10 +54,12 @@ def read_values(path: Path) -> np.ndarray:
         UserError: naming a file that is missing, cut short, or no NIfTI file of two or three axes.
     """
     image = load(path, whole=True)
-    axes = _three_axes(image, path)
     proxy = image.dataobj
     try:
+        axes = _three_axes(image, path)
         values = proxy.get_unscaled() if _is_plain(proxy) else np.asarray(proxy, dtype=np.float32)
+    except UserError:
+        raise
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
     return values.reshape(axes, order="F").transpose(2, 1, 0)[..., None]
@@ -77,12 +83,7 @@ def load(path: Path, whole: bool = False) -> Any:
             with gzip.open(path) as file:
                 return nibabel.Nifti1Image.from_bytes(file.read())
         return nibabel.Nifti1Image.from_filename(path)
-    except (
-        *DECODE_ERRORS,
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-        nibabel.wrapstruct.WrapStructError,
-    ) as error:
+    except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
 
 
@@ -91,11 +92,12 @@ def _is_plain(proxy: Any) -> bool:
     return proxy.slope == 1 and proxy.inter == 0
 
 
-def _orientation(affine: np.ndarray) -> str:
-    """Empty where the affine is none."""
+def _orientation(image: Any) -> str:
+    """Empty where the affine is none, or the file says by its codes that it has none (nibabel then makes one up)."""
     import nibabel
 
-    codes = nibabel.aff2axcodes(affine) if np.isfinite(affine).all() else (None,)
+    said = image.header["sform_code"] > 0 or image.header["qform_code"] > 0
+    codes = nibabel.aff2axcodes(image.affine) if said and np.isfinite(image.affine).all() else (None,)
     return "" if None in codes else "".join(codes)
 
 

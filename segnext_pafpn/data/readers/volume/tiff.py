@@ -12,19 +12,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from segnext_pafpn.data.readers.refusals import MissingPackageError
-from segnext_pafpn.data.readers.volume.header import (
-    DECODE_ERRORS,
-    VolumeHeader,
-    copied_bytes,
-    unreadable,
-)
+from segnext_pafpn.data.readers.refusals import DECODE_ERRORS, MissingPackageError
+from segnext_pafpn.data.readers.volume.header import VolumeHeader, copied_bytes, unreadable
 from segnext_pafpn.errors import UserError
 
 _MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "inch": 25.4, "nm": 1e-6,
     "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "\\u00b5m": 1e-3, "micrometer": 1e-3,
 }  # fmt: skip
+_SERIOUS = ("page offset", "corrupted", "series failed")  # of tifffile's complaints
 _RESOLUTION_UNITS = {3: 10.0}  # tag 296: centimetre; 2, inch, says how large a picture is to be printed
 
 
@@ -113,8 +109,8 @@ def _open(path: Path) -> Any:
     with ExitStack() as opened:
         try:
             tiff = opened.enter_context(tifffile.TiffFile(path))
-            len(tiff.series)  # finds all pages
-        except (*DECODE_ERRORS, tifffile.TiffFileError) as error:
+            len(tiff.pages), len(tiff.series)  # follows the chain of pages to its end
+        except DECODE_ERRORS as error:
             raise unreadable(path, error) from error
         finally:
             tifffile.logger().removeFilter(complaints)
@@ -125,7 +121,7 @@ def _open(path: Path) -> Any:
 
 
 class _Complaints(logging.Filter):
-    """What tifffile logs of pages that it cannot find, where it goes on with those that it can; of one thread."""
+    """What tifffile logs of pages that it cannot find or put together, where it goes on with others; of one thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +130,7 @@ class _Complaints(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        ours = record.thread == self._thread and ("page offset" in text or "corrupted" in text)
+        ours = record.thread == self._thread and any(words in text for words in _SERIOUS)
         self.found += [text] if ours else []
         return not ours
 
