@@ -73,7 +73,9 @@ def test_the_saved_model_scores_what_the_run_reported(finished):
     assert 100 * best == pytest.approx(reported, abs=1e-3)
 
 
-def test_scores_of_what_the_run_was_trained_on_say_so_and_lie_beside_the_others(finished, tmp_path, caplog):
+def test_scores_of_what_the_run_was_trained_on_say_so_and_lie_beside_the_others(
+    finished, tmp_path, caplog, monkeypatch
+):
     root, run = finished
     copy = shutil.copytree(run, tmp_path / "run")
     before = {path.name: path.read_bytes() for path in copy.glob("metrics_val*")}
@@ -93,6 +95,10 @@ def test_scores_of_what_the_run_was_trained_on_say_so_and_lie_beside_the_others(
     assert "images_trained_on" not in json.loads(evaluate(str(copy), own, "val", trainer).json.read_text())
     assert (copy / "metrics_val.html").stat().st_mtime_ns > written  # anew, as the scores are
     assert json.loads(evaluate(str(copy), own, "train", trainer).json.read_text())["images_trained_on"] == 6
+    shutil.copy(root / "card.yaml", root / "other.yaml")
+    monkeypatch.chdir(root)
+    by_another_card = evaluate(str(copy), replace(own, card="other.yaml"), "train", trainer)
+    assert json.loads(by_another_card.json.read_text())["images_trained_on"] == 6
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
