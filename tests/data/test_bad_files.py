@@ -293,6 +293,7 @@ def test_masks_without_any_foreground_are_a_warning(folder):
     only(check_data(card, [report], []).warnings, "class 'yes' has no pixel, expected id 1 in its masks")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow
 @pytest.mark.parametrize("at", range(4, 120, 5))
 def test_any_damaged_byte_in_a_tiffs_beginning_is_told_or_harmless(tmp_path, at):
     photo(tmp_path / "a.tif", seed=0)

@@ -1,6 +1,7 @@
 """Volumes that have been decoded, kept so that a file is not unpacked again for each of its slices."""
 
 import hashlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -65,7 +66,8 @@ class VolumeCache:
         if path not in self._moments:
             volume = self.get(path, turn=turn)
             mean = volume.mean(axis=(0, 1, 2), dtype=np.float64)
-            deviation = volume.std(axis=(0, 1, 2), dtype=np.float64)
+            squares = sum(((part - mean) ** 2).sum(axis=(0, 1)) for part in volume)  # by slices, for little memory
+            deviation = np.sqrt(squares / math.prod(volume.shape[:3]))
             self._moments[path] = mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
         return self._moments[path]
 
