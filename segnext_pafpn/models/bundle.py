@@ -24,7 +24,7 @@ from segnext_pafpn.models.preprocessing import (
     Preprocessing,
     read_preprocessing,
 )
-from segnext_pafpn.models.refusals import refuse_fused
+from segnext_pafpn.models.refusals import refuse_activation, refuse_fused
 
 CLASSES_FILE = "classes.json"  # in the folder of a run of pretrain
 
@@ -64,8 +64,10 @@ def save_bundle(
 
     Raises:
         RuntimeError: for a fused network.
+        UserError: for one with an activation behind its logits.
     """
     refuse_fused(model)
+    refuse_activation(model)
     with write_folder_atomic(Path(folder)) as temporary:
         try:
             model.save_pretrained(temporary)
@@ -139,7 +141,8 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
     """Read a bundle, in evaluation mode on the CPU; ``path`` is its folder or that of the run that wrote it.
 
     Raises:
-        UserError: naming the file that is missing or broken.
+        UserError: naming the file that is missing or broken, or the folder of a network with an activation behind its
+            logits.
     """
     folder = _find(path)
     preprocessing = read_preprocessing(folder / PREPROCESSING_FILE)
@@ -156,6 +159,7 @@ def load_bundle(path: str | Path) -> tuple[SegmentationModel, Preprocessing]:
             f"{folder}: the model cannot be read: {reason}. Copy the folder again; if the version that trained it had "
             f"another network of this name, use that version, or train again."
         ) from error
+    refuse_activation(model, str(folder))
     if (channels := model.config.get("in_channels", 3)) != preprocessing.channels:
         raise UserError(
             f"{folder}: preprocessing.json is for images of {preprocessing.channels} channels, the network takes "

@@ -20,8 +20,11 @@ def refuse_fused(model: nn.Module) -> None:
         )
 
 
-def refuse_activation(model: nn.Module) -> None:
+def refuse_activation(model: nn.Module, place: str = "model") -> None:
     """Refuse a network of smp's form whose logits go through an activation: they are read, and learned from, as logits.
+
+    Args:
+        place: that the error begins with.
 
     Raises:
         UserError: naming the activation.
@@ -30,6 +33,6 @@ def refuse_activation(model: nn.Module) -> None:
     for part in (part for head in heads if head is not None for part in head.modules()):
         if isinstance(part, Activation) and not isinstance(part.activation, nn.Identity):
             raise UserError(
-                f"model: has the activation {type(part.activation).__name__} behind its logits. Build it with "
+                f"{place}: has the activation {type(part.activation).__name__} behind its logits. Build it with "
                 f"activation=None; what the logits mean is decided later."
             )

@@ -13,6 +13,7 @@ from segnext_pafpn.data.readers.files import read_rgb
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.device import choose_device
+from segnext_pafpn.inference.export import export_model
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_bundle, save_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -248,6 +249,22 @@ def test_a_network_that_gives_no_logits_is_refused(architecture):
         Predictor(model, sized(None))
     labels = {"classes": 2, "activation": "sigmoid"}
     Predictor(architecture("elanext_nano", encoder_weights=None, classes=3, aux_params=labels), sized(None))
+
+
+def test_a_folder_of_a_network_that_gives_no_logits_is_neither_written_nor_read(tmp_path):
+    """Nor predicted with in company, nor exported: of probabilities both would make probabilities once more."""
+    model = PAFPNeXt("elanext_nano", classes=3, activation="sigmoid")
+    with pytest.raises(UserError, match="model: has the activation Sigmoid behind its logits"):
+        save_bundle(model, sized(None), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    runs = [tmp_path / name for name in "ab"]
+    for run in runs:
+        save_bundle(PAFPNeXt("elanext_nano", classes=3), sized(None), run)
+        model.save_pretrained(run)  # as others may have written it
+    words = "a: has the activation Sigmoid behind its logits"
+    for read in (lambda: Predictor.from_checkpoint(runs), lambda: export_model(runs[0], tmp_path / "network.ts")):
+        with pytest.raises(UserError, match=words):
+            read()
 
 
 def test_pictures_and_paths_are_predicted_as_their_arrays(tmp_path, checkpoint, make_image):
