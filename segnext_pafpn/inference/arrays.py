@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from segnext_pafpn.data.readers.files import as_rgb, read_rgb
-from segnext_pafpn.data.readers.pixels import read_pixels
+from segnext_pafpn.data.readers.pixels import as_pixels, read_pixels
 from segnext_pafpn.models.preprocessing import Preprocessing
 
 AnyImage = np.ndarray | Image.Image | str | Path
@@ -24,7 +24,7 @@ def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
     if isinstance(image, str | Path):
         image = read_rgb(Path(image)) if rgb else read_pixels((Path(image),), channels)
     elif isinstance(image, Image.Image):
-        image = as_rgb(image, "the picture", "model") if rgb else np.asarray(ImageOps.exif_transpose(image))
+        image = as_rgb(image, "the picture", "model") if rgb else as_pixels(image, "the picture")
     if not isinstance(image, np.ndarray):
         raise TypeError(f"the image is a {type(image).__name__}, {expected} in a numpy array, a PIL image or a path.")
     is_grey = image.ndim == 2 and (channels == 1 or (rgb and channels == 3))

@@ -1,8 +1,10 @@
 """Predicting images that are not 8-bit RGB."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.inputs import find_inputs, read_input
@@ -59,6 +61,34 @@ def test_another_number_of_channels_is_refused():
         predictor(Intensity(method="zscore", channels=2)).predict(np.zeros((8, 8, 3), np.float32))
     with pytest.raises(ValueError, match="expected uint8"):
         predictor(None).predict(np.zeros((8, 8, 3), np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("L", 1), ("1", 1), ("I;16", 1), ("F", 1), ("P", 3), ("LA", 2), ("RGBA", 4)]
+)
+def test_a_picture_of_pillows_has_the_values_of_its_file(tmp_path, mode, channels):
+    grey = Image.fromarray(RANDOM.integers(0, 256, (12, 20), dtype=np.uint8))
+    colors = Image.fromarray(RANDOM.integers(0, 256, (12, 20, 3), dtype=np.uint8))
+    picture = colors.quantize(16) if mode == "P" else grey.convert(mode)
+    path = tmp_path / f"a.{'tif' if mode == 'F' else 'png'}"
+    picture.save(path)
+    model = predictor(Intensity(method="none", channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels))
+    expected = model.logits(path)
+    values = np.asarray(picture.convert({"1": "L", "P": "RGB"}.get(mode, mode)))
+    assert float(expected.max()) == values.reshape(12, 20, -1)[..., :2].max()
+    with Image.open(path) as opened:
+        assert torch.equal(model.logits(opened), expected)
+
+
+def test_a_picture_of_pillows_that_it_would_cut_to_8_bits_is_refused(tmp_path):
+    """Its mode says RGB; the path and the array keep the 16 bits."""
+    deep = RANDOM.integers(256, 65536, (8, 9, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
+    model = predictor(Intensity(method="none", channels=3, mean=(0.0,) * 3, std=(1.0,) * 3))
+    assert torch.equal(model.logits(tmp_path / "deep.png"), model.logits(deep))
+    words = "the picture: has colours of 16 bits, of which Pillow leaves 8. Give the path of its file"
+    with Image.open(tmp_path / "deep.png") as opened, pytest.raises(UserError, match=words):
+        model.logits(opened)
 
 
 def test_files_of_one_image_are_found_by_their_name(tmp_path):

@@ -84,7 +84,7 @@ def as_rgb(image: Image.Image, name: Path | str, source: str = "card") -> np.nda
         )
         advice = advice if source == "card" else "Convert it to 8 bits, which the model was trained on."
         raise UserError(f"{name}: the image has more than 8 bits per channel, expected 8. {advice}")
-    _refuse_pages(image, name)
+    refuse_pages(image, name)
     return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
@@ -121,7 +121,7 @@ def read_array(path: Path, mode: str | None = None, palette: bool = True) -> np.
     """
     try:
         with open_image(path) as image:
-            _refuse_pages(image, path)
+            refuse_pages(image, path)
             image = ImageOps.exif_transpose(image)
             if mode is None:
                 mode = {"1": "L", "P": None if palette else "RGB"}.get(image.mode)
@@ -154,8 +154,12 @@ def _as_ids(mask: np.ndarray, path: Path) -> np.ndarray:
     raise UserError(f"{path}: the mask holds {mask.dtype} values{span}, expected integers of 0 to 65535.{hint}")
 
 
-def _refuse_pages(image: Image.Image, name: Path | str) -> None:
-    """A stack of pages would lose all but its first without a word; a photograph's MPO preview may."""
+def refuse_pages(image: Image.Image, name: Path | str) -> None:
+    """Refuse a stack, which would lose all pages but its first without a word; a photograph's MPO preview may go.
+
+    Args:
+        name: that the error begins with.
+    """
     pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "GIF", "PNG", "WEBP") else 1
     if pages > 1:
         raise UserError(f"{name}: holds {pages} pages, expected one picture. Save each page as a file of its own.")

@@ -13,7 +13,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segnext_pafpn.data.readers.arrays import load_array, refuse_inexact
-from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, is_deep, is_deep_grey, open_image, read_size
+from segnext_pafpn.data.readers.files import (
+    IMAGE_SUFFIXES,
+    is_deep,
+    is_deep_grey,
+    open_image,
+    read_size,
+    refuse_pages,
+)
 from segnext_pafpn.data.readers.refusals import DECODE_ERRORS, MissingPackageError, unreadable
 from segnext_pafpn.errors import UserError
 
@@ -48,6 +55,21 @@ def read_pixels(paths: tuple[Path, ...], channels: int | None = None) -> np.ndar
     return parts[0] if len(parts) == 1 else _narrow(np.concatenate(parts, axis=2), paths[0])
 
 
+def as_pixels(image: Image.Image, name: str) -> np.ndarray:
+    """The same of a picture of Pillow's, best one that is not loaded yet.
+
+    Args:
+        name: that an error begins with.
+
+    Raises:
+        UserError: for several pages, and for colours of 16 bits, of which Pillow would leave 8.
+    """
+    refuse_pages(image, name)
+    if is_deep(image):
+        raise UserError(f"{name}: has colours of 16 bits, of which Pillow leaves 8. Give the path of its file.")
+    return _decoded(image)
+
+
 def read_pixels_size(path: Path, channels: int | None = None) -> tuple[int, int]:
     """Height and width from the header, as :func:`read_pixels` would return them.
 
@@ -77,14 +99,19 @@ def _read(path: Path, channels: int | None) -> np.ndarray:
             image.load()  # OpenCV reads what is there of a file that was cut off, Pillow refuses it
             if deep:
                 return _deep_colors(path, image.getexif().get(_ORIENTATION, 1))[..., [0, 3] if grey else slice(None)]
-            image = ImageOps.exif_transpose(image)
-            if image.mode not in _KEPT_MODES:
-                image = image.convert("L" if image.mode == "1" else "RGB")
-            return _with_channels(np.asarray(image))
+            return _decoded(image)
     except UserError:
         raise
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from error
+
+
+def _decoded(image: Image.Image) -> np.ndarray:
+    """``(H, W, C)``, upright; the colours of a palette, and 0 and 255 where there is black and white alone."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode not in _KEPT_MODES:
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return _with_channels(np.asarray(image))
 
 
 def _deep_colors(path: Path, orientation: int) -> np.ndarray:
