@@ -116,13 +116,29 @@ class ImageFormat:
             raise UserError(f"{label}: the image has {image.dtype} values, expected 8 bits per channel. {advice}")
         if image.dtype not in IMAGE_TYPES:
             raise ValueError(f"{label}: a reader gave {image.dtype}, expected uint8, uint16, int16 or float32")
-        if image.dtype == np.float32 and not (finite := np.isfinite(image)).all():
-            y, x, channel = np.argwhere(~finite)[0].tolist()
-            raise UserError(
-                f"{label}: {np.count_nonzero(~finite)} values are NaN or infinite (first at x {x}, y {y}, channel "
-                f"{channel + 1}), expected numbers. Replace them, as with numpy.nan_to_num."
-            )
+        refuse_infinite(image, label)
         return image
+
+
+def refuse_infinite(image: np.ndarray, label: str) -> None:
+    """Refuse an image ``(H, W, C)`` with values that are no numbers, or none in float32, with which networks compute.
+
+    Args:
+        label: how a message calls the image.
+
+    Raises:
+        UserError: naming how many there are and the first's place.
+    """
+    if image.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(image.astype(np.float32, copy=False))
+    if not finite.all():
+        y, x, channel = np.argwhere(~finite)[0].tolist()
+        raise UserError(
+            f"{label}: {np.count_nonzero(~finite)} values are NaN or infinite (first at x {x}, y {y}, channel "
+            f"{channel + 1}), expected numbers. Replace them, as with numpy.nan_to_num."
+        )
 
 
 RGB8 = ImageFormat()

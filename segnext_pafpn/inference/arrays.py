@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segnext_pafpn.data.image_format import refuse_infinite
 from segnext_pafpn.data.readers.files import as_rgb, read_rgb
 from segnext_pafpn.data.readers.pixels import as_pixels, read_pixels
 from segnext_pafpn.models.preprocessing import Preprocessing
@@ -17,8 +18,10 @@ def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
 
     Raises:
         TypeError: for what is no image, such as a tensor.
-        ValueError: for an array of another shape or type than the model's images; naming a file that cannot be read.
+        ValueError: for an array of another shape or type than the model's images, or of NaN or infinite values;
+            naming a file that cannot be read.
     """
+    name = str(image) if isinstance(image, str | Path) else "the image"
     channels, rgb = preprocessing.channels, preprocessing.intensity is None
     expected = f"expected {'uint8' if rgb else 'numbers'} (H, W, {channels})"
     if isinstance(image, str | Path):
@@ -37,6 +40,7 @@ def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
             f"the image is {image.dtype} {image.shape}: it has {shaped.shape[2]} channels, the model was trained on "
             f"{channels}.{_advice(shaped, channels)}"
         )
+    refuse_infinite(shaped, name)
     return shaped
 
 

@@ -91,6 +91,20 @@ def test_a_picture_of_pillows_that_it_would_cut_to_8_bits_is_refused(tmp_path):
         model.logits(opened)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+def test_an_image_with_values_that_are_no_numbers_is_refused(tmp_path, value):
+    """Of each such value all logits would be NaN, and the mask background throughout; float32 has no 1e300."""
+    image = RANDOM.normal(size=(8, 9, 2))
+    image[3, 4, 1] = value
+    np.save(tmp_path / "a.npy", image)
+    model = predictor(Intensity(method="zscore", channels=2))
+    words = r"1 values are NaN or infinite \(first at x 4, y 3, channel 2\), expected numbers"
+    for same, name in ((image, "the image"), (tmp_path / "a.npy", "a.npy")):
+        with pytest.raises(UserError, match=f"{name}: {words}"):
+            model.predict(same)
+
+
 def test_files_of_one_image_are_found_by_their_name(tmp_path):
     preprocessing = Preprocessing.of_images(Intensity(method="none", channels=2), image_size=None, **CLASSES)
     for name in ("a", "b"):
