@@ -63,8 +63,9 @@ def _outputs(masks: list[Path], config: PredictConfig, name: str) -> Outputs:
 
 
 def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: PredictConfig) -> None:
-    """Refuse outputs below a file, among the inputs, where the next reader would take them for images, in place of
-    files that nobody allowed to replace, and beside what an earlier prediction has left of the same images.
+    """Refuse two outputs of one path, and outputs below a file, among the inputs, where the next reader would take them
+    for images, in place of files that nobody allowed to replace, and beside what an earlier prediction has left of the
+    same images.
     """
     folder = Path(config.output)
     if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
@@ -72,7 +73,8 @@ def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: Predict
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise UserError(f"{existing}: is a file, expected a folder for the output. Name another.")
-    folders = {path.parent.resolve(): path.parent for _, outputs in jobs for path in outputs.paths()}
+    sources = _refuse_shared_paths(jobs)
+    folders = {path.parent.resolve(): path.parent for path in sources}
     replaced: list[Path] = []
     for files, outputs in jobs:
         for source in files:
@@ -92,13 +94,28 @@ def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: Predict
             f"{folder}: holds {len(replaced)} of the files that would be written already, the first of them "
             f"{replaced[0]}. Replace them with --overwrite true, or choose another folder for the output."
         )
-    if left := [path for _, outputs in jobs for path in outputs.others if path.is_file()]:
+    others = [path for _, outputs in jobs for path in outputs.others if path not in sources]
+    if left := [path for path in others if path.is_file()]:
         option = _OPTIONS[left[0].relative_to(folder).parts[0]]
         raise UserError(
             f"{folder}: {counted(len(left), 'file')} of an earlier prediction would stay beside the new masks, "
             f"{left[0]} first. Ask for them, too (--{option} true), delete them, or choose another folder for the "
             f"output."
         )
+
+
+def _refuse_shared_paths(jobs: list[tuple[tuple[Path, ...], Outputs]]) -> dict[Path, Path]:
+    """The paths of all outputs, and the first file of the image that each is of."""
+    sources: dict[Path, Path] = {}
+    for files, outputs in jobs:
+        for path in outputs.paths():
+            first = sources.setdefault(path, files[0])
+            if first is not files[0]:
+                raise UserError(
+                    f"{path}: would be an output of {first} and of {files[0]}. Rename one, or its folder, or predict "
+                    f"them into different folders."
+                )
+    return sources
 
 
 def write_outputs(

@@ -68,6 +68,20 @@ def test_a_second_run_that_may_replaces_the_masks(folder, checkpoint, tmp_path):
     assert second.written == first.written
 
 
+def test_no_output_takes_the_place_of_another_images(folder, checkpoint, make_image, tmp_path):
+    """Of images in a folder called as that of the coloured masks."""
+    (folder / "color").mkdir()
+    Image.fromarray(make_image(9, 11)).save(folder / "color/a.png")
+    options, out = {"keep_folders": True}, tmp_path / "out"
+    words = rf"color/a\.png: would be an output of {folder}/a\.png and of {folder}/color/a\.png\. Rename one"
+    with pytest.raises(UserError, match=words):
+        predict_files(config(checkpoint, folder / "**/*.png", out, color=True, **options))
+    assert not out.exists()
+    for overwrite in (False, True):  # the second time, too, the mask of color/a.png is no coloured mask
+        predict_files(config(checkpoint, folder / "**/*.png", out, overwrite=overwrite, **options))
+        assert [read_ids(out / name).shape for name in ("a.png", "color/a.png")] == [(33, 17), (9, 11)]
+
+
 def test_an_output_that_is_a_file_is_refused(folder, checkpoint, tmp_path):
     (tmp_path / "out").write_text("precious")
     for output in (tmp_path / "out", tmp_path / "out" / "deeper"):
