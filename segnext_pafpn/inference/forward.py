@@ -3,11 +3,12 @@
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.config import PRECISIONS
@@ -19,7 +20,12 @@ from segnext_pafpn.models.tta import VIEWS, View, mean_over_views
 
 log = logging.getLogger(__name__)
 
+_REFUSALS = (AssertionError, RuntimeError, ValueError)  # by which networks say that they do not take a size
 _DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
+
+
+class SizeError(UserError):
+    """The network does not take images of this size; it may take others."""
 
 
 class Forward:
@@ -74,19 +80,47 @@ class Forward:
         """Images (B, H, W, C), uint8 or normalised floats, to float logits (B, K, H, W) on the device.
 
         Raises:
+            SizeError: if the network does not take images of this height and width.
             UserError: if the network does not give as many logits as there are names of classes.
         """
         x = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
         if not self._normalized:
             x = (x.float() / 255 - self._mean) / self._std
-        with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
-            logits = mean_over_views(lambda x: padded_logits(self._run, x, self._stride), x, self._views)
+        try:
+            with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
+                logits = self._seen_by(self._run, x)
+        except _REFUSALS as error:
+            if type(self._error_without_values(x)) is not type(error):
+                raise
+            raise _size_error(x, error) from error
         if logits.shape[1] != self._classes:
             raise UserError(
                 f"model: gives {logits.shape[1]} logits for each pixel, expected as many as class_names has names, "
                 f"{self._classes}."
             )
         return logits
+
+    def _seen_by(self, run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return mean_over_views(lambda x: padded_logits(run, x, self._stride), x, self._views)
+
+    def _error_without_values(self, x: torch.Tensor) -> Exception | None:
+        """What the network raises on torch's meta device, where images have a shape and nothing runs out of memory."""
+        named = (*self.model.named_parameters(), *self.model.named_buffers())
+        state = {name: tensor.to("meta") for name, tensor in named}
+        try:
+            self._seen_by(lambda x: functional_call(self.model, state, (x,)), x.to("meta"))
+        except _REFUSALS as error:
+            return error
+        return None
+
+
+def _size_error(x: torch.Tensor, error: Exception) -> SizeError:
+    height, width = x.shape[-2:]
+    reason = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
+    return SizeError(
+        f"model: fails on images of {width} x {height} (width x height): {reason}. Give images of a size that it takes "
+        f"or cut larger ones into windows of one (window, max_pixels)."
+    )
 
 
 def _refuse_missing_compiler(device: torch.device) -> None:

@@ -39,6 +39,9 @@ class Outputs:
         return self.masks + [path for path in further if path is not None]
 
 
+Job = tuple[tuple[Path, ...], Outputs]  # an image's files, and what comes of it
+
+
 def outputs_of(name: str, config: PredictConfig, classes: tuple[str, ...] | None) -> Outputs:
     """Those of the picture of this name; ``classes`` are those that have a mask each, or None for one mask."""
     folder, file = Path(config.output), f"{name}.png"
@@ -62,7 +65,7 @@ def _outputs(masks: list[Path], config: PredictConfig, name: str) -> Outputs:
     return Outputs(masks, **wanted, others=tuple(path for key, (_, path) in further.items() if key not in wanted))
 
 
-def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: PredictConfig) -> None:
+def refuse_outputs(jobs: list[Job], config: PredictConfig) -> None:
     """Refuse two outputs of one path, and outputs below a file, among the inputs, where the next reader would take them
     for images, in place of files that nobody allowed to replace, and beside what an earlier prediction has left of the
     same images.
@@ -104,7 +107,7 @@ def refuse_outputs(jobs: list[tuple[tuple[Path, ...], Outputs]], config: Predict
         )
 
 
-def _refuse_shared_paths(jobs: list[tuple[tuple[Path, ...], Outputs]]) -> dict[Path, Path]:
+def _refuse_shared_paths(jobs: list[Job]) -> dict[Path, Path]:
     """The paths of all outputs, and the first file of the image that each is of."""
     sources: dict[Path, Path] = {}
     for files, outputs in jobs:

@@ -11,9 +11,10 @@ import numpy as np
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.config import PredictConfig
+from segnext_pafpn.inference.forward import SizeError
 from segnext_pafpn.inference.inputs import find_inputs, folders_left_out, read_input, refuse_missing
-from segnext_pafpn.inference.outputs import Outputs, outputs_of, outputs_of_volume, refuse_outputs, write_outputs
-from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.inference.outputs import Job, Outputs, outputs_of, outputs_of_volume, refuse_outputs, write_outputs
+from segnext_pafpn.inference.predictor import Answer, Predictor
 from segnext_pafpn.inference.read_ahead import read_ahead
 from segnext_pafpn.inference.volumes import find_volumes, predict_volume, save_labels
 from segnext_pafpn.inference.writer import (
@@ -33,7 +34,7 @@ class PredictReport:
     """What came of it.
 
     Args:
-        written: the masks of class ids, one per image that could be read, or one per image and class.
+        written: the masks of class ids, one per image that could be predicted, or one per image and class.
         images: how many those were.
         failed: the images that could not, a line each.
         left_out: folders with images in the folder of the images, which are not looked into.
@@ -60,7 +61,7 @@ class PredictReport:
 def predict_files(config: PredictConfig, track: Track = untracked) -> PredictReport:
     """Write a mask in an image's own size for each image of ``config.input``.
 
-    An image that cannot be read is reported and the others go on.
+    An image that cannot be read, or is of a size that the network does not take, is reported and the others go on.
 
     Args:
         track: shows how far it has come.
@@ -90,11 +91,11 @@ def predict_files(config: PredictConfig, track: Track = untracked) -> PredictRep
         is_deep = preprocessing.intensity is not None and preprocessing.intensity.is_deep
         for batch in _batches(images, config, report, is_deep):
             model_begin = perf_counter()
-            answers = predictor.answers([image for _, image in batch], config.save_probabilities)
+            answers = _answers(predictor, batch, config, report)
             report.model_seconds += perf_counter() - model_begin
             while len(writing) > waiting:
                 writing.popleft().result()
-            for (outputs, image), answer in zip(batch, answers, strict=True):
+            for outputs, image, answer in answers:
                 picture = viewable(image, preprocessing.intensity) if config.overlay else image
                 colors = predictor.class_colors
                 writing.append(writers.submit(write_outputs, picture, answer, colors, class_ids, outputs))
@@ -134,26 +135,41 @@ def _load(config: PredictConfig) -> Predictor:
 
 
 def _batches(
-    images: Iterable[tuple[tuple, np.ndarray | UserError]], config: PredictConfig, report: PredictReport, is_deep: bool
-) -> Iterator[list[tuple[Outputs, np.ndarray]]]:
+    images: Iterable[tuple[Job, np.ndarray | UserError]], config: PredictConfig, report: PredictReport, is_deep: bool
+) -> Iterator[list[tuple[Job, np.ndarray]]]:
     """The images that could be read, as many at a time as go through the network at once; the others are reported.
 
     Args:
         is_deep: whether the model was trained on more than 8 bits.
     """
-    batch: list[tuple[Outputs, np.ndarray]] = []
+    batch: list[tuple[Job, np.ndarray]] = []
     for (files, outputs), image in images:
         if isinstance(image, UserError):
             report.failed.append(str(image))
             continue
         if is_deep and image.dtype == np.uint8:
             report.shallow.append(str(files[0]))
-        batch.append((outputs, image))
+        batch.append(((files, outputs), image))
         if len(batch) == config.batch_size or image.shape[0] * image.shape[1] > config.max_pixels:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def _answers(
+    predictor: Predictor, batch: list[tuple[Job, np.ndarray]], config: PredictConfig, report: PredictReport
+) -> list[tuple[Outputs, np.ndarray, Answer]]:
+    """The images that the network takes, and what it says of them; the others are reported."""
+    try:
+        answers = predictor.answers([image for _, image in batch], config.save_probabilities)
+    except SizeError as error:
+        if len(batch) > 1:
+            return [row for item in batch for row in _answers(predictor, [item], config, report)]
+        (((files, _), _),) = batch
+        report.failed.append(f"{files[0]}: {error}")
+        return []
+    return [(outputs, image, answer) for ((_, outputs), image), answer in zip(batch, answers, strict=True)]
 
 
 def _predict_volumes(
@@ -175,6 +191,9 @@ def _predict_volumes(
     for volume, outputs in track(jobs, len(jobs), "predict"):
         try:
             answer = predict_volume(predictor, volume, config.save_probabilities)
+        except SizeError as error:
+            report.failed.append(f"{volume.files[0]}: {error}")
+            continue
         except UserError as error:
             report.failed.append(str(error))
             continue

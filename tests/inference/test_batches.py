@@ -155,6 +155,56 @@ def test_files_predicted_in_batches_have_the_masks_of_single_ones(checkpoint, ma
         assert agreement > 0.999  # sums over a batch are rounded in another order
 
 
+class OneSize(nn.Module):
+    """Takes images of 20 x 30 alone, as some transformers do, and with other images runs out of something else."""
+
+    def __init__(self, other: Exception | None = None):
+        super().__init__()
+        self.network, self.other = nn.Conv2d(3, 4, 1), other
+
+    def forward(self, x):
+        if self.other is not None and not x.is_meta:
+            raise self.other
+        return self.network(x) + x.new_zeros(20, 30)
+
+
+def test_an_image_of_a_size_that_the_network_does_not_take_is_named_by_its_size(preprocessing, make_image):
+    predictor = Predictor(OneSize(), preprocessing)
+    assert predictor.predict(make_image(20, 30)).shape == (20, 30)
+    words = r"model: fails on images of 31 x 21 \(width x height\): The size of tensor a .*\(window, max_pixels\)"
+    with pytest.raises(UserError, match=words):
+        predictor.predict(make_image(21, 31))
+    assert Predictor(OneSize(), preprocessing, max_pixels=600, window=(20, 30)).predict(make_image(21, 31)).shape == (
+        21,
+        31,
+    )
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't allocate memory"), torch.OutOfMemoryError(), TypeError("x")])
+def test_what_is_no_matter_of_size_stays_what_it_is(preprocessing, make_image, error):
+    with pytest.raises(type(error)) as raised:
+        Predictor(OneSize(error), preprocessing).predict(make_image(20, 30))
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_images_of_a_size_that_the_network_does_not_take_are_reported_and_the_others_predicted(
+    preprocessing, make_image, tmp_path, monkeypatch, batch_size
+):
+    monkeypatch.setattr(Predictor, "from_checkpoint", lambda *_, batch_size, **__: Predictor(OneSize(), preprocessing))
+    monkeypatch.setattr("segnext_pafpn.inference.run.load_preprocessing", lambda _: preprocessing)
+    (tmp_path / "in").mkdir()
+    for i in range(5):
+        Image.fromarray(make_image(20, 31 if i in (1, 2) else 30)).save(tmp_path / f"in/{i}.png")
+    options = {"device": "cpu", "batch_size": batch_size}
+    report = predict_files(
+        PredictConfig(checkpoint="run", input=str(tmp_path / "in"), output=str(tmp_path / "out"), **options)
+    )
+    assert [path.name for path in report.written] == ["0.png", "3.png", "4.png"] and report.images == 3
+    starts = [f"{tmp_path}/in/{i}.png: model: fails on images of 31 x 20 " for i in (1, 2)]
+    assert [line.startswith(start) for line, start in zip(report.failed, starts, strict=True)] == [True, True]
+
+
 def test_what_is_read_ahead_comes_in_order_with_its_errors():
     def read(item):
         if item == 2:
