@@ -5,7 +5,7 @@ Shapes: an image is (H, W, C), uint8 in RGB order (OpenCV reads BGR), or any num
 class ids.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +151,7 @@ class Predictor:
         """
         return self.predict_batch([image])[0]
 
-    def predict_batch(self, images: Sequence[AnyImage]) -> list[np.ndarray]:
+    def predict_batch(self, images: Iterable[AnyImage]) -> list[np.ndarray]:
         """Images (H, W, C) of any sizes to their masks, see :meth:`predict`.
 
         Neighbours of equal size go through the network together. Raises what :meth:`logits` raises.
@@ -159,12 +159,12 @@ class Predictor:
         return [answer.mask for answer in self.answers(images)]
 
     @torch.inference_mode()
-    def answers(self, images: Sequence[AnyImage], probabilities: bool = False) -> list[Answer]:
+    def answers(self, images: Iterable[AnyImage], probabilities: bool = False) -> list[Answer]:
         """The same, and the classes' probabilities if wanted, which are held as a whole however large an image is."""
         if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == self.preprocessing.channels:
             raise ValueError(f"images: found one image {images.shape}, expected several: give a list, or (B, H, W, C).")
         answers: list[Answer] = []
-        prepared = [prepare(image, self.preprocessing) for image in images]
+        prepared = (prepare(image, self.preprocessing) for image in images)  # held for a batch alone
         for group in batches(prepared, self.batch_size, self.max_pixels, self._growth):
             first = group[0]
             if max(first.pixels, first.mask_pixels) > self.max_pixels:

@@ -1,6 +1,6 @@
 """Images as the network takes them, and which of them it takes at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -43,8 +43,8 @@ def prepare(image: AnyImage, preprocessing: Preprocessing) -> Prepared:
     return Prepared(_resize(image, preprocessing.image_size), size)
 
 
-def batches(images: Sequence[Prepared], batch_size: int, max_pixels: int, growth: float) -> Iterator[list[Prepared]]:
-    """Neighbours of equal size that go through the network at once.
+def batches(images: Iterable[Prepared], batch_size: int, max_pixels: int, growth: float) -> Iterator[list[Prepared]]:
+    """Neighbours of equal size that go through the network at once; of the images no more is taken than that needs.
 
     Args:
         max_pixels: of a batch, in its images or in its masks; a single image may have more.

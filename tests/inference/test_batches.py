@@ -44,6 +44,18 @@ def test_neighbours_of_equal_size_go_through_the_network_together(preprocessing,
         np.testing.assert_array_equal(mask, single.predict(image))
 
 
+def test_images_are_not_all_read_before_the_first_are_predicted(preprocessing, make_image):
+    model, read = Recorder(), []
+
+    def images():
+        for i in range(6):
+            read.append((i, len(model.shapes)))
+            yield make_image(5, 7)
+
+    assert len(Predictor(model, preprocessing, batch_size=2).predict_batch(images())) == 6
+    assert read == [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 2)]  # each batch when the next one's first is there
+
+
 def test_together_they_have_no_more_than_max_pixels(preprocessing, make_image):
     model = Recorder()
     images = [make_image(10, 10) for _ in range(5)]
