@@ -3,6 +3,7 @@
 from typing import Any
 
 IGNORE_INDEX = 255  # a pixel that does not count
+MAX_CLASSES = 254  # masks of training ids are uint8: 254 and 255 mean unknown and ignored
 MAX_ID = 65535  # in mask files
 IGNORED_ID = MAX_ID + 1  # what readers give to pixels that are not to count; in files every id may be a class
 

@@ -28,8 +28,7 @@ from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
 from segnext_pafpn.data.regions import parse_regions
 from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import shipped_folder
-
-MAX_CLASSES = 254  # masks are uint8: 254 and 255 mean unknown and ignored
+from segnext_pafpn.ids import MAX_CLASSES
 
 
 @dataclass(frozen=True)

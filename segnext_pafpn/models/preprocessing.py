@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.ids import MAX_ID, is_whole
+from segnext_pafpn.ids import MAX_CLASSES, MAX_ID, is_whole
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.decision import Decision
 from segnext_pafpn.slicing import Slicing
@@ -34,6 +34,9 @@ class Preprocessing:
         multi_label: a pixel may be of several classes or none.
         thresholds: of probabilities, see :class:`~segnext_pafpn.models.decision.Decision`; None: not tuned.
         thresholds_from: what they were tuned on, in words.
+
+    Raises:
+        UserError: for more classes than a mask of 8 bits can tell apart.
     """
 
     class_names: tuple[str, ...]
@@ -47,6 +50,13 @@ class Preprocessing:
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None
     thresholds_from: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) > MAX_CLASSES and not self.multi_label:
+            raise UserError(
+                f"class_names: found {len(self.class_names)} names, expected at most {MAX_CLASSES}: masks have 8 bits. "
+                f"Join rare classes."
+            )
 
     @classmethod
     def of_images(

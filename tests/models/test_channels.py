@@ -66,3 +66,12 @@ def test_numbers_of_another_network_are_refused(tmp_path):
     save_bundle(model, Preprocessing.of_images(SEVEN, **CLASSES), tmp_path / "model")
     with pytest.raises(UserError, match="is for images of 7 channels, the network takes 3"):
         load_bundle(tmp_path)
+
+
+def test_more_classes_than_a_mask_can_tell_apart_are_refused():
+    """Else the 257th would be the first again; where each class has a mask of its own, there is room for any number."""
+    many = {"class_names": tuple(map(str, range(255))), "class_colors": ((0, 0, 0),) * 255}
+    with pytest.raises(UserError, match="class_names: found 255 names, expected at most 254: masks have 8 bits"):
+        Preprocessing(**many)
+    assert Preprocessing(**many, multi_label=True).channels == 3
+    assert Preprocessing(**{name: values[1:] for name, values in many.items()}).channels == 3
