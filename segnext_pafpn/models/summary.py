@@ -12,12 +12,13 @@ import segmentation_models_pytorch as smp
 import torch
 from rich import box
 from rich.table import Table
-from segmentation_models_pytorch.encoders import encoders, get_encoder
+from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.model_config import ModelConfig
+from segnext_pafpn.models.encoder import build_encoder
 from segnext_pafpn.models.factory import build_model, check_encoder_name
 
 FLOPS = "2 x multiply-add, of convolutions and matrix products"
@@ -98,7 +99,9 @@ def summarize(arch: str | None, encoder_name: str, size: tuple[int, int], classe
             parameters, flops = _count(network, x)
         folded = _count(network.fuse(), x) if hasattr(network, "fuse") else (None, None)
     except (RuntimeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".")
+        reason = " ".join(str(error).split())
+        # an encoder's own advice, which is its next sentence, is for training
+        reason = reason.split(". ")[0] if isinstance(error, UserError) else reason[:200].rstrip(".")
         name = " with ".join(filter(None, (arch, encoder_name)))
         raise UserError(f"{name}: cannot run at {x.shape[3]} x {x.shape[2]}: {reason}. Give another size.") from error
     return NetworkSummary(
@@ -160,7 +163,10 @@ def summary_table(rows: list[NetworkSummary], size: tuple[int, int], classes: in
 def _build(arch: str | None, encoder_name: str, classes: int) -> nn.Module:
     if arch is None:
         check_encoder_name(encoder_name)
-        return get_encoder(encoder_name, weights=None)
+        try:
+            return build_encoder(encoder_name, in_channels=3, depth=5, weights=None)
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:  # as smp and timm refuse a network
+            raise UserError(f"model.encoder_name: {error.args[0] if error.args else error}") from error
     return build_model(ModelConfig(arch=arch, encoder_name=encoder_name), classes)
 
 

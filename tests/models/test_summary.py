@@ -124,6 +124,7 @@ def test_the_table_says_what_was_measured(capsys):
         (["--arch", "unett"], "Did you mean 'unet'?"),
         (["--encoder_name", "resnet81"], "Did you mean 'resnet18'?"),
         (["--encoder_name", "tu-resnet1x8"], "timm has no model 'resnet1x8'"),
+        (["--encoder_name", "tu-test_vit"], "'tu-test_vit' has no pyramid of levels at strides 4, 8, 16 and 32"),
         (["--size", "0", "32"], "must be at least 1, found 0 x 32"),
         (["--size", "32"], "size"),
         (["--size", "32", "32", "--arch", "pan", "--encoder_name", "resnet18"], "cannot run at 32 x 32: "),
@@ -136,7 +137,8 @@ def test_mistakes_get_one_line(capsys, arguments, words):
 
 
 def test_an_encoder_that_takes_no_such_image_is_named():
-    with pytest.raises(UserError, match=r"tu-swin_s3_tiny_224: cannot run at 64 x 32: .* Give another size\."):
+    words = r"tu-swin_s3_tiny_224: cannot run at 64 x 32: .* takes images of 224x224 alone, .*\)\. Give another size\.$"
+    with pytest.raises(UserError, match=words):
         summarize(None, "tu-swin_s3_tiny_224", (32, 64), classes=1)
 
 
