@@ -2,7 +2,7 @@
 
 import gzip
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -72,7 +72,7 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
     """
     path = Path(source)
     patterns = [PathPattern(text, ANY_SUFFIXES) for text in slicing.images]
-    chosen = [] if path.is_dir() else [path] if path.exists() else _volume_files(glob(source, recursive=True))
+    chosen = [] if path.is_dir() else [path] if path.exists() else _globbed(source)
     if not path.is_dir() and not chosen:
         raise UserError(f"{source}: no such file or folder. Give a volume, a folder of volumes, or a quoted glob.")
     if len({file.parent for file in chosen}) > 1:
@@ -97,15 +97,22 @@ def find_volumes(source: str, slicing: Slicing) -> list[VolumeFiles]:
         types = f" (.* is any of {' '.join(ANY_SUFFIXES[:6])} ...)" if ".*" in named else ""
         raise UserError(f"{source}: no volume found. Expected files named as in training, {named}{types}.")
     taken = {file for volume in volumes for file in volume.files}
-    left = [file for file in chosen or _volume_files(path.iterdir()) if file not in taken]
+    kinds = {*VOLUME_SUFFIXES, *map(suffix_of, taken)}
+    left = [file for file in chosen or _files(path.iterdir(), kinds) if file not in taken]
     if left:
         what = counted(len(left), "file")
         log.warning(f"warning: {what} left out, {left[0]} first: not named as in training, {named}.")
     return volumes
 
 
-def _volume_files(paths: Iterable[str | Path]) -> list[Path]:
-    return sorted(path for path in map(Path, paths) if path.is_file() and suffix_of(path) in VOLUME_SUFFIXES)
+def _globbed(pattern: str) -> list[Path]:
+    """The volumes that a glob finds; the pictures, each a volume of one slice, where it finds nothing else."""
+    found = glob(pattern, recursive=True)
+    return _files(found, VOLUME_SUFFIXES) or _files(found, ANY_SUFFIXES)
+
+
+def _files(paths: Iterable[str | Path], suffixes: Collection[str]) -> list[Path]:
+    return sorted(path for path in map(Path, paths) if path.is_file() and suffix_of(path) in suffixes)
 
 
 def predict_volume(predictor: Predictor, volume: VolumeFiles, probabilities: bool = False) -> VolumeAnswer:

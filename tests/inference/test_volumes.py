@@ -146,6 +146,21 @@ def test_files_are_put_together_by_the_names_of_training(tmp_path):
     assert VolumeFiles("c", (tmp_path / "c_0000.PNG",)).output_name == "c.png"
 
 
+def test_a_glob_finds_pictures_too_where_training_had_such(tmp_path, caplog):
+    slicing = Slicing(images=("{name}_0000.png",))
+    for name in ("a_0000.png", "b_0000.png", "c.png", "notes.txt"):
+        (tmp_path / name).touch()
+    found = [VolumeFiles(name, (tmp_path / f"{name}_0000.png",)) for name in "ab"]
+    for source in (tmp_path / "*_0000.png", tmp_path / "*", tmp_path):
+        caplog.clear()
+        assert find_volumes(str(source), slicing) == found
+        assert (f"1 file left out, {tmp_path}/c.png first" in caplog.text) == (source.name != "*_0000.png")
+    (tmp_path / "scan_0000.nii.gz").touch()  # beside volumes pictures are something else
+    assert [volume.name for volume in find_volumes(str(tmp_path / "*"), Slicing(images=("{name}.nii",)))] == [
+        "scan_0000"
+    ]
+
+
 def test_a_folder_without_volumes_and_one_that_is_not_there_are_told_apart(tmp_path):
     with pytest.raises(UserError, match=r"no such file or folder"):
         find_volumes(str(tmp_path / "nowhere"), Slicing())
