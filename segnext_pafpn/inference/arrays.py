@@ -22,22 +22,22 @@ def as_image(image: AnyImage, preprocessing: Preprocessing) -> np.ndarray:
             naming a file that cannot be read.
     """
     name = str(image) if isinstance(image, str | Path) else "the image"
-    channels, rgb = preprocessing.channels, preprocessing.intensity is None
-    expected = f"expected {'uint8' if rgb else 'numbers'} (H, W, {channels})"
+    channels, rgb, is_8_bit = preprocessing.channels, preprocessing.is_rgb8, preprocessing.intensity is None
+    expected = f"expected {'uint8' if is_8_bit else 'numbers'} (H, W, {channels})"
     if isinstance(image, str | Path):
         image = read_rgb(Path(image)) if rgb else read_pixels((Path(image),), channels)
     elif isinstance(image, Image.Image):
         image = as_rgb(image, "the picture", "model") if rgb else as_pixels(image, "the picture")
     if not isinstance(image, np.ndarray):
         raise TypeError(f"the image is a {type(image).__name__}, {expected} in a numpy array, a PIL image or a path.")
-    is_grey = image.ndim == 2 and (channels == 1 or (rgb and channels == 3))
+    is_grey = image.ndim == 2 and (channels == 1 or rgb)
     shaped = np.repeat(image[..., None], channels, axis=2) if is_grey else image
-    known = image.dtype == np.uint8 if rgb else image.dtype.kind in "uif"
+    known = image.dtype == np.uint8 if is_8_bit else image.dtype.kind in "uif"
     if not known or shaped.ndim != 3 or not shaped.size:
-        raise ValueError(f"the image is {image.dtype} {image.shape}, {expected}.")
+        raise ValueError(f"{name} is {image.dtype} {image.shape}, {expected}.")
     if shaped.shape[2] != channels:
         raise ValueError(
-            f"the image is {image.dtype} {image.shape}: it has {shaped.shape[2]} channels, the model was trained on "
+            f"{name} is {image.dtype} {image.shape}: it has {shaped.shape[2]} channels, the model was trained on "
             f"{channels}.{_advice(shaped, channels)}"
         )
     refuse_infinite(shaped, name)

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from segnext_pafpn.data.image_format import RGB8, ImageFormat
+from segnext_pafpn.data.image_format import ImageFormat
 from segnext_pafpn.data.readers.files import IMAGE_SUFFIXES, read_rgb
 from segnext_pafpn.data.readers.patterns import PathPattern
 from segnext_pafpn.data.readers.pixels import PIXEL_SUFFIXES, read_pixels
@@ -123,14 +123,14 @@ def find_inputs(
         UserError: see :func:`find_images` and :func:`find_channel_files`; naming two images of one name.
     """
     if isinstance(pattern, list) and len(pattern) > 1:
-        if preprocessing.intensity is None:
+        if preprocessing.is_rgb8:
             raise UserError(
                 f"input: {len(pattern)} files an image, but the model takes 8-bit RGB. "
                 f"Give one pattern, or a .txt with the path of an image a line."
             )
         return find_channel_files(pattern)
     pattern = pattern[0] if isinstance(pattern, list) and pattern else pattern
-    suffixes = IMAGE_SUFFIXES if preprocessing.intensity is None else PIXEL_SUFFIXES
+    suffixes = IMAGE_SUFFIXES if preprocessing.is_rgb8 else PIXEL_SUFFIXES
     found = find_images(str(pattern), suffixes)
     if not keep_folders:
         return _by_name(found, [path.stem for path in found], " or keep their folders with --keep_folders true,")
@@ -142,7 +142,7 @@ def find_inputs(
 def image_format(preprocessing: Preprocessing) -> ImageFormat:
     """Of the images that the model takes."""
     if preprocessing.intensity is None:
-        return RGB8
+        return ImageFormat(channels=preprocessing.channels)
     return ImageFormat(channels=preprocessing.channels, normalize=preprocessing.intensity.method)
 
 
@@ -153,7 +153,7 @@ def read_input(paths: tuple[Path, ...], preprocessing: Preprocessing) -> np.ndar
         UserError: naming a file that cannot be read, or is not like the images that the model was trained on.
     """
     form = image_format(preprocessing)
-    if form.is_rgb8:
+    if preprocessing.is_rgb8:
         return form.check(read_rgb(paths[0], "model"), str(paths[0]), "model")
     pixels = read_pixels(paths, form.channels)
     if len(paths) == 1 and pixels.shape[2] == 1 < form.channels:

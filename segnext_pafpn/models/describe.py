@@ -46,9 +46,8 @@ def _describe_slices(slicing: Slicing) -> str:
 def _describe_values(preprocessing: Preprocessing) -> str:
     intensity = preprocessing.intensity
     if intensity is None:
-        return (
-            f"It takes 8-bit RGB as `(image / 255 - mean) / std`, mean {preprocessing.mean}, std {preprocessing.std}."
-        )
+        kind = "8-bit RGB" if preprocessing.is_rgb8 else f"8-bit images of {preprocessing.channels} channel(s)"
+        return f"It takes {kind} as `(image / 255 - mean) / std`, mean {preprocessing.mean}, std {preprocessing.std}."
     text = f"It takes images of {intensity.channels} channel(s), each normalised by itself: "
     if intensity.low is not None:
         text += f"cut to {_pairs(intensity.low, intensity.high)}, "

@@ -89,6 +89,11 @@ class Preprocessing:
         return len(self.mean) if self.intensity is None else self.intensity.channels
 
     @property
+    def is_rgb8(self) -> bool:
+        """Whether images are 8-bit RGB, into which pictures of other kinds are converted."""
+        return self.intensity is None and self.channels == 3
+
+    @property
     def decision(self) -> Decision:
         """How logits are read."""
         return Decision(multi_label=self.multi_label, thresholds=self.thresholds)

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import nn
 
 from segnext_pafpn import PAFPNeXt
-from segnext_pafpn.data.readers.files import read_rgb
+from segnext_pafpn.cli import main
+from segnext_pafpn.data.readers.files import read_ids, read_rgb
 from segnext_pafpn.data.transforms import apply_transform, eval_transform
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.device import choose_device
@@ -189,6 +190,30 @@ def test_a_grey_model_takes_one_channel():
     predictor = Predictor(model, sized((4, 5), channels=1))
     image = np.zeros((8, 10, 1), np.uint8)
     assert predictor.predict(image).shape == predictor.predict(image[..., 0]).shape == (8, 10)
+
+
+def test_a_grey_model_takes_grey_files_and_says_so(make_image, tmp_path, capsys):
+    run, pictures = tmp_path / "run", tmp_path / "in"
+    save_bundle(PAFPNeXt("elanext_nano", in_channels=1, classes=3), sized(None, channels=1), run)
+    assert "It takes 8-bit images of 1 channel(s) as `(image / 255 - mean) / std`" in (run / "README.md").read_text()
+    pictures.mkdir()
+    grey = make_image(8, 10)[..., 0]
+    Image.fromarray(grey).save(pictures / "grey.png")
+    Image.fromarray(make_image(8, 10)).save(pictures / "rgb.png")
+    Image.fromarray(grey.astype(np.uint16)).save(pictures / "deep.png")
+    expected = Predictor.from_checkpoint(run, device="cpu").predict(grey)
+    command = ["--checkpoint", run, "-i", pictures, "-o", tmp_path / "out", "--device=cpu", "--overlay=true"]
+    assert main(["predict", *map(str, command)]) == 2
+    np.testing.assert_array_equal(read_ids(tmp_path / "out/grey.png"), expected)
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["grey.png"]
+    said = capsys.readouterr().err
+    assert "deep.png: the image has uint16 values, expected 8 bits" in said
+    assert "rgb.png: the image has 3 channels (shape (8, 10, 3)), the model expects 1" in said
+    predictor = Predictor.from_checkpoint(run, device="cpu")
+    for same in (pictures / "grey.png", Image.open(pictures / "grey.png")):
+        np.testing.assert_array_equal(predictor.predict(same), expected)
+    with pytest.raises(ValueError, match=r"deep\.png is uint16 \(8, 10, 1\), expected uint8 \(H, W, 1\)"):
+        predictor.predict(pictures / "deep.png")
 
 
 @pytest.mark.parametrize("arguments", [{"overlap": 0.95}, {"overlap": -0.1}, {"overlap": float("nan")}])
