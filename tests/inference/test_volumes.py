@@ -290,3 +290,17 @@ def test_models_that_turn_volumes_otherwise_do_not_answer_together(checkpoint, t
     np.save(tmp_path / "a.npy", intensities(labels(0), 0))
     assert predict(f"[{tmp_path}/a, {tmp_path}/b]", tmp_path / "a.npy", tmp_path / "out") == 2
     assert f"{tmp_path}/b: has layout.orientation LPS, but {tmp_path}/a has RAS, so" in capsys.readouterr().err
+
+
+def test_a_volume_whose_slices_the_network_does_not_take_is_named(checkpoint, tmp_path, capsys, monkeypatch):
+    class OneSize(nn.Module):
+        def forward(self, x):
+            return x.expand(-1, 2, -1, -1) + x.new_zeros(SHAPE[1:])
+
+    model = Predictor(OneSize(), load_preprocessing(checkpoint))
+    monkeypatch.setattr(Predictor, "from_checkpoint", lambda *_, **__: model)
+    for name, shape in (("a", SHAPE), ("b", (4, 7, 5)), ("c", SHAPE)):
+        save_nifti(tmp_path / f"scans/{name}.nii.gz", np.zeros(shape, np.int16))
+    assert predict(checkpoint, tmp_path / "scans", tmp_path / "out") == 2
+    assert f"error: {tmp_path}/scans/b.nii.gz: model: fails on images of 5 x 7 (width" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii.gz", "c.nii.gz"]
