@@ -40,9 +40,8 @@ def run_folder(tmp_path_factory) -> Path:
     return folder / "small"
 
 
-def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path):
-    samples = run_cli("samples", "--data", "streets", "--split", "test", "--count", 2, "-o", tmp_path / "held-out")
-    assert samples.returncode == 0, samples.stderr
+def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path, capsys):
+    assert main(["samples", "--data", "streets", "--split", "test", "--count", "2", "-o", f"{tmp_path}/held-out"]) == 0
     images = sorted((tmp_path / "held-out/images").iterdir())
     assert len(images) == len(list((tmp_path / "held-out/masks").iterdir())) == 2
 
@@ -57,9 +56,8 @@ def test_train_val_predict_and_resume_hang_together(run_folder, tmp_path):
     assert (tmp_path / "out/color" / images[0].name).is_file()
     assert (tmp_path / "out/overlay" / images[0].name).is_file()
 
-    val = run_cli("val", "--checkpoint", run_folder, "--split", "test", "--trainer.accelerator", "cpu")
-    assert val.returncode == 0, val.stderr
-    assert f"The scores are in {run_folder}/metrics_test.json.\n" in val.stdout
+    assert main(["val", "--checkpoint", str(run_folder), "--split", "test", "--trainer.accelerator", "cpu"]) == 0
+    assert f"{run_folder}/metrics_test.json." in capsys.readouterr().out
     scored = json.loads((run_folder / "metrics_test.json").read_text())
     assert scored["split"] == "test" and scored["card"] == "streets" and scored["limit_val_batches"] is None
     assert scored["images"] == scored["images_in_split"] > 0

@@ -105,11 +105,10 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path, workers):
+def test_a_resumed_run_equals_one_that_never_stopped(finished, tmp_path):
     root, whole = finished
     config = small_config(root, tmp_path, epochs=4)
-    config.data.num_workers = workers
+    config.data.num_workers = 2  # the whole one had none, which changes nothing either
     with broken_off(epoch=2):
         fit(config)
     torch.manual_seed(12345)  # whatever happened in between
