@@ -10,7 +10,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import StrategyRegistry
 from lightning.pytorch.utilities import rank_zero_only
@@ -22,7 +22,7 @@ from segnext_pafpn.files import NO_ROOM
 from segnext_pafpn.inference.device import why_slow
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochLine, EpochSeed, NonFiniteLossGuard
-from segnext_pafpn.training.checkpoints import WholeCheckpoints
+from segnext_pafpn.training.checkpoints import RunCheckpoint, WholeCheckpoints
 from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_trainer
 from segnext_pafpn.training.graphs import CudaGraphs
 from segnext_pafpn.training.optim import EMAWeights
@@ -131,21 +131,13 @@ def build_callbacks(
         callbacks.append(CudaGraphs())
     if config.optim.ema_decay is not None:
         callbacks.append(EMAWeights(config.optim.ema_decay))
-    best = ModelCheckpoint(
-        folder,
-        "best",
-        monitor=score,
-        mode="max",
-        every_n_epochs=config.trainer.check_val_every_n_epoch,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    best = RunCheckpoint(folder, "best", monitor=score, every_n_epochs=config.trainer.check_val_every_n_epoch)
     callbacks += [
         DataWait(),  # after the averaging, which belongs to the step
         ProgressLines(config.run_dir, interval=None if terminal else 30.0),
         EpochLine(score),
         best,
-        ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+        RunCheckpoint(folder, "last"),
     ]
     if network is not None:
         callbacks.append(BestModel(best, network, preprocessing, config.run_dir / "model"))
@@ -198,6 +190,7 @@ def _quiet() -> None:
         ".*treespec.*is deprecated.*",
         ".*lr_scheduler.step.* before .*optimizer.step.*",  # float16's scaler leaves out the first steps, as it should
         ".*AccumulateGrad node's stream does not match.*",  # recorded steps have a stream of their own
+        ".*add the following callbacks: .*ModelCheckpoint.*",  # of an earlier version's run, which are found all the same
         ".*could not find the monitored key.*",  # a run that ends before its first evaluation, which is its last, too
     ):
         warnings.filterwarnings("ignore", message)

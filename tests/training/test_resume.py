@@ -161,3 +161,24 @@ def test_numbers_that_were_found_stand_for_the_word_they_were_found_by_alone(cap
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     line = refused(capsys, run, "--data.crop_focus.classes=foreground")
     assert line.startswith("error: data.crop_focus.classes: foreground is not the {")
+
+
+@pytest.mark.parametrize("version", ["this", "an earlier"])
+def test_a_run_that_was_moved_and_is_evaluated_at_other_epochs_keeps_its_best_weights(run, version):
+    best, last = (run / f"checkpoints/{name}.ckpt" for name in ("best", "last"))
+    state = torch.load(last, weights_only=True)
+    callbacks = state["callbacks"]
+    kept = callbacks["RunCheckpoint best"]
+    assert kept["dirpath"] != str(best.parent)  # the run is a copy
+    kept["best_model_score"] = kept["kth_value"] = kept["best_k_models"][kept["best_model_path"]] = torch.tensor(0.99)
+    if version == "an earlier":
+        for name, monitor in (("best", "'val/mIoU'"), ("last", "None")):
+            key = f"ModelCheckpoint{{'monitor': {monitor}, 'mode': 'max', 'every_n_epochs': 1}}"
+            callbacks[key] = callbacks.pop(f"RunCheckpoint {name}")
+    torch.save(state, last)
+    before, model = best.read_bytes(), (run / "model/model.safetensors").read_bytes()
+    options = ["--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=2"]
+    assert main(["train", "--resume", str(run), *options]) == 0
+    assert best.read_bytes() == before and (run / "model/model.safetensors").read_bytes() == model
+    kept = torch.load(last, weights_only=True)["callbacks"]["RunCheckpoint best"]
+    assert kept["best_model_path"] == str(best) and kept["best_model_score"] == pytest.approx(0.99)
