@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from segnext_pafpn.argument_errors import describe
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.files import shipped_folder
+from segnext_pafpn.files import expand_home, shipped_folder
 
 Config = TypeVar("Config")
 
@@ -19,9 +19,10 @@ _SHORT = {"-i": "--input", "-o": "--output", "--data": "--data.card"}
 
 
 def rewrite(argv: list[str]) -> list[str]:
-    """Replace short options by their long ones and names of shipped configurations by their paths.
+    """Replace short options by their long ones, names of shipped configurations by their paths, and ``~/``.
 
-    Configurations come first, so that options on the command line win wherever they stand.
+    A shell expands that in ``--output_dir ~/runs``, but not in ``--output_dir=~/runs``. Configurations come first, so
+    that options on the command line win wherever they stand.
 
     Raises:
         UserError: naming a configuration that is neither shipped nor a file.
@@ -31,7 +32,7 @@ def rewrite(argv: list[str]) -> list[str]:
     arguments = iter(argv)
     for argument in arguments:
         option, equals, value = argument.partition("=")
-        option = _SHORT.get(option, option)
+        option, value = expand_home(_SHORT.get(option, option)), expand_home(value)
         if option != "--config":
             result.append(option + equals + value)
         elif equals or (value := next(arguments, "")):
@@ -48,7 +49,7 @@ def shipped_configs() -> list[str]:
 
 def find_config(name_or_path: str) -> str:
     """The path of a shipped configuration, or of the user's own."""
-    path = Path(name_or_path)
+    path = Path(expand_home(name_or_path))
     if path.is_file():
         return str(path)
     shipped = shipped_folder("configs") / f"{name_or_path}.yaml"

@@ -37,6 +37,11 @@ def system_error(error: Exception, path: Path) -> OSError:
     return OSError(number, os.strerror(number) if found else str(error), str(path))
 
 
+def expand_home(path: str) -> str:
+    """The path with the user's folder in place of ``~`` in ``~/...``; others, and YAML's null, ``~``, as they are."""
+    return os.path.expanduser(path) if path.startswith("~") and "/" in path else path
+
+
 def make_folder(folder: Path) -> None:
     """Make it, and those above it, where they are not there.
 

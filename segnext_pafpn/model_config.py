@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from segnext_pafpn.files import expand_home
+
 
 @dataclass(kw_only=True)
 class ModelConfig:
@@ -22,3 +24,6 @@ class ModelConfig:
     encoder_weights: str | None = None
     init_from: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.init_from = None if self.init_from is None else expand_home(str(self.init_from))

@@ -2,8 +2,12 @@
 
 import pytest
 
-from segnext_pafpn.arguments import parse
+from segnext_pafpn.arguments import parse, rewrite
 from segnext_pafpn.commands.common import build_parser
+from segnext_pafpn.data.card import load_card
+from segnext_pafpn.training.load_config import load_config
+from segnext_pafpn.training.pretrain.config import ImageFolderConfig
+from tests.conftest import write_card
 
 
 @pytest.fixture
@@ -30,3 +34,21 @@ def parser():
 def test_dashes_underscores_and_switches_with_a_value_or_without(parser, argv, expected):
     arguments = parse(parser, argv)
     assert (arguments.save_probabilities, arguments.tune_threshold, arguments.name) == expected
+
+
+def test_a_tilde_is_the_users_folder_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["-i", "~/in", "-o=~/out", "--json=~/x.json", "--data.root=~", "--name=~x"]
+    named = ["--input", f"{tmp_path}/in", f"--output={tmp_path}/out", f"--json={tmp_path}/x.json"]
+    assert rewrite(words) == [*named, "--data.root=~", "--name=~x"]
+    data = "{card: ~/card.yaml, root: ~/data, cache_dir: ~/cache}"
+    (tmp_path / "run.yaml").write_text(f"output_dir: ~/runs\nweights: ~/old\ndata: {data}\nmodel: {{init_from: ~/a}}\n")
+    assert rewrite(["--config=~/run.yaml"]) == ["--config", f"{tmp_path}/run.yaml"]
+    config = load_config("~/run.yaml")
+    assert config.run_dir == tmp_path / "runs/train" and config.output_dir == f"{tmp_path}/runs"
+    assert (config.weights, config.model.init_from) == (f"{tmp_path}/old", f"{tmp_path}/a")
+    found = [config.data.card, config.data.root, config.data.cache_dir]
+    assert found == [f"{tmp_path}/{name}" for name in ("card.yaml", "data", "cache")]
+    assert load_config("quickstart", {"data.root": "~/data"}).data.root == f"{tmp_path}/data"
+    assert ImageFolderConfig(root="~/data").root == f"{tmp_path}/data"
+    assert load_card(str(write_card(tmp_path, root="~/data"))).root == tmp_path / "data"

@@ -27,7 +27,7 @@ from segnext_pafpn.data.dataset_json import FILE, card_content
 from segnext_pafpn.data.image_format import ImageFormat, parse_image_format
 from segnext_pafpn.data.regions import parse_regions
 from segnext_pafpn.errors import UserError, nearest
-from segnext_pafpn.files import shipped_folder
+from segnext_pafpn.files import expand_home, shipped_folder
 from segnext_pafpn.ids import MAX_CLASSES
 
 
@@ -150,7 +150,7 @@ def _with_dataset_json(content: Any, path: Path) -> Any:
     layout = {"reader": layout} if isinstance(layout, str) else layout
     if not isinstance(layout, dict) or layout.get("reader") != "nnunet":
         return content
-    found = card_content(path.parent / content["root"])
+    found = card_content(path.parent / expand_home(content["root"]))
     return {**found, **content, "classes": found["classes"], "layout": {**found["layout"], **layout}}
 
 
@@ -205,7 +205,7 @@ def _parse_card(content: Any, path: Path) -> Card:
         multi_label=multi_label,
         layout=layout,
         image=parse_image_format(content.get("image"), f"{path}: image"),
-        root=None if root is None else path.parent / root,
+        root=None if root is None else path.parent / expand_home(root),
         path=path,
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segnext_pafpn.data.focus import CropFocus
+from segnext_pafpn.files import expand_home
 from segnext_pafpn.intensity import Intensity
 
 CacheKind = Literal["none", "ram", "disk"]
@@ -81,3 +82,8 @@ class DataConfig:
     check: bool = True
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     intensity: Intensity | None = None
+
+    def __post_init__(self) -> None:
+        self.card = expand_home(str(self.card))
+        self.root = None if self.root is None else expand_home(str(self.root))
+        self.cache_dir = None if self.cache_dir is None else expand_home(str(self.cache_dir))

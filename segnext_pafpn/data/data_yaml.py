@@ -8,6 +8,7 @@ from typing import Any
 
 from segnext_pafpn.data.class_rows import brief
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.files import expand_home
 
 FILE = "data.yaml"
 _BACKGROUND = "background"
@@ -49,6 +50,7 @@ def card_content(content: dict[str, Any], path: Path) -> dict[str, Any]:
     root = content.get("path") or "."
     if not isinstance(root, str):
         raise UserError(f"{path}: path: expected a folder, found {brief(root)}. Put its name in quotes.")
+    root = expand_home(root)
     background = next((name for name in names if name.casefold() == _BACKGROUND), _BACKGROUND)
     return {
         "name": path.parent.resolve().name if path.stem in ("data", "dataset") else path.stem,

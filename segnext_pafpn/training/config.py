@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError, nearest
+from segnext_pafpn.files import expand_home
 from segnext_pafpn.inference.config import PRECISIONS
 from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training.loss_config import LossConfig
@@ -181,6 +182,8 @@ class RunConfig:
                 f"slashes, and with --output_dir where it is to lie."
             )
         check_seed(self.seed)
+        self.output_dir = expand_home(str(self.output_dir))
+        self.weights = None if self.weights is None else expand_home(str(self.weights))
 
     @property
     def run_dir(self) -> Path:

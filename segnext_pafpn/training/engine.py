@@ -190,7 +190,7 @@ def _quiet() -> None:
         ".*treespec.*is deprecated.*",
         ".*lr_scheduler.step.* before .*optimizer.step.*",  # float16's scaler leaves out the first steps, as it should
         ".*AccumulateGrad node's stream does not match.*",  # recorded steps have a stream of their own
-        ".*add the following callbacks: .*ModelCheckpoint.*",  # of an earlier version's run, which are found all the same
+        ".*add the following callbacks: .*ModelCheckpoint.*",  # of an earlier version, which are found
         ".*could not find the monitored key.*",  # a run that ends before its first evaluation, which is its last, too
     ):
         warnings.filterwarnings("ignore", message)

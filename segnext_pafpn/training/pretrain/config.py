@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from segnext_pafpn.files import expand_home
 from segnext_pafpn.models.classifier import ClassifierConfig
 from segnext_pafpn.training.config import AdamWConfig, RunConfig, TrainerConfig
 
@@ -58,6 +59,9 @@ class ImageFolderConfig:
     val_batch_size: int = 128
     num_workers: int | None = None
     augment: ImageAugmentConfig = field(default_factory=ImageAugmentConfig)
+
+    def __post_init__(self) -> None:
+        self.root = None if self.root is None else expand_home(str(self.root))
 
 
 @dataclass(kw_only=True)
