@@ -121,6 +121,8 @@ def _holds_run(folder: Path) -> bool:
 def prepare_folder(config: RunConfig, resume: bool) -> None:
     """Make the folder and write ``config.yaml`` into it; the first process alone does.
 
+    The file does not say to overwrite: a run that is started from it must not remove this one.
+
     Raises:
         UserError: as :func:`refuse_taken`.
     """
@@ -131,7 +133,7 @@ def prepare_folder(config: RunConfig, resume: bool) -> None:
     if not resume and _holds_run(folder):
         shutil.rmtree(folder)
     make_folder(folder)
-    save_config(config, folder / "config.yaml")
+    save_config(replace(config, overwrite=False), folder / "config.yaml")
 
 
 def fit_to_best(

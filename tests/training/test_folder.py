@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import yaml
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.config import DataConfig
+from segnext_pafpn.errors import UserError
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.config_file import run_folder, save_config
-from segnext_pafpn.training.folder import absolute_card, is_runs_own
+from segnext_pafpn.training.folder import absolute_card, is_runs_own, prepare_folder, refuse_taken
+from segnext_pafpn.training.load_config import load_config
 from tests.conftest import error_of, write_dataset
 from tests.training.small_runs import two_steps
 
@@ -42,6 +45,22 @@ def test_a_card_has_a_name_that_means_the_same_in_every_folder(tmp_path, monkeyp
     assert absolute_card("card.yaml") == str(tmp_path / "card.yaml")
     assert absolute_card("Dataset001/../Dataset001") == str(tmp_path / "Dataset001")
     assert absolute_card("camvid") == "camvid" and absolute_card("camvit") == "camvit"
+
+
+def run_in(folder: Path) -> Path:
+    """A folder that is taken for that of a run."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints/last.ckpt").touch()
+    return folder
+
+
+def test_a_run_that_has_overwritten_another_is_not_overwritten_by_its_own_configuration(tmp_path):
+    run = run_in(tmp_path / "run")
+    prepare_folder(TrainConfig(name="run", output_dir=str(tmp_path), overwrite=True), resume=False)
+    assert not (run / "checkpoints").exists()
+    run_in(run)
+    with pytest.raises(UserError, match="run: holds a run already. Choose another --name"):
+        refuse_taken(load_config(run / "config.yaml"), resume=False)
 
 
 def test_a_run_may_be_called_model(tmp_path):
