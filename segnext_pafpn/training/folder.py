@@ -19,7 +19,7 @@ from segnext_pafpn.data.source import DataSource
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.files import NO_ROOM, cannot_write, make_folder
 from segnext_pafpn.training.checkpoints import read_checkpoint
-from segnext_pafpn.training.config import RunConfig
+from segnext_pafpn.training.config import RunConfig, TrainConfig
 from segnext_pafpn.training.config_file import read_config, save_config
 from segnext_pafpn.training.engine import build_loggers, is_first_process
 from segnext_pafpn.training.resume import ResumePoint
@@ -101,17 +101,33 @@ def remove_stale_scores(folder: Path, stem: str) -> None:
 
 
 def refuse_taken(config: RunConfig, resume: bool) -> None:
-    """Refuse a folder that holds a run which is neither resumed nor to be overwritten.
+    """Refuse a folder that holds a run which is neither resumed nor to be overwritten, or weights to start from.
 
     Raises:
         UserError: naming it.
     """
     folder = config.run_dir
-    if _holds_run(folder) and not resume and not config.overwrite:
+    if resume or not _holds_run(folder):
+        return
+    _refuse_start_inside(config)
+    if not config.overwrite:
         raise UserError(
             f"{folder}: holds a run already. Choose another --name, go on with --resume {folder}, "
             f"or start anew with --overwrite true."
         )
+
+
+def _refuse_start_inside(config: RunConfig) -> None:
+    """Each process reads the weights by itself, after the first one has removed the folder."""
+    starts = {"weights": config.weights}
+    if isinstance(config, TrainConfig):
+        starts["model.init_from"] = config.model.init_from
+    for key, path in starts.items():
+        if path is not None and Path(path).resolve().is_relative_to(config.run_dir.resolve()):
+            raise UserError(
+                f"{key}: {path}: lies in {config.run_dir}, which --overwrite true removes. Choose another --name for "
+                f"the new run."
+            )
 
 
 def _holds_run(folder: Path) -> bool:

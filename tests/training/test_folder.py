@@ -9,10 +9,12 @@ import yaml
 from segnext_pafpn.cli import main
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.model_config import ModelConfig
 from segnext_pafpn.training.config import TrainConfig
 from segnext_pafpn.training.config_file import run_folder, save_config
 from segnext_pafpn.training.folder import absolute_card, is_runs_own, prepare_folder, refuse_taken
 from segnext_pafpn.training.load_config import load_config
+from segnext_pafpn.training.pretrain.config import PretrainConfig
 from tests.conftest import error_of, write_dataset
 from tests.training.small_runs import two_steps
 
@@ -61,6 +63,21 @@ def test_a_run_that_has_overwritten_another_is_not_overwritten_by_its_own_config
     run_in(run)
     with pytest.raises(UserError, match="run: holds a run already. Choose another --name"):
         refuse_taken(load_config(run / "config.yaml"), resume=False)
+
+
+@pytest.mark.parametrize("inside", [".", "model"])
+def test_weights_in_the_folder_that_is_to_be_overwritten_are_refused_and_kept(tmp_path, inside):
+    run, given = run_in(tmp_path / "run"), {"name": "run", "output_dir": str(tmp_path), "overwrite": True}
+    for key, config in (
+        ("weights", TrainConfig(**given, weights=str(run / inside))),
+        ("weights", PretrainConfig(**given, weights=str(run / inside))),
+        ("model.init_from", TrainConfig(**given, model=ModelConfig(init_from=str(run / inside)))),
+    ):
+        with pytest.raises(UserError, match=f"^{key}: .*, which --overwrite true removes. Choose another --name"):
+            prepare_folder(config, resume=False)
+    assert (run / "checkpoints/last.ckpt").exists()
+    prepare_folder(TrainConfig(**given, weights=str(tmp_path / "run-2")), resume=False)
+    assert not (run / "checkpoints").exists()
 
 
 def test_a_run_may_be_called_model(tmp_path):
