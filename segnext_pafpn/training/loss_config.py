@@ -1,6 +1,7 @@
 """Which losses, and how much of each."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, get_args
 
 from segnext_pafpn.errors import UserError
@@ -76,3 +77,8 @@ def check_loss(config: LossConfig) -> None:
         value = getattr(config, key)
         if not 0 <= value <= 1 or (value == 0 and least != "0"):
             raise UserError(f"loss.{key}: must be from {least} to 1, found {value}.")
+    weights = config.class_weights
+    if weights is None or isinstance(weights, str):
+        return
+    if not all(0 <= weight < inf for weight in weights) or not any(weights):
+        raise UserError(f"loss.class_weights: must be 0 or more, finite, and not all 0, found {list(weights)}.")

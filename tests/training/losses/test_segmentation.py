@@ -85,6 +85,13 @@ def test_auxiliary_heads_add_their_weight():
     torch.testing.assert_close(loss(logits, target, [logits, logits]), 1.4 * loss(logits, target))
 
 
+@pytest.mark.parametrize("weights", [[-1.0, 1.0], [math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0]])
+def test_class_weights_that_nothing_can_be_learnt_with_are_refused(weights):
+    with pytest.raises(UserError, match=r"loss.class_weights: must be 0 or more, finite, and not all 0, found \["):
+        SegmentationLoss(LossConfig(class_weights=weights), num_classes=2)
+    SegmentationLoss(LossConfig(class_weights=[0.0, 1.0]), num_classes=2)
+
+
 def test_wrong_number_of_class_weights_is_refused():
     with pytest.raises(UserError, match="found 2 weights, expected one for each of 3 classes"):
         SegmentationLoss(LossConfig(class_weights=[1.0, 1.0]), num_classes=3)
