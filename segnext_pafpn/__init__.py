@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from segnext_pafpn.inference.predictor import Predictor
     from segnext_pafpn.layers import fuse_layers
     from segnext_pafpn.models.bundle import load_bundle, save_bundle
+    from segnext_pafpn.models.decision import Decision
     from segnext_pafpn.models.preprocessing import Preprocessing
     from segnext_pafpn.training.config import OptimConfig, TrainConfig
     from segnext_pafpn.training.load_config import load_config
@@ -32,6 +33,7 @@ __version__ = "0.2.0"
 
 _AT_FIRST_USE = {  # the configurations from where torch is not imported: jsonargparse looks for them here
     "ConfusionMatrix": "evaluation.metrics",
+    "Decision": "models.decision",
     "LossConfig": "training.loss_config",
     "OptimConfig": "training.config",
     "Predictor": "inference.predictor",
@@ -51,6 +53,7 @@ _AT_FIRST_USE = {  # the configurations from where torch is not imported: jsonar
 __all__ = [
     "MSCAN",
     "ConfusionMatrix",
+    "Decision",
     "ELANeXt",
     "ELANeXtEncoder",
     "LossConfig",

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning as L
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
 
 import segnext_pafpn
-from segnext_pafpn import TrainConfig, UserError, fit, load_config
+from segnext_pafpn import LossConfig, OptimConfig, SegmentationModule, TrainConfig, UserError, fit, load_config
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.intensity import Intensity
@@ -89,6 +92,21 @@ def test_a_run_takes_callbacks_and_loggers_besides_its_own(tmp_path):
     assert steps.count == 2 and 0 <= result.scores.mIoU <= 1
     assert "train/loss" in (tmp_path / "extra/metrics.csv").read_text()
     assert "train/loss" in (tmp_path / "run/metrics.csv").read_text()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_module_reads_logits_as_its_loss_does(classes):
+    masks = torch.randint(0, 2, (4, classes, 32, 32))
+    samples = [{"image": torch.randn(3, 32, 32), "mask": mask} for mask in masks]
+    network = torch.nn.Conv2d(3, classes, 1)
+    module = SegmentationModule(network, classes, LossConfig(mode="sigmoid"), OptimConfig(), mean=(), std=())
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **quiet)
+    trainer.fit(module, DataLoader(samples, batch_size=2), DataLoader(samples, batch_size=2))
+    with torch.no_grad():
+        said = torch.cat([network(sample["image"][None]) for sample in samples]) > 0
+    right = (said == masks).float().mean().item()
+    assert module.scores().aAcc == pytest.approx(right)
 
 
 def test_a_dataset_gives_its_samples_by_number():

@@ -25,7 +25,8 @@ class SegmentationModule(L.LightningModule):
         model: takes normalised floats ``(B, C, H, W)``, gives logits ``(B, K, H, W)``.
         mean, std: per channel of 8-bit RGB, of values between 0 and 1; empty for others.
         channels_last: memory layout of images and weights.
-        decision: how logits are read; by default the most probable class.
+        decision: how logits are read; by default the most probable class, or in the loss's mode sigmoid every class
+            with more than half of its probability.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class SegmentationModule(L.LightningModule):
         self.model = model.to(memory_format=self.memory_format)
         self.loss = SegmentationLoss(loss, num_classes)
         self.optim = optim
-        self.decision = decision or Decision()
+        self.decision = decision or Decision(multi_label=loss.mode == "sigmoid")
         self.register_buffer("mean", 255 * torch.tensor(mean)[None, :, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[None, :, None, None], persistent=False)
         multi_label = self.decision.multi_label
