@@ -15,9 +15,9 @@ from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import SegmentationDataModule
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.evaluation.per_image import scores_stem
-from segnext_pafpn.models.bundle import load_bundle, save_bundle
+from segnext_pafpn.models.bundle import load_bundle, load_preprocessing, save_bundle
 from segnext_pafpn.models.factory import build_model
-from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.models.preprocessing import PREPROCESSING_FILE, Preprocessing
 from segnext_pafpn.models.pretrained import find_encoder, load_encoder
 from segnext_pafpn.track import Track, untracked
 from segnext_pafpn.training.config import TrainConfig
@@ -88,8 +88,12 @@ def fit(
     if is_first_process():
         _say_what_may_surprise(config, start, warmup, steps, per_epoch)
     fit_to_best(trainer, module, data, config.run_dir, start, loggers)
-    if trainer.is_global_zero and start is not None and trainer.global_step > start.steps:
-        remove_stale_scores(config.run_dir, scores_stem(config.data.val_split))
+    if start is not None and trainer.global_step > start.steps:
+        if trainer.is_global_zero:
+            remove_stale_scores(config.run_dir, scores_stem(config.data.val_split))
+    elif start is not None and (config.run_dir / "model" / PREPROCESSING_FILE).is_file():
+        preprocessing = load_preprocessing(config.run_dir)  # thresholds that were tuned since are of these weights
+        module.decision = preprocessing.decision
     return _score(trainer, module, data, config, preprocessing)
 
 
