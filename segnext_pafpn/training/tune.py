@@ -56,12 +56,18 @@ def tune_thresholds(checkpoint: str, data_config: DataConfig, split: str, traine
     the split does not hold keeps 0.5. Also writes ``thresholds.json`` into the run's folder.
 
     Raises:
-        UserError: for another split than ``data.val_split``, or for more than two classes of which a pixel is one.
+        UserError: for another split than ``data.val_split``, for a part of it, or for more than two classes of which a
+            pixel is one.
     """
     if split != data_config.val_split or split == "test":
         raise UserError(
             f"--tune-threshold: found split '{split}', expected data.val_split and never test: what thresholds were "
             f"chosen on can no longer be scored honestly. Tune on the validation split, then score '{split}' without."
+        )
+    if trainer_config.limit_val_batches is not None:
+        raise UserError(
+            f"--tune-threshold: is for the whole split, found trainer.limit_val_batches: "
+            f"{trainer_config.limit_val_batches}. Leave one of them out."
         )
     module, data, preprocessing = open_run(checkpoint, data_config, trainer_config)
     names = data.card.class_names

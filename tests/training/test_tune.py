@@ -107,6 +107,25 @@ def test_nothing_is_tuned_on_another_split_than_val(polyps, capsys, options):
     assert (run / "model/preprocessing.json").read_bytes() == before
 
 
+def test_nothing_is_tuned_on_a_part_of_the_split(polyps, capsys):
+    _, run = polyps
+    before = (run / "model/preprocessing.json").read_bytes()
+    assert val(run, "--tune-threshold", "--trainer.limit_val_batches=1") == 2
+    assert "is for the whole split, found trainer.limit_val_batches: 1" in capsys.readouterr().err
+    assert (run / "model/preprocessing.json").read_bytes() == before
+
+
+def test_a_run_with_nothing_left_to_train_keeps_its_thresholds(polyps):
+    _, run = polyps
+    assert val(run, "--tune-threshold") == 0
+    before = {name: (run / name).read_bytes() for name in ("model/preprocessing.json", "thresholds.json")}
+    scored = json.loads((run / "metrics_val.json").read_text())
+    assert main(["train", "--resume", str(run)]) == 0
+    assert {name: (run / name).read_bytes() for name in before} == before
+    again = json.loads((run / "metrics_val.json").read_text())
+    assert again["thresholds"] == scored["thresholds"] and again["per_class"] == scored["per_class"]
+
+
 def test_a_metric_that_cannot_be_given_stops_the_tuning_too(polyps, capsys):
     _, run = polyps
     before = (run / "model/preprocessing.json").read_bytes()
