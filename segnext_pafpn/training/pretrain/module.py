@@ -17,6 +17,8 @@ from segnext_pafpn.training.pretrain.optim import build_optimizer
 class ClassificationModule(L.LightningModule):
     """A classifier with its loss, its optimizer and its scores, ``val/top1`` and ``val/top5`` (fractions).
 
+    ``images`` is how many pictures an evaluation has looked at.
+
     Batches arrive as uint8; they are normalised, erased and mixed on the device.
 
     Args:
@@ -81,6 +83,8 @@ class ClassificationModule(L.LightningModule):
         top1, top5 = accuracy(logits, batch["label"], topk=(1, 5))
         values = {"val/loss": F.cross_entropy(logits, batch["label"]), "val/top1": top1 / 100, "val/top5": top5 / 100}
         self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(logits))
+        count = float(len(logits))
+        self.log("images", count, on_step=False, on_epoch=True, sync_dist=True, reduce_fx="sum", logger=False)
 
     def configure_optimizers(self) -> dict:
         total_steps = int(self.trainer.estimated_stepping_batches)

@@ -75,7 +75,7 @@ def pretrain(config: PretrainConfig, start: ResumePoint | None = None) -> Pretra
         top1=100 * metrics["top1"],
         top5=100 * metrics["top5"],
         loss=metrics["loss"],
-        images=len(data.val_samples),
+        images=int(trainer.callback_metrics["images"]),
         num_classes=len(data.class_names),
     )
     if trainer.is_global_zero:

@@ -99,6 +99,18 @@ def test_a_model_of_timm_learns_colours_and_its_last_pictures_are_scored(images,
     assert rows_of(tmp_path / "pretrain", "val/loss")[-1] < 0.5 < np.log(3)
 
 
+def test_an_evaluation_of_a_part_counts_the_pictures_it_has_looked_at(images, tmp_path):
+    result = pretrain(
+        PretrainConfig(
+            output_dir=str(tmp_path),
+            model=ClassifierConfig(name="test_convnext2"),
+            data=ImageFolderConfig(root=str(images), input_size=64, batch_size=6, val_batch_size=5, num_workers=0),
+            trainer=TrainerConfig(accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=1),
+        )
+    )
+    assert result.images == json.loads((tmp_path / "pretrain/metrics_val.json").read_text())["images"] == 5
+
+
 def test_a_finished_run_is_not_overwritten_by_accident(capsys, finished, images):
     assert "holds a run already" in error_of(capsys, "pretrain", *settings(images, finished.parent))
 
