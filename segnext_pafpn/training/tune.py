@@ -99,6 +99,7 @@ def tune_thresholds(checkpoint: str, data_config: DataConfig, split: str, traine
         )
         folder = run_folder(checkpoint)
         write_json(_values(tuned, data_config.card), folder / "thresholds.json")
+    trainer.strategy.barrier("thresholds are written")  # other processes read them next
     return tuned
 
 

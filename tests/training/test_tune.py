@@ -1,15 +1,17 @@
 """val --tune-threshold: the best threshold on val, kept with the model, and never chosen on test."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from segnext_pafpn.cli import main
 from segnext_pafpn.inference.predictor import Predictor
-from segnext_pafpn.models.bundle import load_bundle
+from segnext_pafpn.models.bundle import load_bundle, load_preprocessing, save_preprocessing
 from tests.strict_html import read_page
 from tests.training.field_runs import discs, logits_of, picture_of, write_png
 from tests.training.small_runs import small_run
@@ -113,6 +115,20 @@ def test_nothing_is_tuned_on_a_part_of_the_split(polyps, capsys):
     assert val(run, "--tune-threshold", "--trainer.limit_val_batches=1") == 2
     assert "is for the whole split, found trainer.limit_val_batches: 1" in capsys.readouterr().err
     assert (run / "model/preprocessing.json").read_bytes() == before
+
+
+def test_processes_wait_for_the_thresholds_before_they_score_with_them(polyps, monkeypatch):
+    """One process stands for several here: that it comes to a barrier, and with the thresholds written."""
+    _, run = polyps
+    save_preprocessing(replace(load_preprocessing(run), thresholds=None), run / "model")
+    there = {}
+
+    def barrier(self: SingleDeviceStrategy, name: str | None = None) -> None:
+        there[name] = load_preprocessing(run).thresholds is not None
+
+    monkeypatch.setattr(SingleDeviceStrategy, "barrier", barrier)
+    assert val(run, "--tune-threshold") == 0
+    assert there["thresholds are written"]
 
 
 def test_a_run_with_nothing_left_to_train_keeps_its_thresholds(polyps):
