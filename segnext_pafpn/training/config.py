@@ -19,7 +19,7 @@ class TrainerConfig:
         accelerator: auto, cpu, gpu, mps.
         devices: how many devices, one process each; -1 for all.
         num_nodes: how many machines.
-        strategy: auto, or one of Lightning's (ddp, ...).
+        strategy: auto, or one of Lightning's that start the program once for each device (ddp, ...).
         precision: 32-true, bf16-mixed or 16-mixed; a run on a device without instructions for it says so.
         max_epochs: how long; or -1 and max_steps.
         max_steps: how many optimizer steps; -1 for no limit but max_epochs.

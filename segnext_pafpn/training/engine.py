@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import StrategyRegistry
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
@@ -84,9 +85,16 @@ def build_trainer(config: TrainerConfig, callbacks: list[Callback], root: Path) 
     except (
         ValueError,
         RuntimeError,
+        TypeError,
+        ImportError,
         MisconfigurationException,
     ) as error:  # Lightning's own checks of devices, strategy and accelerator
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    if type(trainer.strategy.launcher) is _MultiProcessingLauncher:  # of spawn, fork and notebook
+        raise UserError(
+            f"trainer.strategy: {config.strategy} starts processes from which weights and scores do not come back. Set "
+            f"--trainer.strategy ddp, or in a notebook auto with --trainer.devices 1."
+        )
     slow = why_slow(trainer.precision, trainer.strategy.root_device)
     if slow is not None and is_first_process():
         log.warning(f"warning: trainer.{slow}")

@@ -168,11 +168,18 @@ def fit_to_best(
 
     Raises:
         KeyboardInterrupt: if the user stopped the run.
-        UserError: if there is no room for what it writes.
+        UserError: if there is no room for what it writes, or the network has parameters that DDP waits for in vain.
     """
     trainer.loggers = [*build_loggers(folder, steps=start.steps if start else 0), *loggers]
     try:
         trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint if start else None, weights_only=True)
+    except RuntimeError as error:
+        if "parameters that were not used in producing the loss" in str(error):  # Lightning's, at DDP's second step
+            raise UserError(
+                "trainer.strategy: some parameters of the network take no part in its output, which ddp does not "
+                "expect. Set --trainer.strategy ddp_find_unused_parameters_true."
+            ) from error
+        raise
     except SystemExit as error:  # how Lightning ends at Ctrl-C
         raise KeyboardInterrupt from error
     except OSError as error:

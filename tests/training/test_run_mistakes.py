@@ -1,5 +1,8 @@
 """What a run is refused for, or stops at, in one line and before it leaves anything behind."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -69,6 +72,11 @@ def test_numbers_of_the_trainer_that_cannot_be_are_told_at_once(capsys, tmp_path
         (TrainerConfig(accelerator="cpu", limit_val_batches=0), "limit_val_batches: found 0, expected at least 1"),
         (TrainerConfig(accelerator="cpu", strategy="foo"), "trainer.strategy: 'foo' is not known. .*auto, .*ddp, "),
         (TrainerConfig(accelerator="cpu", strategy="dpp"), "Did you mean 'ddp'"),
+        (TrainerConfig(accelerator="cpu", strategy="xla"), "trainer: .*torch_xla"),
+        *(
+            (TrainerConfig(accelerator="cpu", devices=2, strategy=name), f"trainer.strategy: {name} starts .* ddp, or")
+            for name in ("ddp_spawn", "ddp_fork", "ddp_notebook_find_unused_parameters_true")
+        ),
         (TrainerConfig(max_epochs=-1), "would never end"),
         (TrainerConfig(accelerator="gpux"), "trainer: .*gpux"),
     ],
@@ -76,6 +84,25 @@ def test_numbers_of_the_trainer_that_cannot_be_are_told_at_once(capsys, tmp_path
 def test_impossible_trainers_are_refused(dataset, tmp_path, trainer, words):
     with pytest.raises(UserError, match=words):
         fit(small_config(dataset, tmp_path, 1, trainer=trainer))
+
+
+@pytest.fixture
+def alone_in_ddp() -> Iterator[None]:
+    """DDP of this process alone; what Lightning leaves behind is removed."""
+    before = dict(os.environ)
+    yield
+    torch.distributed.destroy_process_group()
+    for name in os.environ.keys() - before.keys():  # another test's processes would take themselves for parts of it
+        del os.environ[name]
+
+
+def test_parameters_that_ddp_waits_for_in_vain_are_told(dataset, tmp_path, alone_in_ddp):
+    trainer, model = (
+        TrainerConfig(accelerator="cpu", strategy="ddp"),
+        ModelConfig(arch="pspnet", encoder_name="resnet18"),
+    )
+    with pytest.raises(UserError, match=r"take no part .* Set --trainer.strategy ddp_find_unused_parameters_true\."):
+        fit(small_config(dataset, tmp_path, 1, trainer=trainer, model=model))
 
 
 def test_a_gpu_that_is_not_there_is_said_in_our_words(dataset, tmp_path, monkeypatch):
