@@ -24,7 +24,8 @@ class TrainerConfig:
         max_epochs: how long; or -1 and max_steps.
         max_steps: how many optimizer steps; -1 for no limit but max_epochs.
         check_val_every_n_epoch: epochs between evaluations.
-        accumulate_grad_batches: batches per optimizer step.
+        accumulate_grad_batches: batches per optimizer step, whose gradient is their mean; the last of an epoch may have
+            fewer.
         gradient_clip_val: largest norm of the gradient, or null for no clipping.
         limit_train_batches: batches per epoch, or null for all; to try things out.
         limit_val_batches: batches per evaluation, or null for all; to try things out.

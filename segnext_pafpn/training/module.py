@@ -3,6 +3,7 @@
 import lightning as L
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.evaluation.metrics import ConfusionMatrix, LayerMatrices, count_each_image
@@ -13,7 +14,7 @@ from segnext_pafpn.models.tta import VIEWS, mean_over_views
 from segnext_pafpn.training.config import OptimConfig
 from segnext_pafpn.training.loss_config import LossConfig
 from segnext_pafpn.training.losses import SegmentationLoss
-from segnext_pafpn.training.optim import build_optimizer
+from segnext_pafpn.training.optim import build_optimizer, mean_over_group
 
 
 class SegmentationModule(L.LightningModule):
@@ -81,6 +82,9 @@ class SegmentationModule(L.LightningModule):
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], prog_bar=True)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        mean_over_group(self.trainer, optimizer)
 
     def on_validation_epoch_start(self) -> None:
         self._counted = []

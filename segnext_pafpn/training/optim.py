@@ -101,6 +101,22 @@ def warmup_line(setting: str, warmup: int, total_steps: int) -> str:
     return f"{setting} is more than half of the run's {total_steps} steps, so that it {instead}."
 
 
+def mean_over_group(trainer: L.Trainer, optimizer: Optimizer) -> None:
+    """Make the accumulated gradient the mean over its batches, which an epoch's last group may have fewer of.
+
+    Lightning divides each batch's loss by ``accumulate_grad_batches``, in that group, too. To be called between the
+    backward pass and the clipping.
+    """
+    whole = trainer.accumulate_grad_batches
+    batches = trainer.fit_loop.batch_idx % whole + 1
+    if batches == whole:
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.mul_(whole / batches)
+
+
 class EMAWeights(WeightAveraging):
     """Exponential moving average of weights and statistics; validation and checkpoints use the average.
 

@@ -2,14 +2,21 @@
 
 import re
 
+import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import nn
+from torch.utils.data import DataLoader
 
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.layers import ConvNeXtBlock
 from segnext_pafpn.training.config import OptimConfig
+from segnext_pafpn.training.loss_config import LossConfig
+from segnext_pafpn.training.module import SegmentationModule
 from segnext_pafpn.training.optim import EMAWeights, build_optimizer, parameter_groups, warmup_of
+from segnext_pafpn.training.pretrain.config import ImageAugmentConfig, PretrainOptimConfig
+from segnext_pafpn.training.pretrain.module import ClassificationModule
 
 
 def test_norms_biases_and_layer_scale_do_not_decay():
@@ -68,3 +75,38 @@ def test_average_starts_quickly_and_ends_at_its_decay():
         averaged, current = [torch.zeros(1)], [torch.ones(1)]
         average(averaged, current, torch.tensor(n))
         assert averaged[0].item() == pytest.approx(1 - decay, rel=1e-5)
+
+
+def segmentation() -> tuple[L.LightningModule, dict]:
+    module = SegmentationModule(nn.Conv2d(3, 3, 1), 3, LossConfig(), OptimConfig(lr=1e-9), mean=(), std=())
+    return module, {"image": torch.randn(3, 8, 8), "mask": torch.randint(0, 3, (8, 8))}
+
+
+def classification() -> tuple[L.LightningModule, dict]:
+    plain = ImageAugmentConfig(random_erasing=0, mixup=0, cutmix=0, label_smoothing=0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+    optim = PretrainOptimConfig(min_lr=0.0)
+    module = ClassificationModule(network, 3, plain, optim, lr=1e-9, warmup_steps=0)
+    return module, {"image": torch.randint(0, 256, (3, 4, 4), dtype=torch.uint8), "label": torch.tensor(1)}
+
+
+@pytest.mark.parametrize("build", [segmentation, classification])
+@pytest.mark.parametrize("limit", [None, 6])
+def test_a_last_group_of_fewer_batches_weighs_as_much_as_the_others(build, limit):
+    """All batches are alike here, so that the gradient is the same at each step."""
+    module, sample = build()
+    gradients = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if batch_idx in (3, (limit or 5) - 1):
+                gradients.append(torch.cat([p.grad.flatten() for p in pl_module.parameters()]))
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    L.Trainer(
+        max_epochs=1, accelerator="cpu", enable_model_summary=False, accumulate_grad_batches=4, callbacks=[Look()],
+        limit_train_batches=limit, **quiet,
+    ).fit(module, DataLoader([sample] * (8 if limit else 5)))  # fmt: skip
+    first, last = gradients
+    assert first.norm() > 0
+    torch.testing.assert_close(last, first)

@@ -7,8 +7,10 @@ from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.utils import accuracy
 from torch import nn
+from torch.optim import Optimizer
 
 from segnext_pafpn.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from segnext_pafpn.training.optim import mean_over_group
 from segnext_pafpn.training.pretrain.config import ImageAugmentConfig, PretrainOptimConfig
 from segnext_pafpn.training.pretrain.images import ImageBatch
 from segnext_pafpn.training.pretrain.optim import build_optimizer
@@ -77,6 +79,9 @@ class ClassificationModule(L.LightningModule):
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
         self.log("lr", max(group["lr"] for group in self.trainer.optimizers[0].param_groups), prog_bar=True)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        mean_over_group(self.trainer, optimizer)
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         logits = self.model(self.normalize(batch["image"])).float()
