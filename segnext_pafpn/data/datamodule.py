@@ -33,6 +33,7 @@ class SegmentationDataModule(DataSource, L.LightningDataModule):
         DataSource.__init__(self, config)
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
+        self.first_batch = 0  # in this epoch; those before are done
         self.repeat_factors: np.ndarray | None = None  # of the train split, where config.repeat_threshold is set
         self.track: Track = untracked  # shows the filling of the cache
         self.cache: RamCache | DiskCache | None = None
@@ -105,7 +106,7 @@ class SegmentationDataModule(DataSource, L.LightningDataModule):
         sampler = TrainSampler(
             len(samples), length, seed=self.seed, rank=rank, world_size=world_size, factors=self.repeat_factors
         )
-        sampler.set_epoch(self.first_epoch)
+        sampler.go_on(self.first_epoch, self.first_batch * config.batch_size)
         return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size)
 
     def val_dataloader(self) -> DataLoader:

@@ -109,6 +109,12 @@ class TrainSampler(Sampler[tuple[int, ...]]):
         self.world_size = world_size
         self.factors = factors
         self.epoch = 0
+        self._first_epoch, self._done = 0, 0
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Begin with this epoch, of which this process has had the first ``done`` samples."""
+        self.epoch = self._first_epoch = epoch
+        self._done = done
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
@@ -121,7 +127,7 @@ class TrainSampler(Sampler[tuple[int, ...]]):
         order = self._order()
         keys = zip(order.tolist(), _turns(order).tolist(), strict=True)
         own = [(self.epoch, index, turn) if turn else (self.epoch, index) for index, turn in keys]
-        return iter(own[self.rank :: self.world_size])
+        return iter(own[self.rank :: self.world_size][self._done if self.epoch == self._first_epoch else 0 :])
 
     def _order(self) -> np.ndarray:
         """Indices of the epoch's samples, of all processes."""

@@ -17,6 +17,7 @@ from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.bundle import save_bundle
 from segnext_pafpn.models.preprocessing import Preprocessing
+from segnext_pafpn.training.checkpoints import batches_inside
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,26 @@ class NonFiniteLossGuard(Callback):
         )
 
 
+class ResumedEpoch(Callback):
+    """Goes on with the epoch in which a run was ended, or with the one after those that are whole.
+
+    Lightning takes an epoch that ``max_steps`` has ended for a whole one, and in a run that has ``max_steps`` it counts
+    an empty epoch after a whole one, so that all others would have the order of their successors.
+    """
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict) -> None:
+        if batches_inside(checkpoint):
+            for progress in checkpoint["loops"]["fit_loop"]["epoch_progress"].values():
+                progress["processed"] -= 1
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loop = trainer.fit_loop
+        if loop.restarted_on_epoch_end:
+            loop.epoch_progress.increment_completed()
+            loop.reset_restart_stage()
+            loop.epoch_loop.restarting = False
+
+
 class EpochSeed(Callback):
     """Seeds what is drawn while training anew from (seed, epoch, process), so that a resumed run draws the same.
 
@@ -78,7 +99,13 @@ class EpochSeed(Callback):
     def __init__(self, seed: int):
         self.seed = seed
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._draw_anew(trainer)  # an epoch that goes on has no start
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._draw_anew(trainer)
+
+    def _draw_anew(self, trainer: L.Trainer) -> None:
         seed = (self.seed * 100_003 + trainer.current_epoch) * 1_009 + trainer.global_rank
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
@@ -92,6 +119,9 @@ class DataWait(Callback):
         self._waited = 0.0
         self._worked = 0.0
         self._mark = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._mark = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._waited = self._worked = 0.0

@@ -36,6 +36,12 @@ def read_checkpoint(path: Path) -> dict:
         ) from error
 
 
+def batches_inside(checkpoint: Mapping) -> int:
+    """How many batches of its last epoch are done, where that is not whole; else 0."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return 0 if progress["is_last_batch"] else progress["current"]["completed"]
+
+
 class WholeCheckpoints(TorchCheckpointIO):
     """Lightning's, but written beside the one it replaces and renamed: Lightning writes to the system's folder for
     temporary files and copies, so that a disk that is full or a process that is killed leaves half a checkpoint.

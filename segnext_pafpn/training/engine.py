@@ -22,7 +22,7 @@ from segnext_pafpn.errors import UserError, nearest
 from segnext_pafpn.files import NO_ROOM
 from segnext_pafpn.inference.device import why_slow
 from segnext_pafpn.models.preprocessing import Preprocessing
-from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochLine, EpochSeed, NonFiniteLossGuard
+from segnext_pafpn.training.callbacks import BestModel, DataWait, EpochLine, EpochSeed, NonFiniteLossGuard, ResumedEpoch
 from segnext_pafpn.training.checkpoints import RunCheckpoint, WholeCheckpoints
 from segnext_pafpn.training.config import RunConfig, TrainerConfig, check_trainer
 from segnext_pafpn.training.graphs import CudaGraphs
@@ -130,6 +130,7 @@ def build_callbacks(
     folder = config.run_dir / "checkpoints"
     callbacks: list[Callback] = [
         NonFiniteLossGuard(),
+        ResumedEpoch(),  # before those that ask which epoch it is
         EpochSeed(config.seed),
     ]
     terminal = sys.stdout.isatty()
@@ -199,6 +200,7 @@ def _quiet() -> None:
         ".*lr_scheduler.step.* before .*optimizer.step.*",  # float16's scaler leaves out the first steps, as it should
         ".*AccumulateGrad node's stream does not match.*",  # recorded steps have a stream of their own
         ".*add the following callbacks: .*ModelCheckpoint.*",  # of an earlier version, which are found
+        ".*ended before the epoch ended and your dataloader is not resumable.*",  # it is told where to begin
         ".*could not find the monitored key.*",  # a run that ends before its first evaluation, which is its last, too
     ):
         warnings.filterwarnings("ignore", message)

@@ -15,7 +15,7 @@ from segnext_pafpn.data.readers import build_reader
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.models.preprocessing import Preprocessing
 from segnext_pafpn.slicing import Slicing
-from segnext_pafpn.training.checkpoints import read_checkpoint
+from segnext_pafpn.training.checkpoints import batches_inside, read_checkpoint
 from segnext_pafpn.training.config import RunConfig, TrainConfig
 from segnext_pafpn.training.config_file import plain_values, read_config
 from segnext_pafpn.training.loss_config import Balance
@@ -35,10 +35,17 @@ _FOUND = {  # what stands for numbers that are to be found in the data
 
 @dataclass(frozen=True, kw_only=True)
 class ResumePoint:
-    """A checkpoint, how many epochs and optimizer steps lie behind it, and the shapes of its weights by name."""
+    """A checkpoint, what lies behind it, and the shapes of its weights by name.
+
+    Args:
+        epochs: that are whole.
+        batches: of the epoch after them, where ``max_steps`` has ended the run inside it; of each process.
+        steps: of the optimizer, in all.
+    """
 
     checkpoint: Path
     epochs: int
+    batches: int
     steps: int
     shapes: Mapping[str, torch.Size]
 
@@ -72,7 +79,7 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
     state = read_checkpoint(last)
     if isinstance(config, TrainConfig):
         _refuse_other_card(config, state.get(_NOTE))
-    epochs, steps = 1 + state["epoch"], state["global_step"]
+    epochs, steps, batches = 1 + state["epoch"], state["global_step"], batches_inside(state)
     for unit, limit, done in (
         ("epochs", config.trainer.max_epochs, epochs),
         ("steps", config.trainer.max_steps, steps),
@@ -83,7 +90,8 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
                 f"Resume with {done} or more."
             )
     shapes = {name: tensor.shape for name, tensor in state["state_dict"].items()}
-    return ResumePoint(checkpoint=last, epochs=epochs, steps=steps, shapes=shapes)
+    whole = epochs - 1 if batches else epochs
+    return ResumePoint(checkpoint=last, epochs=whole, batches=batches, steps=steps, shapes=shapes)
 
 
 def refuse_changes(config: RunConfig) -> None:

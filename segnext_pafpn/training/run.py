@@ -83,7 +83,8 @@ def fit(
     per_epoch, steps = planned_steps(config.trainer, batches=len(data.train_dataloader()))
     warmup = warmup_of(config.optim, steps)  # refuses, too
     refuse_misfit(copied, config.model, config.data, preprocessing.channels)
-    data.first_epoch = start.epochs if start else 0
+    if start is not None:
+        data.first_epoch, data.first_batch = start.epochs, start.batches
     prepare_folder(config, resume=start is not None)
     if is_first_process():
         _say_what_may_surprise(config, start, warmup, steps, per_epoch)

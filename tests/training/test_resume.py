@@ -1,13 +1,19 @@
 """Which run may go on, with what, and that a resume that is refused leaves the run as it was."""
 
+import csv
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from lightning.pytorch.callbacks import Callback
 
 from segnext_pafpn.cli import main
+from segnext_pafpn.data.datamodule import SegmentationDataModule
+from segnext_pafpn.training.load_config import load_config
+from segnext_pafpn.training.resume import find_resume_point
+from segnext_pafpn.training.run import fit
 from tests.conftest import error_of, write_dataset
 from tests.training.small_runs import two_steps
 
@@ -182,3 +188,30 @@ def test_a_run_that_was_moved_and_is_evaluated_at_other_epochs_keeps_its_best_we
     assert best.read_bytes() == before and (run / "model/model.safetensors").read_bytes() == model
     kept = torch.load(last, weights_only=True)["callbacks"]["RunCheckpoint best"]
     assert kept["best_model_path"] == str(best) and kept["best_model_score"] == pytest.approx(0.99)
+
+
+class Seen(Callback):
+    """Which pictures were trained on, and when."""
+
+    def __init__(self):
+        self.batches: list[tuple[int, int, list[str]]] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.batches.append((trainer.current_epoch, batch_idx, batch["name"]))
+
+
+def test_a_run_by_steps_goes_on_where_it_stood_whether_its_epoch_was_whole_or_not(run):
+    """Its epochs have two steps, of which it has two behind it, and then three."""
+    seen = []
+    for steps in (3, 4):
+        settings = {"trainer.max_epochs": -1, "trainer.max_steps": steps, "trainer.limit_val_batches": 1}
+        config = load_config(run / "config.yaml", {"output_dir": run.parent, **settings})
+        watcher = Seen()
+        fit(config, find_resume_point(config), callbacks=[watcher])
+        seen += watcher.batches
+    loader = SegmentationDataModule(config.data, seed=config.seed).train_dataloader()
+    loader.sampler.set_epoch(1)
+    names = [loader.dataset.samples[index].label for _, index, *_ in loader.sampler]
+    assert seen == [(1, 0, names[:2]), (1, 1, names[2:4])]
+    rows = csv.DictReader((run / "metrics.csv").open())
+    assert [(row["epoch"], row["step"]) for row in rows if row["val/mIoU"]] == [("0", "1"), ("1", "3")]

@@ -78,6 +78,7 @@ class ImageFolderDataModule(L.LightningDataModule):
         self.config = config
         self.seed = seed
         self.first_epoch = 0  # of a resumed run: Lightning reads ahead before it tells the sampler
+        self.first_batch = 0  # in this epoch; those before are done
         root = Path(config.root)
         if not root.is_dir():
             raise UserError(f"data.root: {root}: no such folder. {_expected(config)}")
@@ -96,7 +97,7 @@ class ImageFolderDataModule(L.LightningDataModule):
             )
         dataset = ImageFolderDataset(samples, self.transforms[True], seed=self.seed)
         sampler = TrainSampler(len(samples), len(samples), seed=self.seed, rank=rank, world_size=world_size)
-        sampler.set_epoch(self.first_epoch)
+        sampler.go_on(self.first_epoch, self.first_batch * config.batch_size)
         return build_loader(dataset, config.num_workers, sampler=sampler, batch_size=config.batch_size)
 
     def val_dataloader(self) -> DataLoader:

@@ -52,7 +52,7 @@ def pretrain(config: PretrainConfig, start: ResumePoint | None = None) -> Pretra
     data = ImageFolderDataModule(config.data, seed=config.seed)
     if start is not None:
         _refuse_other_classes(config.run_dir, data.class_names)
-        data.first_epoch = start.epochs
+        data.first_epoch, data.first_batch = start.epochs, start.batches
     trainer = build_trainer(config.trainer, build_callbacks(config, score="val/top1"), root=config.run_dir)
     data.trainer = trainer
     per_epoch, total = planned_steps(config.trainer, batches=len(data.train_dataloader()))
