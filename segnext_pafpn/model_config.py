@@ -12,7 +12,7 @@ class ModelConfig:
 
     Args:
         arch: decoder: pafpnext, segnext, or one of smp's (unet, fpn, deeplabv3plus, upernet, segformer, ...).
-        encoder_name: elanext_nano to _large, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
+        encoder_name: elanext_nano to _base, mscan_tiny to _large, an encoder of smp, or one of timm as tu-NAME.
         encoder_weights: pretrained weights by name (imagenet), or null to train from scratch.
         init_from: weights that the encoder starts from where they fit: timm:convnext_pico (or another ConvNeXt of
             timm, fetched by it), timm:NAME@FILE.safetensors, or the folder of a run; null for none.

@@ -50,11 +50,13 @@ class EmptyCounts:
         missed: it is there, and not predicted: Dice 0.
         found_in_none: it is predicted, and not there: Dice 0.
         absent: neither: Dice 1.
+        unlabelled: no pixel counts: nothing is measured.
     """
 
     missed: int
     found_in_none: int
     absent: int
+    unlabelled: int
 
     def text(self) -> str:
         """In words; empty where there is none."""
@@ -62,6 +64,7 @@ class EmptyCounts:
             f"missed in {self.missed}" if self.missed else "",
             f"found in {self.found_in_none} without it" if self.found_in_none else "",
             f"rightly absent in {self.absent} (Dice 100)" if self.absent else "",
+            f"not labelled in {self.unlabelled} (left out)" if self.unlabelled else "",
         ]
         return ", ".join(filter(None, words))
 
@@ -120,8 +123,14 @@ class CaseRows:
     def empty_counts(self, structure: str) -> EmptyCounts:
         """In how many cases the structure is not predicted, or not there."""
         rows = [scores for _, name, scores in self.rows if name == structure]
-        kinds = Counter((math.isnan(row.sensitivity), math.isnan(row.precision)) for row in rows)
-        return EmptyCounts(missed=kinds[False, True], found_in_none=kinds[True, False], absent=kinds[True, True])
+        labelled = [row for row in rows if not math.isnan(row.dice)]
+        kinds = Counter((math.isnan(row.sensitivity), math.isnan(row.precision)) for row in labelled)
+        return EmptyCounts(
+            missed=kinds[False, True],
+            found_in_none=kinds[True, False],
+            absent=kinds[True, True],
+            unlabelled=len(rows) - len(labelled),
+        )
 
     def write(self, directory: Path, stem: str) -> None:
         """Write ``<stem>.csv``: a row per case and structure; fractions, distances, and nothing for NaN."""

@@ -20,9 +20,9 @@ Array = np.ndarray | torch.Tensor
 class CaseScores:
     """Scores of a structure in one case. NaN means: nothing to measure.
 
-    If truth and prediction are both empty, Dice, IoU and volume similarity are 1 and the distances NaN; if one of
-    them is, the first three are 0 and the distances infinite. (MONAI gives the same distances, and the same Dice with
-    ``ignore_empty=False``.)
+    In a case without a pixel that counts all are NaN. If truth and prediction are both empty, Dice, IoU and volume
+    similarity are 1 and the distances NaN; if one of them is, the first three are 0 and the distances infinite. (MONAI
+    gives the same distances, and the same Dice with ``ignore_empty=False``.)
 
     Attributes:
         dice: 2 TP / (2 TP + FP + FN).
@@ -79,6 +79,7 @@ def case_scores(
     right, predicted, true = (int(np.count_nonzero(mask)) for mask in (prediction & truth, prediction, truth))
     pixels = truth.size if inside is None else int(np.count_nonzero(inside))
     far, far95, mean = _surface_scores(prediction, truth, spacing)
+    alike = 1.0 if pixels else math.nan
     auc = math.nan
     if probability is not None:
         probability = np.asarray(probability)
@@ -86,15 +87,15 @@ def case_scores(
         counted = ... if inside is None else inside
         auc = area_under_roc(probability[counted], truth[counted])
     return CaseScores(
-        dice=_ratio(2 * right, predicted + true, empty=1.0),
-        iou=_ratio(right, predicted + true - right, empty=1.0),
+        dice=_ratio(2 * right, predicted + true, empty=alike),
+        iou=_ratio(right, predicted + true - right, empty=alike),
         hd=far,
         hd95=far95,
         asd=mean,
         sensitivity=_ratio(right, true),
         specificity=_ratio(pixels - predicted - true + right, pixels - true),
         precision=_ratio(right, predicted),
-        volume_similarity=1.0 - _ratio(abs(true - predicted), true + predicted, empty=0.0),
+        volume_similarity=1.0 - _ratio(abs(true - predicted), true + predicted, empty=1.0 - alike),
         auc=auc,
     )
 

@@ -186,9 +186,8 @@ def _visible(folder: Path) -> list[Path]:
 def _by_name(paths: Sequence[Path], names: Sequence[str], advice: str = "") -> dict[str, tuple[Path, ...]]:
     found: dict[str, tuple[Path, ...]] = {}
     for path, name in zip(paths, names, strict=True):
-        if name in found:
+        if found.setdefault(name, (path,)) != (path,):
             _refuse_same_name(found[name][0], path, name, advice)
-        found[name] = (path,)
     return found
 
 

@@ -65,9 +65,10 @@ def batches(images: Iterable[Prepared], batch_size: int, max_pixels: int, growth
 
 
 def _resize(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """By the same call that the training images went through."""
+    """By the same call that the training images went through; OpenCV takes four channels at a time."""
     if size is None or size == image.shape[:2]:
         return image
     height, width = size
-    resized = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
-    return resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
+    parts = [np.ascontiguousarray(image[..., i : i + 4]) for i in range(0, image.shape[2], 4)]
+    resized = [cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA) for part in parts]
+    return np.concatenate([part.reshape(height, width, -1) for part in resized], axis=2)  # a single one has no axis

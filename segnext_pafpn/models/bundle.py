@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from segmentation_models_pytorch.base import SegmentationModel
 
 from segnext_pafpn.errors import UserError
-from segnext_pafpn.files import near_folder, system_error, write_folder_atomic, write_json
+from segnext_pafpn.files import near_folder, system_error, write_atomic, write_folder_atomic, write_json
 from segnext_pafpn.models.describe import describe_images, describe_masks
 from segnext_pafpn.models.preprocessing import (
     PREPROCESSING_FILE,
@@ -79,8 +79,13 @@ def save_bundle(
 
 
 def save_preprocessing(preprocessing: Preprocessing, folder: Path) -> None:
-    """Write it anew into a bundle, whose weights stay."""
+    """Write it anew into a bundle, whose weights stay, and what its ``README.md`` says of masks."""
+    before, page = load_preprocessing(folder), Path(folder) / "README.md"
     write_json(asdict(preprocessing), Path(folder) / PREPROCESSING_FILE)
+    if page.is_file():
+        text = page.read_text(encoding="utf-8").replace(describe_masks(before), describe_masks(preprocessing))
+        with write_atomic(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _model_card(model: SegmentationModel, preprocessing: Preprocessing, metrics: dict) -> str:

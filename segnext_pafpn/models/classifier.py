@@ -16,7 +16,7 @@ class ClassifierConfig:
     """Which network.
 
     Args:
-        name: elanext_nano to _large, mscan_tiny to _large, or any model of timm.
+        name: elanext_nano to _base, mscan_tiny to _large, or any model of timm.
         drop_path_rate: stochastic depth of the last block, or null for the model's own.
         options: further arguments of the model, by their names in timm.
     """

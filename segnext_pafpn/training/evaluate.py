@@ -1,6 +1,7 @@
 """The evaluation of a finished run."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,8 @@ def evaluate(
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
     folder = run_folder(checkpoint)
-    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{data.card.name}_{split}", tta)
+    other = re.sub(r"[^\w.-]+", "_", data.card.name)  # it becomes part of files' names
+    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{other}_{split}", tta)
     evaluation = replace(score(trainer, module, data, preprocessing, folder, split, stem), metrics=metrics)
     if not evaluation.images.matrices.any():
         raise UserError(

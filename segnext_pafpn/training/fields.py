@@ -111,8 +111,8 @@ def _medical(data: SegmentationDataModule, split: str) -> FieldMetric:
     structures = dict(list(enumerate(card.class_names))[first:])
     samples = data.samples(split)
     sizes = Counter(sample.case for sample in samples if sample.case is not None)
-    for sample in samples:
-        if sample.case is not None and sample.slice >= sizes[sample.case]:
+    for sample in {sample.case: sample for sample in samples if sample.case is not None}.values():
+        if sizes[sample.case] < data.reader.depth(sample):
             raise UserError(
                 f"--metrics medical: split '{split}' leaves out slices of {sample.case}, and a case is scored whole. "
                 f"Set layout.min_foreground to 0, and layout.divide to volumes."

@@ -47,16 +47,24 @@ def found_from_anywhere(data: DataConfig) -> DataConfig:
 def is_runs_own(folder: Path, data: DataConfig) -> bool:
     """Whether card, layout and root are those of the run's ``config.yaml``; True where there is no such file.
 
-    A root that is not there any more was moved: any other is taken for it.
+    A card or a root that is not there any more was moved: any other is taken for it.
     """
     config = folder / "config.yaml"
     if not config.is_file():
         return True
     own = read_config(config)["data"]
-    if absolute_card(own["card"]) != absolute_card(data.card) or own.get("layout", {}) != data.layout:
+    if own.get("layout", {}) != data.layout:
+        return False
+    if not _is_there(own["card"]):
+        return True
+    if absolute_card(own["card"]) != absolute_card(data.card):
         return False
     root = root_of(own["card"], own["root"])
     return root == root_of(data.card, data.root) or not os.path.isdir(root or "")
+
+
+def _is_there(card: str) -> bool:
+    return shipped_card(card) is not None or os.path.exists(card)
 
 
 def root_of(card: str, root: str | None) -> str | None:
@@ -73,9 +81,10 @@ def count_trained(folder: Path, data: SegmentationDataModule, split: str) -> int
     if is_runs_own(folder, data.config) and split == own["val_split"]:
         return 0
     try:
+        card = own["card"] if _is_there(own["card"]) else data.config.card
         root = own["root"] if os.path.isdir(own["root"] or "") else data.config.root
-        source = DataSource(DataConfig(card=own["card"], root=root, layout=own.get("layout", {})))
-        trained = {_identity(sample, own["card"]) for sample in source.samples(own["train_split"])}
+        source = DataSource(DataConfig(card=card, root=root, layout=own.get("layout", {})))
+        trained = {_identity(sample, card) for sample in source.samples(own["train_split"])}
     except UserError:  # the training pictures need not be where a test split is scored
         return 0
     return sum(_identity(sample, data.config.card) in trained for sample in data.samples(split))
@@ -88,8 +97,8 @@ def _identity(sample: Sample, card: str) -> tuple[str, str | int | None]:
     return os.path.realpath(sample.image), sample.slice
 
 
-def remove_stale_scores(folder: Path, stem: str) -> None:
-    """Remove what ``val`` has scored of the weights before, but ``stem``, which is written anew."""
+def remove_stale_scores(folder: Path, stem: str, what: str = "weights") -> None:
+    """Remove what ``val`` has scored of the weights (or other ``what``) before, but ``stem``, which is written anew."""
     kept = (f"{stem}.", f"{stem}_images.", f"{stem}_confusion.")
     stale = [path for path in sorted(folder.glob("metrics_*")) if not path.name.startswith(kept)]
     stale += [path for path in [folder / "thresholds.json"] if path.is_file()]
@@ -97,7 +106,7 @@ def remove_stale_scores(folder: Path, stem: str) -> None:
         path.unlink()
     if stale:
         names = ", ".join(path.name for path in stale)
-        log.info(f"{folder}: removed, as they were of the weights before: {names}. val scores anew.")
+        log.info(f"{folder}: removed, as they were of the {what} before: {names}. val scores anew.")
 
 
 def refuse_taken(config: RunConfig, resume: bool) -> None:

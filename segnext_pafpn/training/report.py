@@ -121,6 +121,9 @@ class Evaluation:
         Args:
             facts: what the JSON has besides.
         """
+        own = is_runs_own(self.folder, self.data.config)
+        if not own and self.json.is_file() and not _is_of(self.json, self.facts()):
+            log.info(f"{self.json}: takes the place of scores of other data. Copy what is to stay before the next val.")
         names = self.data.card.class_names
         regions = region_report(self.module.matrix.cpu().numpy(), self.data.card.region_ids, names)
         write_scores(self.module.scores(), names, self.folder, self.stem, {**facts, **self.facts(), **regions.values})

@@ -41,6 +41,7 @@ class ResumePoint:
         epochs: that are whole.
         batches: of the epoch after them, where ``max_steps`` has ended the run inside it; of each process.
         steps: of the optimizer, in all.
+        pictures: how many each split had, where the checkpoint says it.
     """
 
     checkpoint: Path
@@ -48,13 +49,19 @@ class ResumePoint:
     batches: int
     steps: int
     shapes: Mapping[str, torch.Size]
+    pictures: Mapping[str, int]
 
 
 class NoteOfData(Callback):
-    """Writes into each checkpoint which classes and images it is for, so that it is not resumed on others."""
+    """Writes into each checkpoint which classes and images it is for, so that it is not resumed on others.
 
-    def __init__(self, preprocessing: Preprocessing):
+    Args:
+        pictures: how many each split has.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, pictures: Mapping[str, int]):
         self.note = {
+            "pictures": dict(pictures),
             "class_names": list(preprocessing.class_names),
             "multi_label": preprocessing.multi_label,
             "channels": preprocessing.channels,
@@ -91,7 +98,14 @@ def find_resume_point(config: RunConfig) -> ResumePoint:
             )
     shapes = {name: tensor.shape for name, tensor in state["state_dict"].items()}
     whole = epochs - 1 if batches else epochs
-    return ResumePoint(checkpoint=last, epochs=whole, batches=batches, steps=steps, shapes=shapes)
+    return ResumePoint(
+        checkpoint=last,
+        epochs=whole,
+        batches=batches,
+        steps=steps,
+        shapes=shapes,
+        pictures=(state.get(_NOTE) or {}).get("pictures", {}),
+    )
 
 
 def refuse_changes(config: RunConfig) -> None:

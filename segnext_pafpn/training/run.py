@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from segnext_pafpn.data.check import SplitReport
 from segnext_pafpn.data.datamodule import SegmentationDataModule
-from segnext_pafpn.errors import UserError
+from segnext_pafpn.errors import UserError, counted
 from segnext_pafpn.evaluation.per_image import scores_stem
 from segnext_pafpn.models.bundle import load_bundle, load_preprocessing, save_bundle
 from segnext_pafpn.models.factory import build_model
@@ -76,7 +76,8 @@ def fit(
     module = build_module(model, preprocessing, config.loss, config.optim, config.trainer)
     if start is not None:
         refuse_other_network(start, module)
-    own = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing)]
+    pictures = {split: len(data.samples(split)) for split in (config.data.train_split, config.data.val_split)}
+    own = [*build_callbacks(config, network=copied, preprocessing=preprocessing), NoteOfData(preprocessing, pictures)]
     trainer = build_trainer(config.trainer, [*own, *callbacks], root=config.run_dir)
     refuse_unrecordable(config.trainer, trainer, model)
     data.trainer = trainer
@@ -88,6 +89,7 @@ def fit(
     prepare_folder(config, resume=start is not None)
     if is_first_process():
         _say_what_may_surprise(config, start, warmup, steps, per_epoch)
+        _say_other_pictures(start, pictures)
     fit_to_best(trainer, module, data, config.run_dir, start, loggers)
     if start is not None and trainer.global_step > start.steps:
         if trainer.is_global_zero:
@@ -149,6 +151,17 @@ def _score(
         draw_sheet(folder, data, split, device=str(device))
         evaluation.write_page(tables, device)
     return Result(scores, data.card.class_names, split, evaluation.page, evaluation.json, tables)
+
+
+def _say_other_pictures(start: ResumePoint | None, pictures: Mapping[str, int]) -> None:
+    """Say that a resumed run has other pictures than it had, by their number."""
+    for split, count in pictures.items():
+        before = count if start is None else start.pictures.get(split, count)
+        if before != count:
+            log.warning(
+                f"warning: split '{split}' has {counted(count, 'picture')} and had {before} when the run began, so "
+                f"that it does not go on as it would have. Other data want a run of their own, with --weights."
+            )
 
 
 def _say_what_may_surprise(

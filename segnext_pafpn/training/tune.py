@@ -11,6 +11,7 @@ import torch
 from segnext_pafpn.data.config import DataConfig
 from segnext_pafpn.data.dataset import Batch
 from segnext_pafpn.errors import UserError
+from segnext_pafpn.evaluation.per_image import scores_stem
 from segnext_pafpn.evaluation.score_table import ScoreTable, percent, percent_text
 from segnext_pafpn.evaluation.thresholds import DEFAULT, ThresholdSearch, best_thresholds
 from segnext_pafpn.files import write_json
@@ -22,6 +23,7 @@ from segnext_pafpn.training.config import TrainerConfig
 from segnext_pafpn.training.config_file import run_folder
 from segnext_pafpn.training.engine import build_trainer
 from segnext_pafpn.training.evaluate import EvalLoader, open_run
+from segnext_pafpn.training.folder import remove_stale_scores
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +95,13 @@ def tune_thresholds(checkpoint: str, data_config: DataConfig, split: str, traine
         split=split,
     )
     if trainer.is_global_zero:
+        folder = run_folder(checkpoint)
+        if thresholds != preprocessing.thresholds:
+            remove_stale_scores(folder, scores_stem(split), "thresholds")
         where = f"split '{split}' of card '{data.card.name}'"
         save_preprocessing(
             replace(preprocessing, thresholds=thresholds, thresholds_from=where), bundle_folder(checkpoint)
         )
-        folder = run_folder(checkpoint)
         write_json(_values(tuned, data_config.card), folder / "thresholds.json")
     trainer.strategy.barrier("thresholds are written")  # other processes read them next
     return tuned

@@ -1,6 +1,6 @@
 import csv
 import math
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 
 import numpy as np
 import pytest
@@ -149,6 +149,14 @@ def test_slices_may_come_between_those_of_another_case():
     assert metric.report() == medical_report(expected.scored, "pixels", [])
 
 
+def test_a_case_without_a_pixel_that_counts_is_left_out_and_told(table, filled):
+    before = filled.summary("liver")
+    table.add("nothing", np.ones((2, 6, 8), np.uint8), np.full((2, 6, 8), 255, np.uint8))
+    assert filled.summary("liver") == before
+    assert filled.empty_counts("liver").text().endswith("not labelled in 1 (left out)")
+    assert all(math.isnan(value) for value in asdict(filled.rows[-1][2]).values())
+
+
 def test_a_missed_structure_is_told_from_one_that_is_not_there(table, filled):
     truth, found = np.zeros((2, 6, 8), dtype=np.uint8)
     found[0, 0] = 2
@@ -159,7 +167,7 @@ def test_a_missed_structure_is_told_from_one_that_is_not_there(table, filled):
     assert lesion.text() == "missed in 1, found in 1 without it, rightly absent in 1 (Dice 100)"
     assert (liver.missed, liver.found_in_none, liver.absent) == (0, 0, 2)
     report = medical_report(filled, "mm", [])
-    assert report.values["empty"]["lesion"] == {"missed": 1, "found_in_none": 1, "absent": 1}
+    assert report.values["empty"]["lesion"] == {"missed": 1, "found_in_none": 1, "absent": 1, "unlabelled": 0}
     cells = dict(zip(report.tables[0].head, report.tables[0].rows[1], strict=True))
     assert cells["hd95, mm"] == "2 infinite (3)" and "\n" in cells["dice, %"]
     assert f"lesion: {lesion.text()}." in report.tables[0].note

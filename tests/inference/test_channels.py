@@ -9,6 +9,7 @@ from PIL import Image
 from segnext_pafpn.errors import UserError
 from segnext_pafpn.inference.inputs import find_inputs, read_input
 from segnext_pafpn.inference.predictor import Predictor
+from segnext_pafpn.inference.prepared import prepare
 from segnext_pafpn.intensity import Intensity
 from segnext_pafpn.models.preprocessing import Preprocessing
 from tests.data.deep_images import save_any
@@ -35,6 +36,16 @@ def test_the_network_is_given_what_the_recorded_numbers_make_of_the_image():
     logits = predictor(Intensity(method="ct", channels=2, **numbers)).logits(image)
     expected = (np.clip(image.astype(float), (0, 10), (100, 50)) - (50, 20)) / (25, 10)
     np.testing.assert_allclose(logits.permute(1, 2, 0), expected, atol=1e-5)
+
+
+def test_images_of_many_channels_are_resized_channel_by_channel():
+    image = RANDOM.integers(0, 200, (40, 60, 10)).astype(np.uint16)
+    intensity = Intensity(method="none", channels=10, mean=(0.0,) * 10, std=(1.0,) * 10)
+    preprocessing = Preprocessing.of_images(intensity, image_size=(20, 30), **CLASSES)
+    prepared = prepare(image, preprocessing)
+    channels = np.moveaxis(np.float32(image), 2, 0)
+    expected = [cv2.resize(channel, (30, 20), interpolation=cv2.INTER_AREA) for channel in channels]
+    np.testing.assert_allclose(np.moveaxis(prepared.image, 2, 0), expected, rtol=1e-6)
 
 
 def test_an_image_in_windows_is_normalised_as_a_whole():

@@ -67,6 +67,12 @@ def test_a_list_of_what_is_not_there_is_refused(folder, lines, said):
     assert said in str(error.value)
 
 
+def test_an_image_that_a_list_names_twice_is_predicted_once(folder, checkpoint, tmp_path):
+    (folder / "wanted.txt").write_text("a.png\nb.jpg\na.png\n")
+    report = predict_files(config(checkpoint, folder / "wanted.txt", tmp_path / "out"))
+    assert sorted(report.written) == [tmp_path / "out/a.png", tmp_path / "out/b.png"]
+
+
 def test_masks_lie_in_folders_as_their_images_do_on_request(folder, checkpoint, make_image, tmp_path):
     Image.fromarray(make_image(8, 8)).save(folder / "deep/er/a.png")
     options = {"keep_folders": True, "color": True}

@@ -98,5 +98,5 @@ def test_other_data_are_told_from_those_that_moved(tmp_path):
     assert not is_runs_own(tmp_path / "run", other)
     assert not is_runs_own(tmp_path / "run", replace(own, layout={"val_fraction": 0.5}))
     (tmp_path / "data").rename(tmp_path / "moved")
-    moved = DataConfig(card=str(card), root=str(tmp_path / "moved"))
-    assert is_runs_own(tmp_path / "run", moved)
+    for moved in (card, tmp_path / "moved/card.yaml"):
+        assert is_runs_own(tmp_path / "run", DataConfig(card=str(moved), root=str(tmp_path / "moved")))

@@ -151,14 +151,20 @@ def test_a_run_that_goes_on_has_its_own_name_place_and_configuration(capsys, run
         assert words in refused(capsys, run, option)
 
 
-def test_a_run_may_go_on_longer_from_data_that_have_moved(finished, run, tmp_path):
+def test_a_run_may_go_on_longer_from_data_that_have_moved(finished, run, tmp_path, capsys):
     card = finished[0]
     shutil.copytree(card.parent, tmp_path / "moved")
+    count = len(list((tmp_path / "moved/images/train").iterdir()))
+    for kind in ("images", "masks"):
+        shutil.copy(next((tmp_path / f"moved/{kind}/train").glob("*0.png")), tmp_path / f"moved/{kind}/train/more.png")
     options = [f"--data={tmp_path}/moved/card.yaml", f"--data.root={tmp_path}/moved", "--data.cache=ram"]
     options += ["--data.check=false", "--data.val_batch_size=1", "--trainer.max_epochs=2", "--name=run"]
     options += ["--loss.dice=1", "--overwrite=false", f"--output_dir={tmp_path}", "--trainer.precision=bf16-mixed"]
     assert main(["train", "--resume", str(run / "model"), *options]) == 0  # the run whose model this is
     assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == f"{tmp_path}/moved"
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"warning: split 'train' has {count + 1} pictures and had {count} when the run began" in said
+    assert "split 'val' has" not in said
 
 
 def test_numbers_that_were_found_stand_for_the_word_they_were_found_by_alone(capsys, run):

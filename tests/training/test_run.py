@@ -98,6 +98,10 @@ def test_scores_of_what_the_run_was_trained_on_say_so_and_lie_beside_the_others(
     shutil.copy(root / "card.yaml", root / "other.yaml")
     monkeypatch.chdir(root)
     by_another_card = evaluate(str(copy), replace(own, card="other.yaml"), "train", trainer)
+    assert "takes the place of scores of other data" not in caplog.text
+    caplog.set_level("INFO")
+    evaluate(str(copy), replace(swapped, layout={**layout, "seed": 1}), "val", trainer)
+    assert f"{result.json}: takes the place of scores of other data" in caplog.text
     assert json.loads(by_another_card.json.read_text())["images_trained_on"] == 6
 
 

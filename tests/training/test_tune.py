@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from segnext_pafpn.cli import main
 from segnext_pafpn.inference.predictor import Predictor
 from segnext_pafpn.models.bundle import load_bundle, load_preprocessing, save_preprocessing
+from segnext_pafpn.models.describe import describe_masks
 from tests.strict_html import read_page
 from tests.training.field_runs import discs, logits_of, picture_of, write_png
 from tests.training.small_runs import small_run
@@ -83,6 +84,9 @@ def test_the_threshold_is_the_best_of_all_and_is_used_from_then_on(polyps, capsy
     )
     values = json.loads((run / "metrics_test.json").read_text())
     assert values["per_class"][1]["Dice"] == pytest.approx(100 * expected, abs=1e-3)
+    # and what the model's own page says
+    decides = describe_masks(preprocessing)
+    assert f"{threshold:g}" in decides and decides in (run / "model/README.md").read_text()
     # and predict
     predictor = Predictor.from_checkpoint(run, device="cpu")
     image = data.reader.read_image(samples[0])
@@ -140,6 +144,17 @@ def test_a_run_with_nothing_left_to_train_keeps_its_thresholds(polyps):
     assert {name: (run / name).read_bytes() for name in before} == before
     again = json.loads((run / "metrics_val.json").read_text())
     assert again["thresholds"] == scored["thresholds"] and again["per_class"] == scored["per_class"]
+
+
+def test_scores_of_other_thresholds_are_removed(polyps, capsys):
+    _, run = polyps
+    for words in (["--split", "test"], ["--tune-threshold"]):
+        save_preprocessing(replace(load_preprocessing(run), thresholds=(0.123,)), run / "model")
+        assert val(run, *words) == 0
+    assert not (run / "metrics_test.json").exists()
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "removed, as they were of the thresholds before: metrics_test.csv, metrics_test.json" in said
+    assert val(run, "--split", "test") == val(run, "--tune-threshold") == 0 and (run / "metrics_test.json").is_file()
 
 
 def test_a_metric_that_cannot_be_given_stops_the_tuning_too(polyps, capsys):

@@ -90,6 +90,14 @@ def test_a_split_that_leaves_out_slices_is_refused_before_anything_is_computed(t
         build_metrics(["medical"], data, "train")
     (metric,) = build_metrics(["medical"], data, "val")
     assert metric.sizes == dict.fromkeys(SPACINGS, SHAPE[0])
+    truth = labels(1)
+    truth[-2:] = 0  # the last slices are left out, so that those that stay are numbered without a gap
+    truth[:-2, 0, 0] = 1
+    save_nifti(tmp_path / "masks/train/cleo.nii.gz", truth, affine(0, SPACING))
+    data = SegmentationDataModule(DataConfig(card=str(write_clinic(tmp_path / "other", min_foreground=1))))
+    save_nifti(tmp_path / "other/masks/train/cleo.nii.gz", truth, affine(0, SPACING))
+    with pytest.raises(UserError, match=r"split 'train' leaves out slices of cleo"):
+        build_metrics(["medical"], data, "train")
 
 
 def test_several_labels_per_pixel_are_refused_for_volumes(tmp_path):

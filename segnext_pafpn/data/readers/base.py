@@ -104,6 +104,10 @@ class Reader(ABC):
     def size(self, sample: Sample) -> tuple[int, int]:
         """Height and width, without decoding."""
 
+    def depth(self, sample: Sample) -> int:
+        """How many slices the sample's case has, 1 for a picture; reads headers alone."""
+        return 1
+
     @property
     def has_layers(self) -> bool:
         """Whether each class has a truth of its own, so that a pixel may be of several; see :meth:`read_layers`."""

@@ -235,6 +235,9 @@ class VolumeReader(FolderReader):
     def size(self, sample: Sample) -> tuple[int, int]:
         return self.voxels.size(sample)
 
+    def depth(self, sample: Sample) -> int:
+        return 1 if sample.case is None else self.voxels.turned_header(sample).shape[self.slicing.axis]
+
     def read_image(self, sample: Sample) -> np.ndarray:
         return self.voxels.image(sample)
 
