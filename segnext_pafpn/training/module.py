@@ -128,6 +128,10 @@ class SegmentationModule(L.LightningModule):
             torch.distributed.all_gather_object(parts, own)
         return [name for names, _ in parts for name in names], torch.cat([counts for _, counts in parts])
 
+    def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Class of each pixel (B, H, W), or (B, K, H, W) of 0 and 1 where a pixel may be of several."""
+        return self.decision.classes(self(batch["image"]))
+
     def configure_optimizers(self) -> dict:
         total_steps = int(self.trainer.estimated_stepping_batches)
         # On a CPU a fused step takes half the time; with mixed precision Lightning could not clip its gradients.
