@@ -5,7 +5,7 @@ import os
 import struct
 import unicodedata
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,8 @@ from segnext_pafpn.cli import main
 from segnext_pafpn.data.card import load_card
 from segnext_pafpn.data.check import check_data, check_split
 from segnext_pafpn.data.readers import build_reader
-from segnext_pafpn.data.readers.files import read_array, read_ids, read_rgb, read_size
+from segnext_pafpn.data.readers.files import read_rgb, read_size
 from segnext_pafpn.data.readers.patterns import scan
-from segnext_pafpn.data.readers.pixels import read_pixels
 from segnext_pafpn.errors import UserError
 from tests.conftest import write_card
 from tests.data.layouts import blocks, photo, save
@@ -71,21 +70,6 @@ def test_a_picture_may_be_as_large_as_a_slide_but_one_of_too_many_pixels_is_name
         if width == 20_000:
             assert read_size(path) == (15_000, 20_000)
     only(problems(folder), "i/p0_0.png: cannot be decoded (Image size (4900000000 pixels) exceeds limit")
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
-@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
-def test_a_tiff_is_turned_upright_by_its_orientation(tmp_path, mode, compression):
-    shape = (20, 50, 3) if mode == "RGB" else (20, 50)
-    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint16 if mode == "I;16" else np.uint8)
-    upright = {1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.swapaxes(0, 1)}
-    upright |= {6: np.rot90(pixels, -1), 7: pixels[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(pixels)}
-    for orientation, expected in upright.items():
-        path = tmp_path / f"{orientation}.tif"
-        Image.fromarray(pixels).save(path, tiffinfo={274: orientation}, compression=compression)
-        assert np.array_equal(read_array(path), expected), orientation
-        assert np.array_equal(read_pixels((path,)).squeeze(), expected), orientation
-        assert read_size(path) == expected.shape[:2], orientation
 
 
 def test_a_link_to_nothing_and_a_link_to_itself(folder):
@@ -291,19 +275,6 @@ def test_masks_without_any_foreground_are_a_warning(folder):
     report = check_split(card, build_reader(card), "train")
     assert report.problems == [] and len(report.empty) == 6
     only(check_data(card, [report], []).warnings, "class 'yes' has no pixel, expected id 1 in its masks")
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow
-@pytest.mark.parametrize("at", range(4, 120, 5))
-def test_any_damaged_byte_in_a_tiffs_beginning_is_told_or_harmless(tmp_path, at):
-    photo(tmp_path / "a.tif", seed=0)
-    content = bytearray((tmp_path / "a.tif").read_bytes())
-    directory = struct.unpack("<I", content[4:8])[0]
-    content[at if at < 8 else directory + at - 8] ^= 1 << at % 8
-    (tmp_path / "a.tif").write_bytes(content)
-    for read in (read_rgb, read_ids, lambda path: read_pixels((path,))):
-        with suppress(UserError):
-            read(tmp_path / "a.tif")
 
 
 def test_a_name_that_is_not_utf_8_stands_in_reports_with_its_bytes(folder):
