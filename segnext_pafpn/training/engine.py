@@ -191,7 +191,8 @@ def _thread_failed(arguments: threading.ExceptHookArgs) -> None:
 
 def _quiet() -> None:
     """Lightning's notices on hardware and advice on workers say nothing that a user of this tool can act on."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*exists and is not empty.*",
@@ -199,6 +200,7 @@ def _quiet() -> None:
         ".*treespec.*is deprecated.*",
         ".*lr_scheduler.step.* before .*optimizer.step.*",  # float16's scaler leaves out the first steps, as it should
         ".*AccumulateGrad node's stream does not match.*",  # recorded steps have a stream of their own
+        ".*when logging on epoch level in distributed setting.*",  # the scores are those of all processes already
         ".*add the following callbacks: .*ModelCheckpoint.*",  # of an earlier version, which are found
         ".*ended before the epoch ended and your dataloader is not resumable.*",  # it is told where to begin
         ".*could not find the monitored key.*",  # a run that ends before its first evaluation, which is its last, too
