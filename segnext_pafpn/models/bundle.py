@@ -78,11 +78,15 @@ def save_bundle(
         (temporary / PREPROCESSING_FILE).write_text(text, encoding="utf-8")
 
 
-def save_preprocessing(preprocessing: Preprocessing, folder: Path) -> None:
-    """Write it anew into a bundle, whose weights stay, and what its ``README.md`` says of masks."""
-    before, page = load_preprocessing(folder), Path(folder) / "README.md"
+def save_preprocessing(preprocessing: Preprocessing, folder: Path, before: Preprocessing | None = None) -> None:
+    """Write it anew into a bundle, whose weights stay.
+
+    Args:
+        before: what the bundle's was, to correct what its ``README.md`` says of masks.
+    """
+    page = Path(folder) / "README.md"
     write_json(asdict(preprocessing), Path(folder) / PREPROCESSING_FILE)
-    if page.is_file():
+    if before is not None and page.is_file():
         text = page.read_text(encoding="utf-8").replace(describe_masks(before), describe_masks(preprocessing))
         with write_atomic(page) as temporary:
             temporary.write_text(text, encoding="utf-8")

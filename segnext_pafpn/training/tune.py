@@ -99,9 +99,8 @@ def tune_thresholds(checkpoint: str, data_config: DataConfig, split: str, traine
         if thresholds != preprocessing.thresholds:
             remove_stale_scores(folder, scores_stem(split), "thresholds")
         where = f"split '{split}' of card '{data.card.name}'"
-        save_preprocessing(
-            replace(preprocessing, thresholds=thresholds, thresholds_from=where), bundle_folder(checkpoint)
-        )
+        tuned_preprocessing = replace(preprocessing, thresholds=thresholds, thresholds_from=where)
+        save_preprocessing(tuned_preprocessing, bundle_folder(checkpoint), before=preprocessing)
         write_json(_values(tuned, data_config.card), folder / "thresholds.json")
     trainer.strategy.barrier("thresholds are written")  # other processes read them next
     return tuned

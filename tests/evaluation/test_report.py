@@ -115,7 +115,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(scores, tmp_path, m
     write_scores(scores, NAMES, tmp_path, "test", {})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def fill_the_disk(self, text, encoding):
+    def fill_the_disk(self, text, encoding, errors):
         self.write_bytes(text.encode()[:10])
         raise OSError("No space left on device")
 
