@@ -28,6 +28,7 @@ from segnext_pafpn.data.check import check_split
 from segnext_pafpn.data.check.sample import look_at
 from segnext_pafpn.data.labels import LabelMap
 from segnext_pafpn.data.readers import Listing, Reader, Sample, build_reader
+from segnext_pafpn.ids import IGNORED_ID, MAX_ID
 
 
 class Repeated:
@@ -45,23 +46,23 @@ class Repeated:
 
 def plain_loop(samples: list[Sample]) -> np.ndarray:
     """What one would write in a notebook: decode both files, compare their sizes, count the ids."""
-    counts = np.zeros(65536, dtype=np.int64)
+    counts = np.zeros(MAX_ID + 1, dtype=np.int64)
     for sample in samples:
         image = np.asarray(Image.open(sample.image).convert("RGB"))
         mask = np.asarray(Image.open(sample.mask))
         assert image.shape[:2] == mask.shape
-        counts += np.bincount(mask.ravel(), minlength=65536)
+        counts += np.bincount(mask.ravel(), minlength=MAX_ID + 1)
     return counts
 
 
 def in_processes(samples: list[Sample], card: Card, reader: Reader, workers: int) -> np.ndarray:
     """The check's own work on each pair, done by processes; their start counts, as a user waits for it."""
-    counts = np.zeros(65536, dtype=np.int64)
+    counts = np.zeros(IGNORED_ID + 1, dtype=np.int64)
     look = partial(look_at, reader=reader, labels=LabelMap(card), form=card.image, details=False)
     with ProcessPoolExecutor(workers) as pool:
         for finding in pool.map(look, samples, chunksize=8):
             counts[finding.ids] += finding.counts
-    return counts
+    return counts[:IGNORED_ID]
 
 
 def main() -> None:
@@ -83,7 +84,7 @@ def main() -> None:
     def check(details: bool, workers: int) -> np.ndarray:
         report = check_split(card, repeated, arguments.split, details=details, workers=workers)
         assert not report.problems, report.problems[0]
-        return report.raw_ids
+        return report.raw_ids[:IGNORED_ID]
 
     workers = arguments.workers
     ways: dict[str, Callable[[], np.ndarray]] = {

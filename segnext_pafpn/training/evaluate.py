@@ -92,8 +92,8 @@ def evaluate(
     watchers = [FieldScores(fields, data, split, module.decision)] if fields else []
     trainer = build_trainer(trainer_config, callbacks=watchers, root=Path(checkpoint))
     folder = run_folder(checkpoint)
-    other = re.sub(r"[^\w.-]+", "_", data.card.name)  # it becomes part of files' names
-    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{other}_{split}", tta)
+    card = re.sub(r"[^\w.-]+", "_", data.card.name)  # it becomes part of files' names
+    stem = scores_stem(split if is_runs_own(folder, data_config) else f"{card}_{split}", tta)
     evaluation = replace(score(trainer, module, data, preprocessing, folder, split, stem), metrics=metrics)
     if not evaluation.images.matrices.any():
         raise UserError(
